@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config';
+
+/** Plain TypeScript only: what needs a browser is tested in a real one, end to end. */
+export default defineConfig({
+  test: {
+    include: ['shared/tests/**/*.test.ts'],
+    environment: 'node',
+    retry: 0,
+    restoreMocks: true,
+  },
+});
