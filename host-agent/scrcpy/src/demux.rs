@@ -272,3 +272,80 @@ impl Demuxer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CURRENT: Start = Start {
+        framing: Framing::Session,
+        dummy_byte: false,
+        device_name: false,
+        stream_header: true,
+    };
+    const OPENING: &[u8] = b"h264\x80\0\0\0\0\0\x02\xd0\0\0\x05\0";
+    const FRAME: &[u8] = b"\x20\0\0\0\0\0\0\x07\0\0\0\x03abc";
+
+    fn opened() -> Demuxer {
+        let mut demuxer = Demuxer::new(CURRENT);
+        demuxer.push(Bytes::from_static(OPENING));
+        while demuxer.poll().unwrap().is_some() {}
+        demuxer
+    }
+
+    #[test]
+    fn a_payload_in_one_chunk_is_not_copied() {
+        let mut demuxer = opened();
+        let chunk = Bytes::from_static(FRAME);
+        demuxer.push(chunk.clone());
+        let Some(Event::Frame { data, .. }) = demuxer.poll().unwrap() else {
+            panic!("no frame");
+        };
+        assert_eq!(data.as_ptr(), chunk[12..].as_ptr());
+    }
+
+    #[test]
+    fn a_frame_does_not_wait_for_the_next_one() {
+        let mut demuxer = opened();
+        for byte in &FRAME[..FRAME.len() - 1] {
+            demuxer.push(Bytes::copy_from_slice(&[*byte]));
+            assert_eq!(demuxer.poll(), Ok(None));
+        }
+        demuxer.push(Bytes::copy_from_slice(&FRAME[FRAME.len() - 1..]));
+        let frame = Event::Frame {
+            pts: Pts(7),
+            key: true,
+            data: Bytes::from_static(b"abc"),
+        };
+        assert_eq!(demuxer.poll(), Ok(Some(frame)));
+    }
+
+    #[test]
+    fn a_failed_stream_stays_failed() {
+        let mut demuxer = Demuxer::new(CURRENT);
+        demuxer.push(Bytes::from_static(b"h269"));
+        let failed = Err(DemuxError::Codec(0x6832_3639));
+        assert_eq!(demuxer.poll(), failed);
+        demuxer.push(Bytes::from_static(OPENING));
+        assert_eq!(demuxer.poll(), failed);
+    }
+
+    #[test]
+    fn a_picture_needs_a_session_first() {
+        let mut demuxer = Demuxer::new(CURRENT);
+        demuxer.push(Bytes::from_static(b"h264"));
+        demuxer.push(Bytes::from_static(FRAME));
+        assert!(matches!(demuxer.poll(), Ok(Some(Event::Codec(_)))));
+        assert_eq!(demuxer.poll(), Err(DemuxError::NoSession));
+    }
+
+    #[test]
+    fn another_first_byte_is_no_dummy() {
+        let mut demuxer = Demuxer::new(Start {
+            dummy_byte: true,
+            ..CURRENT
+        });
+        demuxer.push(Bytes::from_static(b"\x01"));
+        assert_eq!(demuxer.poll(), Err(DemuxError::DummyByte(1)));
+    }
+}
