@@ -1,1 +1,30 @@
-//! gateway
+//! The media engine of a host: devices' pictures go to browsers, hands come back.
+//!
+//! ```text
+//!  capture ── SourceHandle ──► mailbox ──┐                  ┌──► Event (bounded) ──► agent
+//!  agent ──── Gateway ───────► mailbox ──┤                  │
+//!                                        ▼                  │
+//!  browser ◄── one UDP socket ◄──► driver ◄──► engine ──────┘
+//!              (clock, batches, GSO)       (sans-I/O: handle, poll, Timeout)
+//! ```
+//!
+//! It knows RTP, ICE, DTLS, SCTP (through `rtc`) and H.264. It does not know Android, HTTP, JSON,
+//! tokens, databases, or who may do what: an offer that arrives here has been authorised, and a fence
+//! says until when.
+//!
+//! Latency rules: playout-delay 0/0 on every packet, an SPS that forbids reordering, the marker at
+//! once, never a queue of pictures, no pacing, no waiting for candidates.
+
+pub mod error;
+pub mod event;
+mod handle;
+pub mod latest;
+pub mod limits;
+mod mailbox;
+pub mod stats;
+
+mod driver;
+
+pub use error::{OfferError, PatchError, StartError};
+pub use event::{AccessUnit, Answer, Event, Gate, GatewayConfig, Offer, Role, SourceEvent, Timings};
+pub use handle::{Gateway, SourceHandle, start};
