@@ -1,0 +1,167 @@
+//! File transfer from the host's side: push, pull, stat over one `sync:` stream each. It knows no local files:
+//! content comes and goes as bytes.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::connection::{End, OpenError};
+use crate::host::Host;
+use crate::stream::{Stream, WriteError};
+use crate::sync::{Listing, MAX_DATA, MAX_PATH, Request, Response, ResponseError, ResponseParser, Stat};
+
+/// Why a transfer failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// The `sync:` service could not be opened, or the connection is gone.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The path is longer than [`MAX_PATH`], empty, or holds a NUL: a mistake of the caller.
+    #[error("not a path that adb can transfer")]
+    BadPath,
+    /// The device says no, in its own words: no such file, no room, not allowed.
+    #[error("the device says: {0}")]
+    Refused(String),
+    /// The file is longer than the caller allows.
+    #[error("the file is longer than {0} bytes")]
+    TooLarge(usize),
+    /// The device does not follow the protocol.
+    #[error(transparent)]
+    Protocol(#[from] ResponseError),
+    /// The device answered something else than what was asked, or hung up in between.
+    #[error("the device broke off the transfer")]
+    BrokenOff,
+}
+
+impl From<End> for TransferError {
+    fn from(end: End) -> Self {
+        Self::Open(OpenError::Ended(end))
+    }
+}
+
+/// Where to push to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// The full path on the device.
+    pub path: &'a str,
+    /// Permissions, e.g. `0o644`.
+    pub permissions: u32,
+    /// Unix time in seconds of the last change.
+    pub mtime_s: u32,
+}
+
+impl Host {
+    /// Writes a file on the device.
+    ///
+    /// # Errors
+    /// [`TransferError`]; the device may hold a part of the file then.
+    pub async fn push(&self, target: &Target<'_>, content: &[u8]) -> Result<(), TransferError> {
+        let mut transfer = self.transfer(target.path).await?;
+        let mode = crate::sync::S_IFREG | (target.permissions & 0o7777);
+        let mut out = BytesMut::new();
+        Request::Send {
+            path: target.path.to_owned(),
+            mode,
+        }
+        .encode(&mut out);
+        for piece in content.chunks(MAX_DATA) {
+            Request::Data(Bytes::copy_from_slice(piece)).encode(&mut out);
+            if transfer.send(&out.split()).await.is_err() {
+                break;
+            }
+        }
+        Request::Done {
+            mtime_s: target.mtime_s,
+        }
+        .encode(&mut out);
+        // A device that refuses may close before it has read everything; its reason is still to be read.
+        let sent = transfer.send(&out).await;
+        match transfer.next().await? {
+            Response::Okay => sent.map_err(TransferError::from),
+            Response::Fail(text) => Err(TransferError::Refused(text)),
+            _ => Err(TransferError::BrokenOff),
+        }
+    }
+
+    /// Reads a file of at most `limit` bytes from the device.
+    ///
+    /// # Errors
+    /// [`TransferError`], among others [`TransferError::TooLarge`].
+    pub async fn pull(&self, path: &str, limit: usize) -> Result<Vec<u8>, TransferError> {
+        let mut transfer = self.transfer(path).await?;
+        transfer.request(&Request::Recv(path.to_owned())).await?;
+        let mut content = Vec::new();
+        loop {
+            match transfer.next().await? {
+                Response::Data(data) if content.len() + data.len() > limit => {
+                    return Err(TransferError::TooLarge(limit));
+                }
+                Response::Data(data) => content.extend_from_slice(&data),
+                Response::Done => return Ok(content),
+                Response::Fail(text) => return Err(TransferError::Refused(text)),
+                _ => return Err(TransferError::BrokenOff),
+            }
+        }
+    }
+
+    /// Asks about a path; `None` when there is nothing.
+    ///
+    /// # Errors
+    /// [`TransferError`] when there is no answer.
+    pub async fn stat(&self, path: &str) -> Result<Option<Stat>, TransferError> {
+        let mut transfer = self.transfer(path).await?;
+        transfer.request(&Request::Stat(path.to_owned())).await?;
+        match transfer.next().await? {
+            Response::Stat(stat) => Ok((stat.mode != 0).then_some(stat)),
+            _ => Err(TransferError::BrokenOff),
+        }
+    }
+
+    async fn transfer(&self, path: &str) -> Result<Transfer, TransferError> {
+        if path.is_empty() || path.len() > MAX_PATH || path.contains('\0') {
+            return Err(TransferError::BadPath);
+        }
+        let stream = self.open("sync:").await?;
+        Ok(Transfer {
+            stream,
+            parser: ResponseParser::new(Listing::No),
+        })
+    }
+}
+
+impl From<WriteError> for TransferError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Closed => Self::BrokenOff,
+            WriteError::Ended(end) => end.into(),
+        }
+    }
+}
+
+struct Transfer {
+    stream: Stream,
+    parser: ResponseParser,
+}
+
+impl Transfer {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.stream.send(bytes).await
+    }
+
+    async fn request(&mut self, request: &Request) -> Result<(), WriteError> {
+        let mut out = BytesMut::new();
+        request.encode(&mut out);
+        self.send(&out).await
+    }
+
+    async fn next(&mut self) -> Result<Response, TransferError> {
+        loop {
+            if let Some(response) = self.parser.next_response()? {
+                return Ok(response);
+            }
+            match self.stream.read_chunk().await? {
+                Some(chunk) => self.parser.push(&chunk),
+                None => return Err(TransferError::BrokenOff),
+            }
+        }
+    }
+}
