@@ -1,5 +1,7 @@
 //! Bytes of every message, written down by hand from the layouts, and read back.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::{Bytes, BytesMut};
 use scrcpy::Pts;
 use scrcpy::codec::VideoCodec;
