@@ -24,8 +24,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use crate::banner::{self, Banner, BannerError, DELAYED_ACK};
-use crate::machine::{Agreement, LocalId, Machine, PeerOpens, RemoteId};
+use crate::machine::{Agreement, Machine, PeerOpens};
 use crate::packet::{self, Command, MAX_PAYLOAD, Packet, PacketError, Sum, VERSION, VERSION_WITH_SUM};
+use crate::slot::{LocalId, RemoteId};
 use crate::stream::Stream;
 
 /// How long the peer may take for its side of the handshake; what `adb connect` waits. Reached: [`HandshakeError::Timeout`].

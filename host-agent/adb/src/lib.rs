@@ -18,6 +18,7 @@ pub mod host;
 mod machine;
 pub mod packet;
 pub mod shell;
+mod slot;
 pub mod stream;
 pub mod sync;
 pub mod transfer;

@@ -20,6 +20,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::connection::{End, OpenError, ProtocolError};
 use crate::packet::{self, Command, MAX_PAYLOAD, Packet, Sum};
+use crate::slot::{Finish, LocalId, Phase, RemoteId, SendWindow, Slot};
 
 /// Streams open at once on one connection. Reached: our own open fails with `TooManyStreams`, the peer's is refused.
 pub(crate) const MAX_STREAMS: usize = 256;
@@ -42,80 +43,12 @@ pub(crate) struct Agreement {
     pub(crate) sum: Sum,
 }
 
-/// A stream's id on our side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct LocalId(pub(crate) u32);
-
-/// A stream's id on the peer's side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct RemoteId(pub(crate) u32);
-
 /// An OPEN of the peer that waits for our answer.
 #[derive(Debug, Clone)]
 pub(crate) struct PendingOpen {
     pub(crate) remote: RemoteId,
     pub(crate) service: Bytes,
     window: i64,
-}
-
-enum SendWindow {
-    Classic { ready: bool },
-    Credit(i64),
-}
-
-impl SendWindow {
-    fn is_open(&self) -> bool {
-        match self {
-            Self::Classic { ready } => *ready,
-            Self::Credit(credit) => *credit > 0,
-        }
-    }
-
-    fn spend(&mut self, bytes: usize) {
-        match self {
-            Self::Classic { ready } => *ready = false,
-            Self::Credit(credit) => *credit -= i64::try_from(bytes).expect("a payload is at most 1 MiB"),
-        }
-    }
-}
-
-enum Phase {
-    Opening,
-    Abandoned,
-    Open { remote: RemoteId, window: SendWindow },
-    Finished(Finish),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Finish {
-    Refused,
-    ByPeer,
-}
-
-struct Slot {
-    phase: Phase,
-    unread: VecDeque<Bytes>,
-    unread_bytes: usize,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-}
-
-impl Slot {
-    fn new(phase: Phase) -> Self {
-        Self {
-            phase,
-            unread: VecDeque::new(),
-            unread_bytes: 0,
-            reader: None,
-            writer: None,
-        }
-    }
-
-    fn wake(&mut self) {
-        for waker in [self.reader.take(), self.writer.take()].into_iter().flatten() {
-            waker.wake();
-        }
-    }
 }
 
 /// Whether OPENs of the peer are taken at all.

@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn each_command_has_its_golden_bytes() {
-        let cases: [(Command, (u32, u32), &[u8], &str); 7] = [
+        type Case = (Command, (u32, u32), &'static [u8], &'static str);
+        let cases: [Case; 7] = [
             (
                 Command::Cnxn,
                 (VERSION, 0x10_0000),
@@ -243,7 +244,7 @@ mod tests {
                 Command::Open,
                 (7, 0),
                 b"sync:\0",
-                "4f50454e 07000000 00000000 06000000 f8010000 b0afbab1 73796e633a00",
+                "4f50454e 07000000 00000000 06000000 f7010000 b0afbab1 73796e633a00",
             ),
             (
                 Command::Okay,

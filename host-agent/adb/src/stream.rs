@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::{Anchor, End};
-use crate::machine::LocalId;
+use crate::slot::LocalId;
 
 /// A stream in both directions. Dropping it closes it.
 pub struct Stream {
