@@ -15,12 +15,19 @@
 //! Latency rules: playout-delay 0/0 on every packet, an SPS that forbids reordering, the marker at
 //! once, never a queue of pictures, no pacing, no waiting for candidates.
 
+pub mod access_unit;
+mod bits;
+pub mod burst;
 pub mod error;
 pub mod event;
 mod handle;
+pub mod keyframe;
 pub mod latest;
 pub mod limits;
 mod mailbox;
+pub mod mux;
+pub mod packetize;
+pub mod sps;
 pub mod stats;
 
 mod driver;
