@@ -1,0 +1,152 @@
+//! What the device has noticed: the last input events, and the input that it dropped, with the reason.
+//!
+//! Only for tests and people; nothing on the device reads it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde_json::{Value, json};
+
+/// Events kept; the oldest goes.
+pub const EVENTS_MAX: usize = 256;
+
+/// An input event as it reached an app, in pixels of the display.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields are those of Android's events")]
+pub enum InputEvent {
+    Down {
+        id: i64,
+        x: i32,
+        y: i32,
+    },
+    Move {
+        id: i64,
+        x: i32,
+        y: i32,
+    },
+    Up {
+        id: i64,
+        x: i32,
+        y: i32,
+    },
+    Cancel {
+        id: i64,
+    },
+    Hover {
+        id: i64,
+        x: i32,
+        y: i32,
+    },
+    Scroll {
+        x: i32,
+        y: i32,
+        horizontal: f32,
+        vertical: f32,
+    },
+    Key {
+        action: u8,
+        keycode: i32,
+        metastate: i32,
+    },
+    Text {
+        text: String,
+    },
+    Paste {
+        text: String,
+    },
+}
+
+/// Why input did not reach an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dropped {
+    /// The position was for another size of the video.
+    WrongSize,
+    /// An eleventh pointer.
+    TooManyPointers,
+    /// A character that the virtual keyboard cannot type.
+    UnmappableText,
+    /// The screen is off.
+    ScreenOff,
+    /// An action byte that means nothing.
+    UnknownAction,
+}
+
+impl Dropped {
+    /// As it stands in `dumpsys simulated`.
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::WrongSize => "wrong_size",
+            Self::TooManyPointers => "too_many_pointers",
+            Self::UnmappableText => "unmappable_text",
+            Self::ScreenOff => "screen_off",
+            Self::UnknownAction => "unknown_action",
+        }
+    }
+}
+
+/// The log of one device.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    seq: u64,
+    events: VecDeque<(u64, InputEvent)>,
+    dropped: BTreeMap<Dropped, u64>,
+}
+
+impl Log {
+    pub(super) fn event(&mut self, event: InputEvent) {
+        if self.events.len() == EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.seq += 1;
+        self.events.push_back((self.seq, event));
+    }
+
+    pub(super) fn dropped(&mut self, why: Dropped) {
+        *self.dropped.entry(why).or_default() += 1;
+    }
+
+    pub(super) fn dropped_count(&self, why: Dropped) -> u64 {
+        self.dropped.get(&why).copied().unwrap_or(0)
+    }
+
+    pub(super) fn events_json(&self) -> Value {
+        self.events
+            .iter()
+            .map(|(seq, event)| event_json(*seq, event))
+            .collect()
+    }
+
+    pub(super) fn dropped_json(&self) -> Value {
+        self.dropped
+            .iter()
+            .map(|(why, n)| json!({ "why": why.why(), "n": n }))
+            .collect()
+    }
+}
+
+fn event_json(seq: u64, event: &InputEvent) -> Value {
+    let at = |kind: &str, id: &i64, x: &i32, y: &i32| json!({ "seq": seq, "kind": kind, "id": id, "x": x, "y": y });
+    match event {
+        InputEvent::Down { id, x, y } => at("down", id, x, y),
+        InputEvent::Move { id, x, y } => at("move", id, x, y),
+        InputEvent::Up { id, x, y } => at("up", id, x, y),
+        InputEvent::Hover { id, x, y } => at("hover", id, x, y),
+        InputEvent::Cancel { id } => json!({ "seq": seq, "kind": "cancel", "id": id }),
+        InputEvent::Scroll {
+            x,
+            y,
+            horizontal,
+            vertical,
+        } => {
+            json!({ "seq": seq, "kind": "scroll", "x": x, "y": y, "horizontal": horizontal, "vertical": vertical })
+        }
+        InputEvent::Key {
+            action,
+            keycode,
+            metastate,
+        } => {
+            json!({ "seq": seq, "kind": "key", "action": action, "keycode": keycode, "metastate": metastate })
+        }
+        InputEvent::Text { text } => json!({ "seq": seq, "kind": "text", "text": text }),
+        InputEvent::Paste { text } => json!({ "seq": seq, "kind": "paste", "text": text }),
+    }
+}

@@ -1,0 +1,393 @@
+//! The device's file system, in memory: directories and regular files, with `/data/local/tmp` and `/sdcard` to write
+//! in. It does not know who asks; adb's file transfer and the shell's commands both come here.
+//!
+//! ```text
+//!   /data/local/tmp   writable, empty at start
+//!   /sdcard           writable, with Download
+//!   everything else   read-only, as for adb's shell user
+//! ```
+//!
+//! Paths are absolute after [`normal`]; there are no links, owners or access times. Errors carry Linux's numbers and words.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+
+/// Bytes of all files together. Reached: writing fails with "No space left on device".
+pub const MAX_TOTAL_BYTES: usize = 256 * 1024 * 1024;
+/// Files and directories together. Reached: creating fails with "No space left on device".
+pub const MAX_ENTRIES: usize = 4096;
+/// Where the shell user may write.
+const WRITABLE: [&str; 2] = ["/data/local/tmp", "/sdcard"];
+/// Directories that exist from the start.
+const DIRECTORIES: [&str; 8] =
+    ["/", "/data", "/data/local", "/data/local/tmp", "/sdcard", "/sdcard/Download", "/system", "/system/bin"];
+
+/// The file system; cheap to clone, all clones are one.
+#[derive(Clone)]
+pub struct Files {
+    tree: Arc<Mutex<Tree>>,
+}
+
+struct Tree {
+    nodes: BTreeMap<String, Node>,
+    total_bytes: usize,
+}
+
+enum Node {
+    Directory { mtime_s: u32 },
+    File { content: Bytes, permissions: u32, mtime_s: u32 },
+}
+
+/// What is known of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Type and permissions, as in `st_mode`.
+    pub mode: u32,
+    /// Size in bytes; a directory's is 4096.
+    pub size: u64,
+    /// Unix time of the last change in seconds.
+    pub mtime_s: u32,
+}
+
+/// How a file is to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    /// Permissions, e.g. `0o644`.
+    pub permissions: u32,
+    /// Unix time of the change in seconds.
+    pub mtime_s: u32,
+}
+
+/// Why nothing was done, in Linux's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// ENOENT.
+    #[error("No such file or directory")]
+    NotFound,
+    /// EACCES.
+    #[error("Permission denied")]
+    Denied,
+    /// EEXIST.
+    #[error("File exists")]
+    Exists,
+    /// ENOTDIR.
+    #[error("Not a directory")]
+    NotADirectory,
+    /// EISDIR.
+    #[error("Is a directory")]
+    IsADirectory,
+    /// ENOSPC.
+    #[error("No space left on device")]
+    NoSpace,
+    /// ENOTEMPTY.
+    #[error("Directory not empty")]
+    NotEmpty,
+}
+
+impl FileError {
+    /// Linux's number for it.
+    #[must_use]
+    pub fn errno(self) -> u32 {
+        match self {
+            Self::NotFound => 2,
+            Self::Denied => 13,
+            Self::Exists => 17,
+            Self::NotADirectory => 20,
+            Self::IsADirectory => 21,
+            Self::NoSpace => 28,
+            Self::NotEmpty => 39,
+        }
+    }
+}
+
+impl Files {
+    /// A fresh file system; `now_s` is the unix time in seconds of its directories.
+    #[must_use]
+    pub fn new(now_s: u32) -> Self {
+        let nodes = DIRECTORIES.map(|path| (path.to_owned(), Node::Directory { mtime_s: now_s }));
+        Self { tree: Arc::new(Mutex::new(Tree { nodes: nodes.into(), total_bytes: 0 })) }
+    }
+
+    /// Replaces a file's content, or creates it together with its missing parent directories.
+    ///
+    /// # Errors
+    /// [`FileError`]; nothing is changed then.
+    pub fn write(&self, path: &str, content: Bytes, attributes: Attributes) -> Result<(), FileError> {
+        let path = normal(path);
+        let mut tree = self.tree();
+        let old = match tree.nodes.get(&path) {
+            Some(Node::Directory { .. }) => return Err(FileError::IsADirectory),
+            Some(Node::File { content, .. }) => content.len(),
+            None => 0,
+        };
+        writable(&path)?;
+        if tree.total_bytes - old + content.len() > MAX_TOTAL_BYTES {
+            return Err(FileError::NoSpace);
+        }
+        tree.make_parents(&path, attributes.mtime_s)?;
+        tree.total_bytes = tree.total_bytes - old + content.len();
+        let Attributes { permissions, mtime_s } = attributes;
+        tree.nodes.insert(path, Node::File { content, permissions: permissions & 0o7777, mtime_s });
+        Ok(())
+    }
+
+    /// Appends to a file, or creates it.
+    ///
+    /// # Errors
+    /// [`FileError`]; nothing is changed then.
+    pub fn append(&self, path: &str, more: &[u8], attributes: Attributes) -> Result<(), FileError> {
+        let mut content = match self.read(path) {
+            Ok(content) => BytesMut::from(content),
+            Err(FileError::NotFound) => BytesMut::new(),
+            Err(error) => return Err(error),
+        };
+        content.extend_from_slice(more);
+        self.write(path, content.freeze(), attributes)
+    }
+
+    /// Creates a directory; with `parents` also those above it, and it may exist already.
+    ///
+    /// # Errors
+    /// [`FileError`]; nothing is changed then.
+    pub fn make_directory(&self, path: &str, parents: Parents, now_s: u32) -> Result<(), FileError> {
+        let path = normal(path);
+        let mut tree = self.tree();
+        match (tree.nodes.get(&path), parents) {
+            (Some(Node::Directory { .. }), Parents::Create) => return Ok(()),
+            (Some(_), _) => return Err(FileError::Exists),
+            (None, Parents::Require) if !tree.nodes.contains_key(parent(&path)) => return Err(FileError::NotFound),
+            (None, _) => {}
+        }
+        writable(&path)?;
+        tree.make_parents(&path, now_s)?;
+        tree.nodes.insert(path, Node::Directory { mtime_s: now_s });
+        Ok(())
+    }
+
+    /// Removes a file, or with [`Depth::Everything`] a directory and all below it.
+    ///
+    /// # Errors
+    /// [`FileError`]; nothing is changed then.
+    pub fn remove(&self, path: &str, depth: Depth) -> Result<(), FileError> {
+        let path = normal(path);
+        let mut tree = self.tree();
+        let is_directory = matches!(tree.nodes.get(&path).ok_or(FileError::NotFound)?, Node::Directory { .. });
+        writable(&path)?;
+        if DIRECTORIES.contains(&path.as_str()) {
+            return Err(FileError::Denied);
+        }
+        if is_directory && depth == Depth::FileOnly {
+            return Err(FileError::IsADirectory);
+        }
+        if is_directory && depth == Depth::EmptyDirectory && tree.children(&path).next().is_some() {
+            return Err(FileError::NotEmpty);
+        }
+        if !is_directory && depth == Depth::EmptyDirectory {
+            return Err(FileError::NotADirectory);
+        }
+        let below = format!("{path}/");
+        tree.nodes.retain(|name, _| *name != path && !name.starts_with(&below));
+        tree.total_bytes = tree.nodes.values().map(Node::len).sum();
+        Ok(())
+    }
+
+    /// A file's content.
+    ///
+    /// # Errors
+    /// [`FileError`] when it is missing or a directory.
+    pub fn read(&self, path: &str) -> Result<Bytes, FileError> {
+        match self.tree().nodes.get(&normal(path)).ok_or(FileError::NotFound)? {
+            Node::File { content, .. } => Ok(content.clone()),
+            Node::Directory { .. } => Err(FileError::IsADirectory),
+        }
+    }
+
+    /// What is known of a path.
+    ///
+    /// # Errors
+    /// [`FileError::NotFound`].
+    pub fn status(&self, path: &str) -> Result<Status, FileError> {
+        self.tree().nodes.get(&normal(path)).map(Node::status).ok_or(FileError::NotFound)
+    }
+
+    /// The names in a directory, sorted, each with what is known of it.
+    ///
+    /// # Errors
+    /// [`FileError`] when it is missing or a file.
+    pub fn list(&self, path: &str) -> Result<Vec<(String, Status)>, FileError> {
+        let path = normal(path);
+        let tree = self.tree();
+        match tree.nodes.get(&path).ok_or(FileError::NotFound)? {
+            Node::File { .. } => Err(FileError::NotADirectory),
+            Node::Directory { .. } => {
+                Ok(tree.children(&path).map(|(name, node)| (name.to_owned(), node.status())).collect())
+            }
+        }
+    }
+
+    fn tree(&self) -> MutexGuard<'_, Tree> {
+        // A panic elsewhere leaves the tree as it was between two changes.
+        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What to do about missing directories above the one that is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parents {
+    /// Make them.
+    Create,
+    /// Fail.
+    Require,
+}
+
+/// What may be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// A file.
+    FileOnly,
+    /// A directory without entries.
+    EmptyDirectory,
+    /// Anything, with all below it.
+    Everything,
+}
+
+impl Tree {
+    /// Makes the directories above `path`, and sees to it that there is room for one entry more.
+    fn make_parents(&mut self, path: &str, mtime_s: u32) -> Result<(), FileError> {
+        let mut missing = Vec::new();
+        let mut above = parent(path);
+        loop {
+            match self.nodes.get(above) {
+                Some(Node::Directory { .. }) => break,
+                Some(Node::File { .. }) => return Err(FileError::NotADirectory),
+                None => missing.push(above.to_owned()),
+            }
+            above = parent(above);
+        }
+        if self.nodes.len() + missing.len() >= MAX_ENTRIES {
+            return Err(FileError::NoSpace);
+        }
+        self.nodes.extend(missing.into_iter().map(|path| (path, Node::Directory { mtime_s })));
+        Ok(())
+    }
+
+    fn children<'a>(&'a self, directory: &str) -> impl Iterator<Item = (&'a str, &'a Node)> {
+        let below = if directory == "/" { "/".to_owned() } else { format!("{directory}/") };
+        let range = self.nodes.range(below.clone()..);
+        range.map_while(move |(path, node)| path.strip_prefix(&below).map(|name| (name, node))).filter(
+            |(name, _)| !name.is_empty() && !name.contains('/'),
+        )
+    }
+}
+
+impl Node {
+    fn len(&self) -> usize {
+        match self {
+            Self::Directory { .. } => 0,
+            Self::File { content, .. } => content.len(),
+        }
+    }
+
+    fn status(&self) -> Status {
+        match self {
+            Self::Directory { mtime_s } => {
+                Status { mode: adb::sync::S_IFDIR | 0o771, size: 4096, mtime_s: *mtime_s }
+            }
+            Self::File { content, permissions, mtime_s } => Status {
+                mode: adb::sync::S_IFREG | permissions,
+                size: content.len() as u64,
+                mtime_s: *mtime_s,
+            },
+        }
+    }
+}
+
+/// The path from the root without `.`, `..`, doubled and trailing slashes. Relative paths start at the root, which is
+/// where adb's shell starts.
+#[must_use]
+pub fn normal(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            name => parts.push(name),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+fn parent(path: &str) -> &str {
+    match path.rfind('/') {
+        None | Some(0) => "/",
+        Some(at) => &path[..at],
+    }
+}
+
+fn writable(path: &str) -> Result<(), FileError> {
+    let inside = |root: &&str| path == *root || path.strip_prefix(**root).is_some_and(|rest| rest.starts_with('/'));
+    if WRITABLE.iter().any(|root| inside(&root)) { Ok(()) } else { Err(FileError::Denied) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Attributes = Attributes { permissions: 0o644, mtime_s: 7 };
+
+    #[test]
+    fn a_file_is_found_where_it_was_written_with_its_parents() {
+        let files = Files::new(1);
+        files.write("/sdcard//a/./b/../c.txt", Bytes::from_static(b"hi"), PLAIN).unwrap();
+        assert_eq!(files.read("/sdcard/a/c.txt").unwrap(), "hi");
+        let status = files.status("/sdcard/a/c.txt").unwrap();
+        assert_eq!(status, Status { mode: 0o100_644, size: 2, mtime_s: 7 });
+        files.append("/sdcard/a/c.txt", b"!", PLAIN).unwrap();
+        assert_eq!(files.read("sdcard/a/c.txt").unwrap(), "hi!");
+        let names = |path| files.list(path).unwrap().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names("/sdcard"), ["Download", "a"]);
+        assert_eq!(names("/"), ["data", "sdcard", "system"]);
+    }
+
+    #[test]
+    fn removing_gives_the_room_back() {
+        let files = Files::new(1);
+        let half = Bytes::from(vec![0; MAX_TOTAL_BYTES / 2]);
+        files.write("/sdcard/1", half.clone(), PLAIN).unwrap();
+        files.write("/sdcard/d/2", half.clone(), PLAIN).unwrap();
+        files.write("/sdcard/1", half.clone(), PLAIN).unwrap();
+        assert_eq!(files.write("/sdcard/3", Bytes::from_static(b"x"), PLAIN), Err(FileError::NoSpace));
+        assert_eq!(files.remove("/sdcard/d", Depth::FileOnly), Err(FileError::IsADirectory));
+        assert_eq!(files.remove("/sdcard/d", Depth::EmptyDirectory), Err(FileError::NotEmpty));
+        files.remove("/sdcard/d", Depth::Everything).unwrap();
+        assert_eq!(files.read("/sdcard/d/2"), Err(FileError::NotFound));
+        files.write("/sdcard/3", half, PLAIN).unwrap();
+    }
+
+    #[test]
+    fn the_shell_user_writes_only_where_it_may() {
+        let files = Files::new(1);
+        assert_eq!(files.write("/system/x", Bytes::new(), PLAIN), Err(FileError::Denied));
+        assert_eq!(files.write("/sdcardx/y", Bytes::new(), PLAIN), Err(FileError::Denied));
+        assert_eq!(files.write("/sdcard", Bytes::new(), PLAIN), Err(FileError::IsADirectory));
+        assert_eq!(files.remove("/sdcard", Depth::Everything), Err(FileError::Denied));
+        assert_eq!(files.remove("/system/bin", Depth::Everything), Err(FileError::Denied));
+        files.write("/sdcard/f", Bytes::new(), PLAIN).unwrap();
+        assert_eq!(files.write("/sdcard/f/g", Bytes::new(), PLAIN), Err(FileError::NotADirectory));
+        assert_eq!(files.make_directory("/sdcard/p/q", Parents::Require, 1), Err(FileError::NotFound));
+        files.make_directory("/sdcard/p/q", Parents::Create, 1).unwrap();
+        assert_eq!(files.make_directory("/sdcard/p", Parents::Require, 1), Err(FileError::Exists));
+    }
+
+    #[test]
+    fn the_number_of_entries_is_bounded() {
+        let files = Files::new(1);
+        let result = (0..MAX_ENTRIES).try_for_each(|n| files.write(&format!("/sdcard/{n}"), Bytes::new(), PLAIN));
+        assert_eq!(result, Err(FileError::NoSpace));
+    }
+}
