@@ -1,0 +1,101 @@
+//! Fuzzing on the stable toolchain: build the targets with counters, prove the harness, run each for seconds.
+//!
+//! A target is a file of `deploy/fuzz/src/bin`; its seeds are in `deploy/fuzz/corpus/NAME`, and what libFuzzer
+//! adds while it runs goes to `target/fuzz/NAME`, so that a longer run continues where the last one stopped.
+//! An input that breaks a parser is left in `target/fuzz/found`, named in the output, and belongs into the
+//! corpus together with the fix.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::process::{self, cargo, command};
+
+/// What each target gets in `cargo xtask test`.
+pub(crate) const SECONDS_EACH: u32 = 4;
+/// Longest input, in bytes: beyond the largest fixed-size message, short enough for many thousand runs a second.
+const INPUT_MAX: u32 = 4096;
+/// Memory of one target, in MiB: a parser that allocates by an unchecked length dies here.
+const MEMORY_MAX_MIB: u32 = 512;
+/// Time for one input, in seconds: a parser that loops dies here.
+const INPUT_SECONDS_MAX: u32 = 2;
+/// Time in which the planted bug must be found; it takes well under a second.
+const PLANTED_SECONDS: u32 = 30;
+/// The target with the planted bug.
+const PLANTED: &str = "planted";
+
+/// All targets but the planted one, by name.
+pub(crate) fn targets() -> anyhow::Result<Vec<String>> {
+    let mut names: Vec<String> = fs::read_dir("deploy/fuzz/src/bin")?
+        .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned()))
+        .filter(|name| name != PLANTED)
+        .collect();
+    names.sort();
+    ensure!(!names.is_empty(), "no fuzz targets");
+    Ok(names)
+}
+
+/// Builds every target, our crates instrumented, everything else as it is.
+pub(crate) fn build() -> anyhow::Result<()> {
+    let wrapper = fs::canonicalize("deploy/fuzz/instrument.sh").context("deploy/fuzz/instrument.sh")?;
+    let mut build = cargo(["build", "--locked", "--package", "fuzz", "--bins"]);
+    // Incremental compilation cuts crates into many units again.
+    build
+        .env("RUSTC_WORKSPACE_WRAPPER", wrapper)
+        .env("CARGO_INCREMENTAL", "0");
+    process::run("fuzz-build", &mut build)?.ok()?;
+    Ok(())
+}
+
+/// Shows that the harness finds what there is to find.
+pub(crate) fn prove() -> anyhow::Result<()> {
+    let ended = process::run("fuzz-planted", &mut libfuzzer(PLANTED, PLANTED_SECONDS, &[]))?;
+    ensure!(
+        !ended.status.success(),
+        "the planted bug was not found: the targets are not instrumented"
+    );
+    ensure!(
+        ended.output.contains("the planted bug was found"),
+        "another failure:\n{}",
+        ended.output
+    );
+    Ok(())
+}
+
+/// Runs one target.
+pub(crate) fn target(name: &str, seconds: u32) -> anyhow::Result<()> {
+    let grown = PathBuf::from(format!("target/fuzz/{name}"));
+    fs::create_dir_all(&grown)?;
+    fs::create_dir_all("target/fuzz/found")?;
+    let seeds = PathBuf::from(format!("deploy/fuzz/corpus/{name}"));
+    ensure!(
+        seeds.is_dir(),
+        "{} is missing: a target starts from seeds",
+        seeds.display()
+    );
+    let log = format!("fuzz-{name}");
+    let ended = process::run(&log, &mut libfuzzer(name, seconds, &[&grown, &seeds]))?;
+    if !ended.status.success() {
+        bail!("{name}: {}\n({})", ended.output.trim_end(), ended.status);
+    }
+    ensure!(
+        ended.output.contains("DONE"),
+        "{name} ended before its time:\n{}",
+        ended.output
+    );
+    Ok(())
+}
+
+fn libfuzzer(name: &str, seconds: u32, folders: &[&Path]) -> Command {
+    let mut run = command(format!("target/debug/fuzz_{name}"));
+    run.arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-max_len={INPUT_MAX}"))
+        .arg(format!("-rss_limit_mb={MEMORY_MAX_MIB}"))
+        .arg(format!("-timeout={INPUT_SECONDS_MAX}"))
+        .arg(format!("-artifact_prefix=target/fuzz/found/{name}-"))
+        .arg("-print_final_stats=1")
+        .args(folders);
+    run
+}
