@@ -1,1 +1,6 @@
 //! host-agent
+mod backoff;
+pub mod fence;
+pub mod fingers;
+pub mod input;
+pub mod typing;

@@ -1,0 +1,291 @@
+//! The fence of one device: the highest epoch that this host has acted for, and how far that epoch came.
+//! On disk before anything is done under it.
+//!
+//! ```text
+//!              raise(e) > epoch                 raise
+//!   ┌────────► Raised(e) ────prepared────► Prepared(e) ──┐     below the fence: refused
+//!   │             │                                      │     at the fence:    nothing to do
+//!   │             └────────cleaned─► Clean(e) ───────────┤     above it:        written, then true
+//!   └────────────────────────────────────────────────────┘
+//!
+//!   write:  fence.json.new ──write──► fsync ──rename──► fence.json ──► fsync of the folder
+//! ```
+//!
+//! A crash at any point leaves either the old fence or the new one, whole; a torn `fence.json.new` is
+//! never read. A fence that cannot be read is an error and never "epoch 0": starting over would accept
+//! the commands of a lease that ended. The wall clock has no part in it. It does not know devices,
+//! leases or the gateway; the stage is kept so that a restarted agent can answer a repeated request and
+//! let a holder go on.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use protocol::Epoch;
+use serde::{Deserialize, Serialize};
+
+const FILE: &str = "fence.json";
+const FILE_NEW: &str = "fence.json.new";
+
+/// How far the device came under the current epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The fence was raised; what is on the device is not vouched for.
+    Raised,
+    /// Prepared for the holder of this epoch.
+    Prepared,
+    /// Cut off and cleaned.
+    Clean,
+}
+
+/// What the file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Nothing below it is carried out.
+    pub epoch: Epoch,
+    /// How far this epoch came.
+    pub stage: Stage,
+}
+
+/// What a fence says to an epoch that it does not refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Raise {
+    /// The fence stands at this epoch now, and did not before.
+    Raised,
+    /// The fence stood at this epoch already.
+    Standing,
+}
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FenceError {
+    /// The epoch is over. Tell whoever asked.
+    #[error("epoch {asked} is below the fence at {fence}")]
+    Stale {
+        /// What was asked for.
+        asked: Epoch,
+        /// Where the fence stands.
+        fence: Epoch,
+    },
+    /// The file cannot be read as a fence. A person has to look.
+    #[error("the fence in {} cannot be read: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The disk did not take it; the fence stands where it stood.
+    #[error("the fence in {} cannot be written: {source}", path.display())]
+    Disk {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A device's fence. Every method that changes it returns only once the disk has it.
+#[derive(Debug)]
+pub struct Fence {
+    folder: PathBuf,
+    mark: Mark,
+}
+
+impl Fence {
+    /// The fence kept in `folder`; epoch 0 where there has never been one.
+    ///
+    /// # Errors
+    /// [`FenceError::Unreadable`].
+    pub fn open(folder: &Path) -> Result<Self, FenceError> {
+        let path = folder.join(FILE);
+        let unreadable = |reason: String| FenceError::Unreadable {
+            path: path.clone(),
+            reason,
+        };
+        let mark = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Mark {
+                epoch: Epoch(0),
+                stage: Stage::Clean,
+            },
+            Err(error) => return Err(unreadable(error.to_string())),
+        };
+        Ok(Self {
+            folder: folder.to_owned(),
+            mark,
+        })
+    }
+
+    /// Where the fence stands.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// Raises the fence to `epoch` if it is above, with the stage [`Stage::Raised`].
+    ///
+    /// # Errors
+    /// [`FenceError::Stale`] below the fence; [`FenceError::Disk`].
+    pub fn raise(&mut self, epoch: Epoch) -> Result<Raise, FenceError> {
+        self.refuse_below(epoch)?;
+        if epoch == self.mark.epoch {
+            return Ok(Raise::Standing);
+        }
+        self.write(Mark {
+            epoch,
+            stage: Stage::Raised,
+        })?;
+        Ok(Raise::Raised)
+    }
+
+    /// Notes how far `epoch` came.
+    ///
+    /// # Errors
+    /// [`FenceError::Stale`] if the fence has left that epoch behind; [`FenceError::Disk`].
+    pub fn reach(&mut self, epoch: Epoch, stage: Stage) -> Result<(), FenceError> {
+        self.refuse_below(epoch)?;
+        let mark = Mark { epoch, stage };
+        if mark == self.mark {
+            return Ok(());
+        }
+        self.write(mark)
+    }
+
+    fn refuse_below(&self, asked: Epoch) -> Result<(), FenceError> {
+        let fence = self.mark.epoch;
+        if asked < fence {
+            return Err(FenceError::Stale { asked, fence });
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, mark: Mark) -> Result<(), FenceError> {
+        let bytes = serde_json::to_vec(&mark).expect("two plain fields are JSON");
+        replace(&self.folder, &bytes).map_err(|source| FenceError::Disk {
+            path: self.folder.clone(),
+            source,
+        })?;
+        self.mark = mark;
+        Ok(())
+    }
+}
+
+/// Puts `bytes` in the place of the fence's file so that a crash leaves the old content or the new one.
+fn replace(folder: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = folder.join(FILE_NEW);
+    let mut file = File::create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, folder.join(FILE))?;
+    // The rename itself is only on disk once the folder is.
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(folder: &tempfile::TempDir) -> Fence {
+        Fence::open(folder.path()).unwrap()
+    }
+
+    #[test]
+    fn a_new_device_stands_at_zero_and_a_raised_fence_survives_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut fence = open(&folder);
+        assert_eq!(fence.mark().epoch, Epoch(0));
+        assert_eq!(fence.raise(Epoch(7)).unwrap(), Raise::Raised);
+        fence.reach(Epoch(7), Stage::Prepared).unwrap();
+        let mark = open(&folder).mark();
+        assert_eq!((mark.epoch, mark.stage), (Epoch(7), Stage::Prepared));
+    }
+
+    #[test]
+    fn a_lower_epoch_is_refused_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut fence = open(&folder);
+        fence.raise(Epoch(7)).unwrap();
+        assert!(matches!(
+            fence.raise(Epoch(6)),
+            Err(FenceError::Stale {
+                asked: Epoch(6),
+                fence: Epoch(7)
+            })
+        ));
+        assert!(matches!(
+            fence.reach(Epoch(6), Stage::Clean),
+            Err(FenceError::Stale { .. })
+        ));
+        assert_eq!(open(&folder).mark(), fence.mark());
+    }
+
+    #[test]
+    fn the_same_epoch_stands_and_keeps_its_stage() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut fence = open(&folder);
+        fence.raise(Epoch(3)).unwrap();
+        fence.reach(Epoch(3), Stage::Prepared).unwrap();
+        assert_eq!(fence.raise(Epoch(3)).unwrap(), Raise::Standing);
+        assert_eq!(fence.mark().stage, Stage::Prepared);
+    }
+
+    #[test]
+    fn raising_makes_what_was_prepared_unprepared() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut fence = open(&folder);
+        fence.raise(Epoch(3)).unwrap();
+        fence.reach(Epoch(3), Stage::Prepared).unwrap();
+        fence.raise(Epoch(4)).unwrap();
+        assert_eq!(open(&folder).mark().stage, Stage::Raised);
+    }
+
+    /// Every point at which a crash can interrupt `replace`: after n bytes of the new file, and after all of
+    /// them but before the rename.
+    #[test]
+    fn a_crash_while_writing_leaves_the_old_fence() {
+        let folder = tempfile::tempdir().unwrap();
+        open(&folder).raise(Epoch(41)).unwrap();
+        let bytes = br#"{"epoch":42,"stage":"raised"}"#;
+        for written in 0..=bytes.len() {
+            fs::write(folder.path().join(FILE_NEW), &bytes[..written]).unwrap();
+            assert_eq!(open(&folder).mark().epoch, Epoch(41), "{written} bytes");
+        }
+        let mut fence = open(&folder);
+        fence.raise(Epoch(43)).unwrap();
+        assert!(!folder.path().join(FILE_NEW).exists());
+        assert_eq!(open(&folder).mark().epoch, Epoch(43));
+    }
+
+    #[test]
+    fn a_fence_that_cannot_be_read_is_never_taken_for_zero() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in [
+            "",
+            "{",
+            r#"{"epoch":4}"#,
+            r#"{"epoch":-1,"stage":"raised"}"#,
+            "\0\0\0\0",
+        ] {
+            fs::write(folder.path().join(FILE), text).unwrap();
+            assert!(
+                matches!(Fence::open(folder.path()), Err(FenceError::Unreadable { .. })),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_fence_that_the_disk_refuses_does_not_move() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut fence = open(&folder);
+        fence.raise(Epoch(1)).unwrap();
+        // A folder in the place of the new file: no user, not even root, can write it.
+        fs::create_dir(folder.path().join(FILE_NEW)).unwrap();
+        assert!(matches!(fence.raise(Epoch(2)), Err(FenceError::Disk { .. })));
+        assert_eq!(fence.mark().epoch, Epoch(1));
+        assert_eq!(open(&folder).mark().epoch, Epoch(1));
+    }
+}
