@@ -388,7 +388,17 @@ async fn a_host_notices_a_killed_control_before_its_idle_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let mut agent = agent(address, folder.path(), Some(token));
     agent.greet().await;
-    killed.up().await;
+    let (host, _) = killed.up().await;
+    // A served request is the proof that the agent has its welcome.
+    let asked = tokio::spawn(async move { host.call(prepare(), DEADLINE, |_| {}).await });
+    agent
+        .request()
+        .await
+        .responder
+        .reply(Reply::Prepared { width: 1, height: 1 })
+        .await
+        .unwrap();
+    asked.await.unwrap().unwrap();
 
     switch.send(next.address).unwrap();
     let since = Instant::now();

@@ -219,8 +219,9 @@ pub enum Request {
 }
 
 /// What an agent says on a stream that control opened: any number of `Progress`, then one `Reply`.
+/// Tagged from outside, `{"reply":{"type":…}}`, because a reply has a `type` of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Response {
     /// How far it is.
     Progress(Progress),
@@ -469,6 +470,17 @@ mod tests {
             serde_json::from_str::<FromAgent>(text).unwrap(),
             FromAgent::Report(Report { devices: vec![] })
         );
+    }
+
+    #[test]
+    fn a_reply_keeps_its_type_inside_a_response() {
+        let response = Response::Reply(Reply::Prepared {
+            width: 720,
+            height: 1280,
+        });
+        let json = serde_json::to_value(&response).unwrap();
+        assert_eq!(json["reply"]["type"], "prepared");
+        assert_eq!(serde_json::from_value::<Response>(json).unwrap(), response);
     }
 
     #[test]
