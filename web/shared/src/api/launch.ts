@@ -1,0 +1,120 @@
+/**
+ * Opening a link: the public launch routes, typed. JSON becomes a valid value here, in one step.
+ *
+ *   POST /api/v1/launch {token} | {session_id} → the session, and a cookie that binds this browser to it
+ *   GET  /api/v1/launch/current?session=ID     → the same, now
+ *   GET  /api/v1/launch/events?session=ID      → the same, at once and on every change (server-sent events)
+ *   POST /api/v1/launch/end {session_id}
+ *
+ * The token travels in bodies only, never in a URL that reaches a server.
+ */
+
+import { type LinkToken, type SessionId, parseSessionId } from '../wire/ids';
+import { request } from './problem';
+
+/** How far the device is; `ready` opens media and input. */
+export type Stage = 'reset' | 'launch' | 'connect' | 'ready' | 'ended';
+
+/** A session as its page sees it. */
+export interface LaunchState {
+  sessionId: SessionId;
+  stage: Stage;
+  /** 0 to 100. */
+  progress: number;
+  device: { name: string; width: number; height: number };
+  /** The package that is started; null for the launcher. */
+  appPackage: string | null;
+  /** A close reason by name; null while the session lives. */
+  endReason: string | null;
+}
+
+/** What a page holds to be let in: the link's secret, or the session that its cookie is bound to. */
+export type Ticket = { kind: 'token'; token: LinkToken } | { kind: 'session'; session: SessionId };
+
+/** Claims the device, or resumes what this browser already holds. */
+export async function launch(ticket: Ticket, signal: AbortSignal): Promise<LaunchState> {
+  const body = ticket.kind === 'token' ? { token: ticket.token } : { session_id: ticket.session };
+  return parseLaunchState(await readJson(await post('/api/v1/launch', body, { signal })));
+}
+
+/** The session now. */
+export async function current(session: SessionId, signal: AbortSignal): Promise<LaunchState> {
+  const path = `/api/v1/launch/current?session=${session}`;
+  return parseLaunchState(await readJson(await request(path, { signal })));
+}
+
+/** Gives the device back. */
+export async function end(session: SessionId): Promise<void> {
+  await post('/api/v1/launch/end', { session_id: session }, { keepalive: true });
+}
+
+/** Follows the session. `onClosed` tells that the server refused to go on; a lost network is retried inside. */
+export function follow(
+  session: SessionId,
+  onState: (state: LaunchState) => void,
+  onClosed: () => void,
+  signal: AbortSignal,
+): void {
+  const source = new EventSource(`/api/v1/launch/events?session=${session}`);
+  source.addEventListener('state', (event: MessageEvent<string>) => {
+    onState(parseLaunchState(JSON.parse(event.data)));
+  });
+  source.addEventListener('error', () => {
+    if (source.readyState === EventSource.CLOSED) onClosed();
+  });
+  signal.addEventListener('abort', () => { source.close(); });
+}
+
+/** Reads a session. Throws `TypeError` when the server speaks another language than this page. */
+export function parseLaunchState(json: unknown): LaunchState {
+  const state = record(json, 'session');
+  const sessionId = parseSessionId(text(state.session_id, 'session_id'));
+  if (sessionId === null) throw new TypeError('session_id is no id');
+  const device = record(state.device, 'device');
+  const app = state.app === undefined || state.app === null ? null : record(state.app, 'app');
+  const endReason = state.end_reason;
+  return {
+    sessionId,
+    stage: stage(text(state.stage, 'stage')),
+    progress: Math.max(0, Math.min(100, count(state.progress, 'progress'))),
+    device: {
+      name: text(device.name, 'device.name'),
+      width: count(device.width, 'device.width'),
+      height: count(device.height, 'device.height'),
+    },
+    appPackage: app === null ? null : text(app.package, 'app.package'),
+    endReason: typeof endReason === 'string' ? endReason : null,
+  };
+}
+
+const STAGES: readonly Stage[] = ['reset', 'launch', 'connect', 'ready', 'ended'];
+
+function stage(name: string): Stage {
+  const known = STAGES.find((each) => each === name);
+  if (known === undefined) throw new TypeError(`no stage ${name}`);
+  return known;
+}
+
+function post(path: string, body: unknown, init: RequestInit): Promise<Response> {
+  const headers = { 'content-type': 'application/json' };
+  return request(path, { method: 'POST', headers, body: JSON.stringify(body), ...init });
+}
+
+async function readJson(response: Response): Promise<unknown> {
+  return (await response.json()) as unknown;
+}
+
+function record(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) throw new TypeError(`${what} is no object`);
+  return value as Record<string, unknown>;
+}
+
+function text(value: unknown, what: string): string {
+  if (typeof value !== 'string') throw new TypeError(`${what} is no text`);
+  return value;
+}
+
+function count(value: unknown, what: string): number {
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw new TypeError(`${what} is no number`);
+  return value;
+}

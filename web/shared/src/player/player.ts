@@ -1,0 +1,346 @@
+/**
+ * From a link to a playing picture, and back to it after every fault: the policy above one attempt.
+ *
+ *   launch ──granted──► follow (SSE) ∥ attempt ──first frame──► streaming
+ *                                        │ lost
+ *                                        ▼
+ *                                wait (backoff) ─► new attempt … until the lease ends, or 30 s without success
+ *
+ * The offer leaves as soon as the lease is granted, while the device is still being prepared; media
+ * starts when the gateway opens the gate. Owns every timer and listener of the page's stream; the
+ * page only shows `State`. It knows no framework.
+ */
+
+import * as api from '../api/launch';
+import { Problem, Unreachable } from '../api/problem';
+import type { GestureInput } from '../input/gesture';
+import { listenToKeyboard } from '../input/keyboard_source';
+import { listenToPointers } from '../input/pointer';
+import { type CloseReason, parseCloseReason } from '../wire/close';
+import type { SystemButton, ToGateway } from '../wire/control';
+import type { SessionId } from '../wire/ids';
+import { type PageMs, pageMs } from '../wire/time';
+import { Attempt, type Overlay } from './attempt';
+import { BUSY, RECONNECT, retryDelayMs } from './backoff';
+import { mark, supportsStreaming } from './rtc';
+import { type Event, type State, type StopReason, stopForClose, stopForCode, transition } from './state';
+
+/** Without success for this long a person should be told, and asked. The lease's grace is 30 s as well. */
+const GIVE_UP_MS = 30_000;
+/** A gateway that answers pings each second and was not heard for this long is gone. */
+const SILENCE_MS_MAX = 3000;
+
+/** The elements that the player works with, from the page. */
+export interface Elements {
+  video: HTMLVideoElement;
+  /** Receives pointers and keys; holds `video` and `field`. */
+  stage: HTMLElement;
+  /** The hidden text field that phone keyboards and input methods need. */
+  field: HTMLTextAreaElement;
+}
+
+/** What the page is told. */
+export interface PlayerListener {
+  onState(state: State): void;
+  /** The link is redeemed: its secret must leave the address bar. */
+  onGranted(session: SessionId): void;
+}
+
+/** A page's stream. */
+export class Player {
+  readonly #elements: Elements;
+  readonly #listener: PlayerListener;
+  readonly #life = new AbortController();
+  #ticket: api.Ticket;
+  #state: State = { kind: 'checking' };
+  /** Ends what belongs to one lease: its events and its requests. */
+  #lease = new AbortController();
+  #attempt: Attempt | null = null;
+  #iceServers: RTCIceServer[] = [];
+  #tries = 0;
+  #failingSince: PageMs | null = null;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #frameTimes = false;
+
+  /** Starts at once. */
+  constructor(elements: Elements, ticket: api.Ticket, listener: PlayerListener) {
+    this.#elements = elements;
+    this.#ticket = ticket;
+    this.#listener = listener;
+    this.#listen();
+    if (supportsStreaming()) void this.#launch(0);
+    else this.#apply({ kind: 'stopped', why: 'unsupported' });
+  }
+
+  /** Ends everything. */
+  close(): void {
+    this.#life.abort();
+    this.#drop();
+  }
+
+  /** The person asks to try again now. */
+  retry(): void {
+    if (this.#state.kind !== 'stopped' && this.#state.kind !== 'waiting') return;
+    this.#apply({ kind: 'retry' });
+    void this.#launch(0);
+  }
+
+  /** Whether this page still holds the link's secret, so that an ended session can be followed by another. */
+  get restartable(): boolean {
+    return this.#ticket.kind === 'token';
+  }
+
+  /** A button of the device. */
+  system(what: SystemButton): void {
+    this.#send({ type: 'system', what });
+  }
+
+  /** Gives the device back. */
+  async end(): Promise<void> {
+    const session = this.#session();
+    this.#stop('ended');
+    // The lease also ends by itself, after its grace.
+    if (session !== null) await api.end(session).catch(() => undefined);
+  }
+
+  /** Whether the overlay is open. */
+  set frameTimes(wanted: boolean) {
+    this.#frameTimes = wanted;
+    if (this.#attempt !== null) this.#attempt.frameTimes = wanted;
+  }
+
+  /** The overlay's numbers; null while nothing is connected. */
+  async overlay(): Promise<Overlay | null> {
+    return (await this.#attempt?.overlay()) ?? null;
+  }
+
+  async #launch(attempt: number): Promise<void> {
+    this.#lease = new AbortController();
+    this.#tries = 0;
+    this.#failingSince = null;
+    mark('launch');
+    const armed = this.#arm();
+    try {
+      const session = await api.launch(this.#ticket, this.#lease.signal);
+      this.#apply({ kind: 'granted', session });
+      this.#listener.onGranted(session.sessionId);
+      this.#progress(session);
+      if (this.#state.kind !== 'preparing') return;
+      this.#follow(session.sessionId, 0);
+      await this.#open(armed, session.sessionId);
+    } catch (error) {
+      this.#drop();
+      this.#refused(error, attempt);
+    }
+  }
+
+  /** Makes the next attempt the current one; its offer is being made. */
+  #arm(): Attempt {
+    const attempt = new Attempt(this.#iceServers, {
+      onTrack: (track) => {
+        this.#elements.video.srcObject = new MediaStream([track]);
+      },
+      onFirstFrame: () => { this.#playing(); },
+      onBye: (reason) => { this.#bye(reason); },
+      onLost: () => { this.#lost(null); },
+    });
+    attempt.frameTimes = this.#frameTimes;
+    this.#attempt = attempt;
+    return attempt;
+  }
+
+  async #open(attempt: Attempt, session: SessionId): Promise<void> {
+    try {
+      const servers = await attempt.open(session);
+      if (servers.length > 0) this.#iceServers = servers;
+    } catch (error) {
+      if (this.#attempt === attempt) this.#lost(error);
+    }
+  }
+
+  #playing(): void {
+    mark('first-frame');
+    this.#tries = 0;
+    this.#failingSince = null;
+    this.#apply({ kind: 'first_frame' });
+    this.#apply({ kind: 'back' });
+  }
+
+  #bye(reason: CloseReason): void {
+    const stop = stopForClose(reason);
+    if (stop === null) this.#lost(null);
+    else this.#stop(stop);
+  }
+
+  /** The attempt failed or broke: another one, unless its error says that the lease is gone. */
+  #lost(error: unknown): void {
+    const session = this.#session();
+    if (session === null) return;
+    const stop = error instanceof Problem ? lostLease(error) : null;
+    if (stop !== null) {
+      this.#stop(stop);
+      return;
+    }
+    const now = pageMs(performance.now());
+    this.#attempt?.close();
+    this.#attempt = null;
+    this.#apply({ kind: 'lost', now });
+    this.#failingSince ??= now;
+    if (now - this.#failingSince > GIVE_UP_MS) {
+      this.#stop('network');
+      return;
+    }
+    const wished = error instanceof Problem ? (error.retryAfterS ?? 0) * 1000 : 0;
+    this.#after(Math.max(wished, retryDelayMs(RECONNECT, this.#tries, Math.random())), () => {
+      this.#reconnect();
+    });
+    this.#tries += 1;
+  }
+
+  #reconnect(): void {
+    const session = this.#session();
+    if (session === null) return;
+    this.#attempt?.close();
+    void this.#open(this.#arm(), session);
+  }
+
+  #follow(session: SessionId, failures: number): void {
+    const { signal } = this.#lease;
+    let failed = failures;
+    const heard = (state: api.LaunchState): void => {
+      failed = 0;
+      this.#progress(state);
+    };
+    // The server closed the stream of events: ask why, then follow again.
+    const closed = async (): Promise<void> => {
+      await this.#verify(session);
+      setTimeout(() => {
+        if (!signal.aborted) this.#follow(session, failed + 1);
+      }, retryDelayMs(RECONNECT, failed + 1, Math.random()));
+    };
+    api.follow(session, heard, () => void closed(), signal);
+  }
+
+  async #verify(session: SessionId): Promise<void> {
+    try {
+      this.#progress(await api.current(session, this.#lease.signal));
+    } catch (error) {
+      const stop = error instanceof Problem ? lostLease(error) : null;
+      if (stop !== null && !this.#lease.signal.aborted) this.#stop(stop);
+    }
+  }
+
+  #progress(session: api.LaunchState): void {
+    if (session.stage === 'ended') {
+      const reason = session.endReason === null ? null : parseCloseReason(session.endReason);
+      this.#stop((reason === null ? null : stopForClose(reason)) ?? 'ended');
+      return;
+    }
+    const wasReady = this.#state.kind === 'streaming' && this.#state.session.stage === 'ready';
+    this.#apply({ kind: 'progress', session });
+    // The server says that nobody is connected. It may only have restarted: ask the gateway's silence.
+    const silent = this.#attempt !== null && performance.now() - this.#attempt.heard > SILENCE_MS_MAX;
+    if (wasReady && session.stage === 'connect' && silent) this.#lost(null);
+  }
+
+  /** The launch was refused, or its server could not be reached. */
+  #refused(error: unknown, attempt: number): void {
+    if (this.#life.signal.aborted || this.#state.kind !== 'checking') return;
+    const why = error instanceof Problem ? (stopForCode(error.code) ?? stopForStatus(error.status)) : 'network';
+    if (why !== 'busy' && why !== 'offline') {
+      this.#stop(error instanceof Problem || error instanceof Unreachable ? why : 'failed');
+      return;
+    }
+    const wished = error instanceof Problem ? (error.retryAfterS ?? 0) * 1000 : 0;
+    const wait = Math.max(wished, retryDelayMs(BUSY, attempt + 1, Math.random()));
+    this.#apply({ kind: 'wait', why, attempt, until: pageMs(performance.now() + wait) });
+    this.#after(wait, () => {
+      this.#apply({ kind: 'retry' });
+      void this.#launch(attempt + 1);
+    });
+  }
+
+  #stop(why: StopReason): void {
+    const session = this.#session();
+    this.#drop();
+    this.#apply({ kind: 'stopped', why });
+    // Another page of this browser took over, or the way was lost: this page resumes by its cookie.
+    if (session !== null && (why === 'replaced' || why === 'network')) this.#ticket = { kind: 'session', session };
+  }
+
+  /** Ends what belongs to the lease, on this side. */
+  #drop(): void {
+    this.#lease.abort();
+    this.#attempt?.close();
+    this.#attempt = null;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #after(ms: number, then: () => void): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(then, ms);
+  }
+
+  #session(): SessionId | null {
+    return this.#state.kind === 'preparing' || this.#state.kind === 'streaming' ? this.#state.session.sessionId : null;
+  }
+
+  #apply(event: Event): void {
+    const next = transition(this.#state, event);
+    if (next === this.#state || this.#life.signal.aborted) return;
+    this.#state = next;
+    this.#listener.onState(next);
+  }
+
+  #gesture(input: GestureInput): void {
+    this.#attempt?.gesture(input);
+  }
+
+  #send(message: ToGateway): void {
+    this.#attempt?.send(message);
+  }
+
+  #listen(): void {
+    const { video, stage, field } = this.#elements;
+    const { signal } = this.#life;
+    const size = (): { width: number; height: number } => ({ width: video.videoWidth, height: video.videoHeight });
+    listenToPointers(stage, {
+      place: () => ({ element: video.getBoundingClientRect(), video: size() }),
+      gesture: (input) => { this.#gesture(input); },
+      system: (button) => { this.system(button); },
+    }, signal);
+    listenToKeyboard(stage, field, (message) => { this.#send(message); }, signal);
+    video.addEventListener('resize', () => { this.#attempt?.showing(size()); }, { signal });
+    const frame: VideoFrameRequestCallback = (_now, metadata) => {
+      if (signal.aborted) return;
+      video.requestVideoFrameCallback(frame);
+      this.#attempt?.showing(size());
+      this.#attempt?.presented(metadata);
+    };
+    if ('requestVideoFrameCallback' in video) video.requestVideoFrameCallback(frame);
+    window.addEventListener('pagehide', () => { this.#attempt?.close(); }, { signal });
+    window.addEventListener('pageshow', (event) => {
+      if (event.persisted) this.#lost(null);
+    }, { signal });
+    window.addEventListener('online', () => {
+      if (this.#state.kind === 'stopped' && this.#state.why === 'network') this.retry();
+    }, { signal });
+  }
+}
+
+/** The page for an error of a session that was granted before; null when it may still live. */
+function lostLease(problem: Problem): StopReason | null {
+  const gone = problem.status === 401 || problem.status === 403 || problem.status === 404 || problem.status === 410;
+  const byCode = stopForCode(problem.code);
+  if (byCode === 'offline' || byCode === 'busy') return null;
+  return byCode ?? (gone ? 'ended' : null);
+}
+
+/** The page for an error of the launch whose code this page does not know. */
+function stopForStatus(status: number): StopReason {
+  if (status === 404 || status === 400 || status === 422) return 'invalid';
+  if (status === 401 || status === 403 || status === 410) return 'ended';
+  if (status === 429 || status === 503) return 'offline';
+  return 'failed';
+}

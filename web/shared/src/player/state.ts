@@ -1,0 +1,134 @@
+/**
+ * What the page shows, as one value with one transition function. Everything else derives from it.
+ *
+ *   checking ──granted──► preparing ──first_frame──► streaming{live} ◄──back── streaming{lost}
+ *      │  ▲                  │                            │  └────────lost───────────▲
+ *      │  └─retry─┐          │ stopped                    │ stopped
+ *      ▼          │          ▼                            ▼
+ *   waiting ──────┴────── stopped{why} ◄──────────────────┘
+ *   (busy, offline: tried again by itself)
+ *
+ * An event that makes no sense in a state leaves it as it is. It knows no DOM, no HTTP and no timer.
+ */
+
+import type { LaunchState } from '../api/launch';
+import type { CloseReason } from '../wire/close';
+import type { PageMs } from '../wire/time';
+
+/** Why there is no picture, one page each. */
+export type StopReason =
+  | 'invalid'
+  | 'expired'
+  | 'revoked'
+  | 'exhausted'
+  | 'paused'
+  | 'busy'
+  | 'offline'
+  | 'elsewhere'
+  | 'replaced'
+  | 'idle'
+  | 'time_up'
+  | 'ended'
+  | 'unsupported'
+  | 'network'
+  | 'failed';
+
+/** Whether pictures can arrive right now. */
+export type Link = { kind: 'live' } | { kind: 'lost'; since: PageMs };
+
+/** What the page shows. */
+export type State =
+  | { kind: 'checking' }
+  | { kind: 'preparing'; session: LaunchState }
+  | { kind: 'streaming'; session: LaunchState; link: Link }
+  | { kind: 'waiting'; why: 'busy' | 'offline'; attempt: number; until: PageMs }
+  | { kind: 'stopped'; why: StopReason };
+
+/** What happened. */
+export type Event =
+  | { kind: 'granted'; session: LaunchState }
+  | { kind: 'progress'; session: LaunchState }
+  | { kind: 'first_frame' }
+  | { kind: 'lost'; now: PageMs }
+  | { kind: 'back' }
+  | { kind: 'wait'; why: 'busy' | 'offline'; attempt: number; until: PageMs }
+  | { kind: 'stopped'; why: StopReason }
+  | { kind: 'retry' };
+
+/** The state after an event. */
+export function transition(state: State, event: Event): State {
+  switch (event.kind) {
+    case 'granted':
+      return state.kind === 'checking' ? { kind: 'preparing', session: event.session } : state;
+    case 'progress':
+      return state.kind === 'preparing' || state.kind === 'streaming' ? { ...state, session: event.session } : state;
+    case 'first_frame':
+      return state.kind === 'preparing' ? { kind: 'streaming', session: state.session, link: { kind: 'live' } } : state;
+    case 'lost':
+      return state.kind === 'streaming' && state.link.kind === 'live'
+        ? { ...state, link: { kind: 'lost', since: event.now } }
+        : state;
+    case 'back':
+      return state.kind === 'streaming' ? { ...state, link: { kind: 'live' } } : state;
+    case 'wait':
+      return state.kind === 'checking'
+        ? { kind: 'waiting', why: event.why, attempt: event.attempt, until: event.until }
+        : state;
+    case 'stopped':
+      // The first reason is the true one: what follows an ended lease is only its echo.
+      return state.kind === 'stopped' ? state : { kind: 'stopped', why: event.why };
+    case 'retry':
+      return state.kind === 'stopped' || state.kind === 'waiting' ? { kind: 'checking' } : state;
+  }
+}
+
+/** The page for an error code of the REST API; null when trying again may help. */
+export function stopForCode(code: string): StopReason | null {
+  return BY_CODE[code] ?? null;
+}
+
+/** The page for the end of a connection; null when only the connection ended and a new one may work. */
+export function stopForClose(reason: CloseReason): StopReason | null {
+  return BY_CLOSE[reason];
+}
+
+const BY_CODE: Readonly<Record<string, StopReason>> = {
+  LINK_NOT_FOUND: 'invalid',
+  LINK_EXPIRED: 'expired',
+  LINK_REVOKED: 'revoked',
+  LINK_EXHAUSTED: 'exhausted',
+  LINK_PAUSED: 'paused',
+  LINK_BOUND_ELSEWHERE: 'elsewhere',
+  DEVICE_IN_USE: 'busy',
+  NO_CAPACITY: 'busy',
+  DEVICE_OFFLINE: 'offline',
+  DEVICE_NOT_FOUND: 'offline',
+  LEASE_LOST: 'ended',
+  STALE_EPOCH: 'ended',
+  AUTH_FAILED: 'ended',
+  FORBIDDEN: 'ended',
+  SETUP_FAILED: 'failed',
+  STARTUP_TIMEOUT: 'failed',
+  CODEC_UNSUPPORTED: 'unsupported',
+  CONNECTION_LIMIT: 'elsewhere',
+};
+
+const BY_CLOSE: Readonly<Record<CloseReason, StopReason | null>> = {
+  client_left: 'ended',
+  replaced: 'replaced',
+  kicked: 'ended',
+  link_revoked: 'revoked',
+  link_expired: 'expired',
+  lease_ended: 'ended',
+  idle: 'idle',
+  max_duration: 'time_up',
+  quota: 'time_up',
+  host_lost: null,
+  setup_failed: 'failed',
+  ice_failed: null,
+  dtls_failed: null,
+  media_stalled: null,
+  server_shutdown: null,
+  protocol: null,
+  error: null,
+};
