@@ -1,1 +1,32 @@
-//! bench
+//! The bench: measures the product from outside, in a real browser, and says what it found.
+//!
+//! It starts the product (or is pointed at a running one), drives a real Chromium, and reads times
+//! out of the pixels: the latency target draws the time of drawing and the last touch's number into
+//! every frame. Each figure has a unit and a method; what was left out is counted, never hidden.
+//! `SPECIFICATION.md` beside this folder lists the promises.
+//!
+//! ```text
+//!   quick ──► product   starts `farglass up`, makes a link            (door to the product's REST)
+//!     │  └──► browser ─► devtools   Chromium, its DevTools protocol   (door to Chromium)
+//!     │          └─────► page       what the scripts in page/*.js tell
+//!     ├─────► procs                 CPU and memory                    (door to /proc)
+//!     └─────► frames, taps ─► histogram ─► report
+//! ```
+//!
+//! It deliberately knows nothing of the product's insides: pixels, the page, REST, `/proc`.
+
+pub mod barcode;
+pub mod browser;
+pub mod devtools;
+pub mod frames;
+pub mod histogram;
+pub mod page;
+pub mod procs;
+pub mod product;
+pub mod quick;
+pub mod report;
+pub mod taps;
+
+pub use product::Product;
+pub use quick::{QuickConfig, quick};
+pub use report::Report;

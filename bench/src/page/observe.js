@@ -1,0 +1,199 @@
+// Watches a viewer from inside its page, and changes nothing that it does.
+//
+// Put into the page before any of its own scripts. It opens no connection and no channel: it stands
+// behind the constructors that the page itself uses, so every viewer can be measured, also one that
+// knows nothing of the bench.
+//
+//   RTCPeerConnection  → the connection, for getStats; its data channels by their negotiated ids:
+//                        control (2) for the moment the gate opens, stats (4) for frame times
+//   EventSource        → the moment the page hears that the session is ready
+//   <video>            → requestVideoFrameCallback of every frame shown, and its barcode
+//   window             → pointerdown, before anybody else
+//
+// All times are milliseconds of performance.now(); the Rust side adds performance.timeOrigin.
+(() => {
+  const CONTROL_ID = 2;
+  const STATS_ID = 4;
+  const GATE = 0x21;
+  const FRAME_META = 0x32;
+  const SUBSCRIBE_EVERY_FRAME = new Uint8Array([0x33, 1]);
+  // Ten minutes at 60 frames a second. What comes later is not kept, and counted.
+  const RECORDS_MAX = 36_000;
+
+  const peers = [];
+  const statsChannels = [];
+  const seen = { ready_ms: null, gate_ms: null, first_frame: null, frames: 0, readable: 0, input: 0 };
+  const record = { on: false, shown: [], taps: [], metas: [], damage: {}, overflow: 0 };
+  let waiting = null;
+
+  function keep(list, item) {
+    if (!record.on) return;
+    if (list.length < RECORDS_MAX) list.push(item);
+    else record.overflow += 1;
+  }
+
+  function onControl(event) {
+    const bytes = new Uint8Array(event.data);
+    if (bytes[0] === GATE && bytes[1] === 1 && seen.gate_ms === null) seen.gate_ms = performance.now();
+  }
+
+  function onStats(event) {
+    const bytes = new Uint8Array(event.data);
+    if (bytes[0] === FRAME_META) keep(record.metas, farglassBarcode.hex(bytes));
+  }
+
+  globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...options) {
+      super(...options);
+      peers.push(this);
+    }
+
+    createDataChannel(label, options) {
+      const channel = super.createDataChannel(label, options);
+      const listen = (handle) =>
+        channel.addEventListener('message', (event) => {
+          if (event.data instanceof ArrayBuffer) handle(event);
+        });
+      if (options?.id === CONTROL_ID) listen(onControl);
+      if (options?.id === STATS_ID) {
+        listen(onStats);
+        statsChannels.push(channel);
+      }
+      return channel;
+    }
+  };
+
+  globalThis.EventSource = class extends EventSource {
+    constructor(...options) {
+      super(...options);
+      this.addEventListener('state', (event) => {
+        if (seen.ready_ms === null && /"stage"\s*:\s*"ready"/.test(event.data)) {
+          seen.ready_ms = performance.now();
+        }
+      });
+    }
+  };
+
+  addEventListener(
+    'pointerdown',
+    (event) => keep(record.taps, { at_ms: event.timeStamp, heard_ms: performance.now() }),
+    { capture: true, passive: true },
+  );
+
+  function onFrame(video, now, frame) {
+    video.requestVideoFrameCallback((...next) => onFrame(video, ...next));
+    const reading = farglassBarcode.read(video);
+    const shown = {
+      display_ms: frame.expectedDisplayTime,
+      received_ms: frame.receiveTime ?? null,
+      called_ms: now,
+      presented: frame.presentedFrames,
+      rtp: frame.rtpTimestamp ?? null,
+      code: reading.bytes ? farglassBarcode.hex(reading.bytes) : null,
+    };
+    seen.frames += 1;
+    seen.first_frame ??= shown;
+    keep(record.shown, shown);
+    if (reading.damage) {
+      if (record.on) record.damage[reading.damage] = (record.damage[reading.damage] ?? 0) + 1;
+      return;
+    }
+    seen.readable += 1;
+    seen.input = reading.input;
+    if (waiting?.met()) waiting.done(true);
+  }
+
+  const known = new WeakSet();
+  function findVideos() {
+    for (const video of document.querySelectorAll('video')) {
+      if (known.has(video)) continue;
+      known.add(video);
+      video.requestVideoFrameCallback((...frame) => onFrame(video, ...frame));
+    }
+  }
+  new MutationObserver(findVideos).observe(document, { childList: true, subtree: true });
+
+  // Resolves with true when `met` holds at a frame, with false after `limit_ms`.
+  function until(met, limit_ms) {
+    if (met()) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => waiting?.done(false), limit_ms);
+      waiting = {
+        met,
+        done(value) {
+          clearTimeout(timer);
+          waiting = null;
+          resolve(value);
+        },
+      };
+    });
+  }
+
+  async function inbound() {
+    for (const peer of peers.toReversed()) {
+      if (peer.connectionState === 'closed') continue;
+      const report = await peer.getStats();
+      for (const entry of report.values()) {
+        if (entry.type === 'inbound-rtp' && entry.kind === 'video') {
+          const codec = report.get(entry.codecId);
+          const transport = report.get(entry.transportId);
+          const pair = report.get(transport?.selectedCandidatePairId);
+          return {
+            ...entry,
+            mimeType: codec?.mimeType ?? null,
+            fmtp: codec?.sdpFmtpLine ?? null,
+            currentRoundTripTime: pair?.currentRoundTripTime ?? null,
+          };
+        }
+      }
+    }
+    return null;
+  }
+
+  globalThis.farglassBench = {
+    untilReadable: (limit_ms) => until(() => seen.readable > 0, limit_ms),
+    untilInputAfter: (input, limit_ms) => until(() => seen.input !== input, limit_ms),
+    input: () => seen.input,
+
+    start() {
+      record.on = true;
+      for (const channel of statsChannels) {
+        if (channel.readyState === 'open') channel.send(SUBSCRIBE_EVERY_FRAME);
+      }
+      return inbound();
+    },
+
+    async stop() {
+      record.on = false;
+      return { ...record, inbound: await inbound() };
+    },
+
+    facts() {
+      const marks = performance
+        .getEntriesByType('mark')
+        .filter((mark) => mark.name.startsWith('farglass:'))
+        .map((mark) => ({ name: mark.name, at_ms: mark.startTime }));
+      return { ...seen, marks, origin_ms: performance.timeOrigin, user_agent: navigator.userAgent };
+    },
+
+    clock: () => performance.timeOrigin + performance.now(),
+
+    // Where to tap: the middle of the largest video, in CSS pixels, and half its smaller side.
+    target() {
+      let best = null;
+      for (const video of document.querySelectorAll('video')) {
+        const box = video.getBoundingClientRect();
+        if (best === null || box.width * box.height > best.width * best.height) best = box;
+      }
+      if (best === null) return null;
+      return {
+        x: best.x + best.width / 2,
+        y: best.y + best.height / 2,
+        reach: Math.min(best.width, best.height) / 2,
+      };
+    },
+
+    // What a person would see, for an error message.
+    words: () => (document.body?.innerText ?? '').trim().slice(0, 600),
+  };
+})();
