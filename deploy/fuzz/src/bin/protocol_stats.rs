@@ -1,0 +1,15 @@
+//! The `stats` channel, both directions.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    if let Ok(message) = protocol::stats::ToGateway::decode(bytes) {
+        let mut again = Vec::new();
+        message.encode(&mut again);
+        assert_eq!(again, bytes, "a message has one encoding");
+    }
+    if let Ok(message) = protocol::stats::ToViewer::decode(bytes) {
+        let mut again = Vec::new();
+        message.encode(&mut again);
+        assert_eq!(again, bytes, "a message has one encoding");
+    }
+});
