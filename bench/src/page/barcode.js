@@ -1,4 +1,4 @@
-// Reads the latency target's barcode out of a <video> while it plays.
+// Reads the latency target's barcode out of a picture of a playing <video>.
 //
 // The strip of the picture that holds the code is drawn, without smoothing, into a canvas of
 // 40 × 3 pixels: one pixel for each cell, taken from the middle of the cell. That keeps the read-back
@@ -60,11 +60,12 @@
     return { bytes, input };
   }
 
-  function read(video) {
-    if (video.videoWidth === 0) return { damage: 'no picture' };
-    const from = strip(video.videoWidth, video.videoHeight);
+  // Reads a VideoFrame.
+  function read(picture) {
+    const from = strip(picture.displayWidth, picture.displayHeight);
+    if (from.width === 0) return { damage: 'no picture' };
     context.imageSmoothingEnabled = false;
-    context.drawImage(video, from.x, from.y, from.width, from.height, 0, 0, COLUMNS, ROWS);
+    context.drawImage(picture, from.x, from.y, from.width, from.height, 0, 0, COLUMNS, ROWS);
     return decode(context.getImageData(0, 0, COLUMNS, ROWS).data);
   }
 

@@ -80,9 +80,27 @@
     { capture: true, passive: true },
   );
 
+  // A callback that comes late finds the next picture already in the element. Pixels are therefore
+  // taken together with the RTP timestamp of the picture that they belong to, and kept until that
+  // picture's own callback; a picture that nobody could read any more is unread, never mixed up.
+  let early = { key: null, reading: null };
+  function readingOf(video, frame) {
+    const picture = new VideoFrame(video);
+    const rtp = picture.metadata?.().rtpTimestamp;
+    const byRtp = rtp !== undefined && frame.rtpTimestamp !== undefined;
+    const key = byRtp ? rtp : picture.timestamp;
+    const wanted = byRtp ? frame.rtpTimestamp : Math.round(frame.mediaTime * 1e6);
+    const last = early;
+    if (key !== last.key) early = { key, reading: farglassBarcode.read(picture) };
+    picture.close();
+    if (wanted === early.key) return early.reading;
+    if (wanted === last.key) return last.reading;
+    return { damage: 'replaced before it was read' };
+  }
+
   function onFrame(video, now, frame) {
     video.requestVideoFrameCallback((...next) => onFrame(video, ...next));
-    const reading = farglassBarcode.read(video);
+    const reading = readingOf(video, frame);
     const shown = {
       display_ms: frame.expectedDisplayTime,
       received_ms: frame.receiveTime ?? null,

@@ -1,0 +1,192 @@
+//! The bench's eyes, proven on a page whose truth is known: a viewer and its source in one page,
+//! joined by WebRTC on loopback (`page/loopback.js`), in real Chromium, under a strict content policy.
+//!
+//! The source answers a touch after 40 ms, hides two frames of every fifty and says that each frame
+//! took 250 µs: exactly that must be measured.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bench::browser::{self, Browser, Window};
+use bench::frames::Ages;
+use bench::page::{Page, SCRIPTS};
+use bench::procs;
+use bench::taps::{Answers, Schedule};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const TAPS: u32 = 8;
+const WINDOW: Window = Window {
+    width: 500,
+    height: 900,
+};
+
+async fn serve(listener: TcpListener) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(answer(stream));
+    }
+}
+
+/// One request, one answer. The event stream stays open until the page goes.
+async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        request.push(stream.read_u8().await?);
+    }
+    let request = String::from_utf8_lossy(&request).into_owned();
+    let (kind, body) = match request.split(' ').nth(1) {
+        Some("/") => ("text/html", include_str!("page/loopback.html")),
+        Some("/loopback.js") => ("text/javascript", include_str!("page/loopback.js")),
+        Some("/loopback.css") => ("text/css", include_str!("page/loopback.css")),
+        Some("/events") => (
+            "text/event-stream",
+            "event: state\ndata: {\"stage\":\"ready\"}\n\n",
+        ),
+        _ => ("text/plain", "there is nothing else here"),
+    };
+    let policy = "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
+                  connect-src 'self'; media-src 'self'";
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{policy}\r\nConnection: close\r\n");
+    if kind == "text/event-stream" {
+        stream.write_all(format!("{head}\r\n{body}").as_bytes()).await?;
+        while stream.read(&mut [0; 64]).await? > 0 {}
+        return Ok(());
+    }
+    stream
+        .write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
+        .await
+}
+
+async fn start() -> (Browser, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener));
+    let chromium = browser::find(None).unwrap();
+    (
+        Browser::launch(&chromium, WINDOW, &SCRIPTS).await.unwrap(),
+        address,
+    )
+}
+
+#[tokio::test]
+async fn a_pages_frames_touches_and_statistics_are_measured_as_they_are() {
+    let (browser, address) = start().await;
+    let mut page = Page::open(browser, &format!("http://{address}/")).await.unwrap();
+
+    let clock = page.clock().await.unwrap();
+    assert!(clock.ahead_ms.abs() <= 1.0 + clock.within_ms, "{clock:?}");
+    let facts = page.facts().await.unwrap();
+    assert!(
+        facts.ready_ms.unwrap() < facts.gate_ms.unwrap(),
+        "the events came before the gate: {facts:?}"
+    );
+    assert!(facts.ready_to_first_frame_ms().unwrap() > 0.0, "{facts:?}");
+    let marks: Vec<&str> = facts.marks.iter().map(|mark| mark.name.as_str()).collect();
+    assert_eq!(marks, ["farglass:launch", "farglass:gate"]);
+
+    let before = page.start().await.unwrap().unwrap();
+    let mut schedule = Schedule::new(5, Duration::from_secs(2), TAPS);
+    for _ in 0..TAPS {
+        tokio::time::sleep(schedule.next_pause()).await;
+        let place = page.target(schedule.next_place()).await.unwrap();
+        assert!(page.tap(place).await.unwrap(), "a touch had no answer");
+    }
+    let recording = page.stop().await.unwrap();
+
+    let ages = Ages::of(&recording.shown);
+    let numbers: Vec<u32> = recording
+        .shown
+        .iter()
+        .filter_map(|one| Some(one.reading?.frame))
+        .collect();
+    let drawn = u64::from(numbers.last().unwrap() - numbers.first().unwrap() + 1);
+    assert_eq!(ages.every.len(), drawn, "every frame drawn is scored once");
+    assert!(
+        ages.unseen >= 2,
+        "the source hid frames, and {} were missed",
+        ages.unseen
+    );
+    assert_eq!((ages.impossible, ages.restarts), (0, 0));
+    assert!(
+        recording
+            .damage
+            .keys()
+            .all(|why| why == "replaced before it was read"),
+        "a barcode was drawn that could not be read: {:?}",
+        recording.damage
+    );
+
+    let answers = Answers::of(&recording.taps, &recording.shown);
+    assert_eq!((answers.lost, answers.durations.len()), (0, u64::from(TAPS)));
+    assert!(
+        answers.durations.spread().unwrap().min >= 40.0,
+        "{:?}",
+        answers.durations.spread()
+    );
+
+    let residence = recording.residence.spread().unwrap();
+    assert_eq!(
+        (residence.p50, residence.max, recording.bad_metas),
+        (0.25, 0.25, 0)
+    );
+    let after = recording.inbound.unwrap();
+    assert!(after.frames_decoded > before.frames_decoded, "{after:?}");
+    assert!(after.jitter_buffer_emitted_count > before.jitter_buffer_emitted_count);
+    assert!(after.timestamp > before.timestamp);
+
+    let png = page.browser.screenshot().await.unwrap();
+    assert!(png.starts_with(b"\x89PNG"));
+    page.browser.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dropped_browser_leaves_no_process_behind() {
+    let (mut browser, address) = start().await;
+    browser
+        .navigate(&format!("http://{address}/nothing"))
+        .await
+        .unwrap();
+    let tree = procs::table().unwrap().tree(browser.pid());
+    assert!(tree.len() > 1, "Chromium has helpers: {tree:?}");
+    drop(browser);
+    // A killed helper whose parent is gone is reaped by init in its own time: an entry without a
+    // command line is only waiting for that.
+    let left = || {
+        let table = procs::table().unwrap();
+        table
+            .iter()
+            .filter(|process| tree.contains(&process.pid) && !process.argv.is_empty())
+            .count()
+    };
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while left() > 0 && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(left(), 0);
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_listens_is_told() {
+    let (mut browser, _) = start().await;
+    let free = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let error = browser
+        .navigate(&format!("http://{free}/"))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "Chromium cannot open the page: net::ERR_CONNECTION_REFUSED"
+    );
+    let thrown = browser
+        .evaluate::<u32>("undefinedThing()", Duration::ZERO)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(thrown.contains("ReferenceError"), "{thrown}");
+    browser.close().await.unwrap();
+}
