@@ -111,17 +111,7 @@ pub(crate) fn fuzz(report: &mut Report, seconds: u32) {
         return;
     }
     report.counted(&format!("fuzz: targets, {seconds} s each"), || {
-        let mut counts = Counts::default();
-        let mut told = Vec::new();
-        for name in fuzz::targets()? {
-            match fuzz::target(&name, seconds) {
-                Ok(()) => counts.passed += 1,
-                Err(error) => {
-                    counts.failed += 1;
-                    told.push(format!("{error:#}"));
-                }
-            }
-        }
+        let (counts, told) = fuzz::all(seconds)?;
         if told.is_empty() {
             Ok(counts)
         } else {
