@@ -3,7 +3,7 @@
 //!
 //! * [`link`]: QUIC, frames, certificates, both ends.
 //! * [`whep`]: the HTTP rules of the SDP exchange, over any backend.
-//! * [`sdpfrag`]: trickled candidates, checked before anything acts on them.
+//! * [`offer`], [`sdpfrag`]: offers and trickled candidates, checked before anything acts on them.
 //! * [`error`]: the one problem document that HTTP answers carry.
 //! * [`origin`]: who may use a cookie.
 //!
@@ -12,6 +12,7 @@
 
 pub mod error;
 pub mod link;
+pub mod offer;
 pub mod origin;
 pub mod sdpfrag;
 pub mod whep;

@@ -1,5 +1,7 @@
 //! Both ends of the agent link in one process, over real QUIC on loopback.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::{Arc, Mutex};

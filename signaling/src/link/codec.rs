@@ -56,7 +56,7 @@ impl Frames {
     /// # Errors
     /// [`CodecError::TooLong`] as soon as the length is known, [`CodecError::Json`] for a frame that
     /// is no `T`.
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, CodecError> {
+    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, CodecError> {
         let Some(header) = self.buffer.first_chunk::<HEADER_BYTES>() else {
             return Ok(None);
         };
@@ -110,7 +110,7 @@ impl Reader {
     /// The next frame, or none at the clean end of the stream. May be cancelled and called again.
     pub(crate) async fn read<T: DeserializeOwned>(&mut self) -> Result<Option<T>, CodecError> {
         loop {
-            if let Some(value) = self.frames.next()? {
+            if let Some(value) = self.frames.take()? {
                 return Ok(Some(value));
             }
             let chunk = self.stream.read_chunk(CHUNK_BYTES_MAX, true).await;
@@ -144,11 +144,11 @@ pub fn fuzz(bytes: &[u8]) {
     let mut frames = Frames::default();
     for piece in [head, tail] {
         frames.push(piece);
-        while let Ok(Some(message)) = frames.next::<protocol::agent::FromAgent>() {
+        while let Ok(Some(message)) = frames.take::<protocol::agent::FromAgent>() {
             let again = encode(&message).expect("a message that was read fits a frame");
             let mut reader = Frames::default();
             reader.push(&again);
-            let back = reader.next::<protocol::agent::FromAgent>();
+            let back = reader.take::<protocol::agent::FromAgent>();
             assert_eq!(back.expect("our own frame is read"), Some(message));
         }
     }
@@ -165,9 +165,9 @@ mod tests {
         for cut in 0..frame.len() {
             let mut frames = Frames::default();
             frames.push(&frame[..cut]);
-            assert_eq!(frames.next::<Vec<String>>().unwrap(), None, "cut at {cut}");
+            assert_eq!(frames.take::<Vec<String>>().unwrap(), None, "cut at {cut}");
             frames.push(&frame[cut..]);
-            assert_eq!(frames.next::<Vec<String>>().unwrap().unwrap(), ["héllo", "你好"]);
+            assert_eq!(frames.take::<Vec<String>>().unwrap().unwrap(), ["héllo", "你好"]);
             assert!(frames.is_empty());
         }
     }
@@ -178,16 +178,16 @@ mod tests {
         both.extend(encode(&2).unwrap());
         let mut frames = Frames::default();
         frames.push(&both);
-        assert_eq!(frames.next::<u8>().unwrap(), Some(1));
-        assert_eq!(frames.next::<u8>().unwrap(), Some(2));
-        assert_eq!(frames.next::<u8>().unwrap(), None);
+        assert_eq!(frames.take::<u8>().unwrap(), Some(1));
+        assert_eq!(frames.take::<u8>().unwrap(), Some(2));
+        assert_eq!(frames.take::<u8>().unwrap(), None);
     }
 
     #[test]
     fn a_length_above_the_limit_is_refused_before_its_bytes_arrive() {
         let mut frames = Frames::default();
         frames.push(&u32::try_from(FRAME_BYTES_MAX + 1).unwrap().to_le_bytes());
-        assert!(matches!(frames.next::<u8>(), Err(CodecError::TooLong(_))));
+        assert!(matches!(frames.take::<u8>(), Err(CodecError::TooLong(_))));
     }
 
     #[test]

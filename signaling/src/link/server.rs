@@ -220,10 +220,10 @@ enum PeerError {
 
 async fn serve<B: Backend>(incoming: quinn::Incoming, authority: Arc<Authority>, backend: Arc<B>) {
     let peer = incoming.remote_address();
-    let greeting = tokio::time::timeout(GREETING_TIMEOUT, async { Ok(incoming.accept()?.await?) }).await;
-    let connection: quinn::Connection = match greeting {
+    let greeting = tokio::time::timeout(GREETING_TIMEOUT, async { incoming.accept()?.await }).await;
+    let connection = match greeting {
         Ok(Ok(connection)) => connection,
-        Ok(Err::<_, quinn::ConnectionError>(error)) => {
+        Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "a handshake on the agent link failed");
             return;
         }
