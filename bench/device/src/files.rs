@@ -330,8 +330,8 @@ fn parent(path: &str) -> &str {
 }
 
 fn writable(path: &str) -> Result<(), FileError> {
-    let inside = |root: &&str| path == *root || path.strip_prefix(**root).is_some_and(|rest| rest.starts_with('/'));
-    if WRITABLE.iter().any(|root| inside(&root)) { Ok(()) } else { Err(FileError::Denied) }
+    let inside = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if WRITABLE.into_iter().any(inside) { Ok(()) } else { Err(FileError::Denied) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,138 @@
+//! The device's adb daemon: takes hosts on a TCP port and serves what they open.
+//!
+//! ```text
+//!   TcpListener ─► host task ─► OPEN ─┬─ shell… exec:      shell_service   a run of the device's shell
+//!     (≤ MAX_HOSTS)    │              ├─ sync:             sync_service    the device's files
+//!                      │              ├─ reverse:…         reverse         listens inside, opens towards this host
+//!                      │              ├─ localabstract:N   bridge          a program that listens in the device
+//!                      │              ├─ tcp:P             bridge          the same, on the device's own loopback
+//!                      │              └─ anything else     refused
+//!                      └─ ends: its streams, commands and reverses end with it
+//! ```
+//!
+//! It does not know what commands do or what is spoken on sockets. Each host has its own connection and tasks, all of
+//! which end when [`serve`] is cancelled.
+
+mod bridge;
+mod reverse;
+mod shell_service;
+mod sync_service;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use adb::banner::{Banner, DELAYED_ACK, Product};
+use adb::{Daemon, IncomingOpen};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::userland::Userland;
+use reverse::Reverses;
+
+/// Hosts that are connected at once. Reached: the next one's connection is closed at once.
+pub const MAX_HOSTS: usize = 16;
+/// What this daemon serves, and nothing that it does not.
+const FEATURES: [&str; 5] = ["shell_v2", "cmd", "stat_v2", "ls_v2", "fixed_push_mkdir"];
+
+/// How the daemon presents itself.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What `adb devices -l` shows.
+    pub product: Product,
+    /// Whether hosts that list it get windows in bytes instead of one packet per OKAY.
+    pub delayed_ack: DelayedAck,
+}
+
+/// Whether delayed ack is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DelayedAck {
+    /// As Android 14 and later do.
+    Listed,
+    /// As older devices.
+    Missing,
+}
+
+/// Serves hosts until cancelled. Starts a task per host and per stream; all of them end with this future.
+pub async fn serve(listener: TcpListener, userland: Userland, options: &Options, cancel: CancellationToken) {
+    let mut features = FEATURES.to_vec();
+    if options.delayed_ack == DelayedAck::Listed {
+        features.push(DELAYED_ACK);
+    }
+    let banner = Banner::device(&options.product, &features);
+    let mut hosts = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            Some(_) = hosts.join_next(), if !hosts.is_empty() => {}
+            accepted = listener.accept() => match accepted {
+                Ok(_) if hosts.len() >= MAX_HOSTS => tracing::warn!("too many adb hosts; one was turned away"),
+                Ok((socket, _)) => {
+                    hosts.spawn(serve_host(socket, banner.clone(), userland.clone()));
+                }
+                // Out of file descriptors, mostly; what is connected goes on.
+                Err(error) => {
+                    tracing::warn!(%error, "an adb host could not be accepted");
+                    tokio::task::yield_now().await;
+                }
+            },
+        }
+    }
+}
+
+async fn serve_host(socket: TcpStream, banner: Banner, userland: Userland) {
+    let mut daemon = match Daemon::accept(socket, &banner).await {
+        Ok(daemon) => daemon,
+        Err(error) => {
+            tracing::debug!(%error, "not an adb host");
+            return;
+        }
+    };
+    let mut reverses = Reverses::new(daemon.connection().clone());
+    let mut streams = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = streams.join_next(), if !streams.is_empty() => {}
+            open = daemon.next_open() => match open {
+                Some(open) => serve_open(open, &userland, &mut reverses, &mut streams),
+                None => return,
+            },
+        }
+    }
+}
+
+/// Starts a task for the stream, or refuses it. The number of tasks is bounded by the connection's streams.
+fn serve_open(open: IncomingOpen, userland: &Userland, reverses: &mut Reverses, streams: &mut JoinSet<()>) {
+    let service = open.service().to_owned();
+    let (name, argument) = service.split_once(':').unwrap_or((&service, ""));
+    let userland = userland.clone();
+    match name {
+        "localabstract" => bridge::spawn(streams, open, userland.sockets.connect(argument)),
+        "tcp" => bridge::spawn(streams, open, userland.ports.connect(argument)),
+        "sync" if argument.is_empty() => spawn(streams, open, move |stream| sync_service::serve(stream, userland.files)),
+        "reverse" => {
+            let reply = reverses.request(argument, &userland);
+            spawn(streams, open, move |stream| reverse::answer(stream, reply));
+        }
+        _ => match shell_service::Request::parse(&service) {
+            Some(request) => {
+                spawn(streams, open, move |stream| shell_service::serve(stream, request, userland, unix_now_s()));
+            }
+            None => open.refuse(),
+        },
+    }
+}
+
+fn spawn<F>(streams: &mut JoinSet<()>, open: IncomingOpen, serve: impl FnOnce(adb::Stream) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    // A host that gave up before the answer has nobody to serve.
+    if let Ok(stream) = open.accept() {
+        streams.spawn(serve(stream));
+    }
+}
+
+fn unix_now_s() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+}

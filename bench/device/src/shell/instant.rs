@@ -1,0 +1,104 @@
+//! Which commands answer at once, and those that need nothing but their arguments. The others are beside, by what
+//! they work on.
+
+use super::{Call, Done, activity, display, input, packages, storage};
+
+/// Runs a command that answers at once; `None` when there is none of this name.
+pub(super) fn run(call: &Call<'_>) -> Option<Done> {
+    let args: Vec<&str> = call.args.iter().map(String::as_str).collect();
+    let android = &call.userland.android;
+    let files = &call.userland.files;
+    Some(match call.name {
+        "true" | ":" => Done::default(),
+        "false" => Done { code: 1, ..Done::default() },
+        "echo" => echo(&args),
+        "id" => Done::ok("uid=2000(shell) gid=2000(shell) groups=2000(shell) context=u:r:shell:s0\n"),
+        "whoami" => Done::ok("shell\n"),
+        "getprop" => getprop(android, &args),
+        "setprop" => setprop(android, &args),
+        "settings" => settings(android, &args),
+        "cat" if !args.is_empty() && !args.contains(&"-") => storage::cat(files, &args),
+        "ls" => storage::ls(files, &args),
+        "rm" => storage::rm(files, &args),
+        "mkdir" => storage::mkdir(files, &args, call.now_s),
+        "rmdir" => storage::rmdir(files, &args),
+        "[" | "test" => storage::test(files, call.name, &args),
+        "am" => activity::am(android, &args),
+        "monkey" => activity::monkey(android, &args),
+        "pm" => packages::pm(android, &args),
+        "cmd" => cmd(call, &args),
+        "wm" => display::wm(android, &args),
+        "dumpsys" => display::dumpsys(android, &args),
+        "input" if !input::lasts(&args) => input::input(android, &args),
+        _ => return None,
+    })
+}
+
+fn echo(args: &[&str]) -> Done {
+    match args {
+        ["-n", rest @ ..] => Done::ok(rest.join(" ")),
+        args => Done::ok(args.join(" ") + "\n"),
+    }
+}
+
+/// `cmd SERVICE …` is how newer hosts reach `pm`, `am`, `wm` and `settings`.
+fn cmd(call: &Call<'_>, args: &[&str]) -> Done {
+    let android = &call.userland.android;
+    match args {
+        ["package", rest @ ..] => packages::pm(android, rest),
+        ["activity", rest @ ..] => activity::am(android, rest),
+        ["window", rest @ ..] => display::wm(android, rest),
+        ["settings", rest @ ..] => settings(android, rest),
+        [] => Done::fail(20, "cmd: No service specified; use -l to list all running services.\n"),
+        [service, ..] => Done::fail(20, format!("cmd: Can't find service: {service}\n")),
+    }
+}
+
+fn getprop(android: &crate::Android, args: &[&str]) -> Done {
+    match args {
+        [] => {
+            let lines = android.properties().into_iter().map(|(name, value)| format!("[{name}]: [{value}]\n"));
+            Done::ok(lines.collect::<String>())
+        }
+        [name] => Done::ok(android.property(name).unwrap_or_default() + "\n"),
+        [name, default] => Done::ok(android.property(name).unwrap_or_else(|| (*default).to_owned()) + "\n"),
+        _ => Done::fail(1, "usage: getprop [NAME [DEFAULT]]\n"),
+    }
+}
+
+fn setprop(android: &crate::Android, args: &[&str]) -> Done {
+    match args {
+        // Properties that start with ro. are written once, when the device starts.
+        [name, _] if name.starts_with("ro.") => {
+            Done::fail(1, format!("Failed to set property '{name}'.\nSee dmesg for error reason.\n"))
+        }
+        [name, value] => {
+            android.set_property(name, value);
+            Done::default()
+        }
+        _ => Done::fail(1, "usage: setprop NAME VALUE\n"),
+    }
+}
+
+fn settings(android: &crate::Android, args: &[&str]) -> Done {
+    let args = match args {
+        ["--user", _, rest @ ..] => rest,
+        args => args,
+    };
+    match args {
+        ["get" | "put" | "delete", namespace, ..] if !["system", "secure", "global"].contains(namespace) => {
+            Done::fail(1, format!("Invalid namespace '{namespace}'\n"))
+        }
+        ["get", namespace, key] => {
+            Done::ok(android.setting(namespace, key).unwrap_or_else(|| "null".to_owned()) + "\n")
+        }
+        ["put", namespace, key, value] => {
+            android.set_setting(namespace, key, value);
+            Done::default()
+        }
+        ["delete", namespace, key] => {
+            Done::ok(format!("Deleted {} rows\n", u8::from(android.delete_setting(namespace, key))))
+        }
+        _ => Done::fail(1, "usage: settings get|put|delete system|secure|global KEY [VALUE]\n"),
+    }
+}

@@ -1,0 +1,63 @@
+//! `pm`: what is installed, and wiping what an app has stored. Also reached as `cmd package`.
+
+use super::Done;
+use super::activity::ACTIVITY;
+use crate::android::Android;
+
+pub(super) fn pm(android: &Android, args: &[&str]) -> Done {
+    match args {
+        ["list", "packages", rest @ ..] => list(android, rest),
+        ["path", package] => match android.package(package) {
+            Some(_) => Done::ok(format!("package:/data/app/{package}/base.apk\n")),
+            None => Done::fail(1, ""),
+        },
+        ["clear", package] | ["clear", "--user", _, package] => outcome(android.clear(package).is_ok(), "Failed"),
+        ["uninstall", package] | ["uninstall", "--user", _, package] => {
+            outcome(android.uninstall(package).is_ok(), "Failure [DELETE_FAILED_INTERNAL_ERROR]")
+        }
+        ["resolve-activity", "--brief", rest @ ..] => match rest {
+            [package] | [.., "-p", package] => resolve(android, package),
+            _ => Done::ok("No activity found\n"),
+        },
+        // An APK cannot run here, so taking one would be a lie.
+        ["install", ..] => Done::fail(1, "Failure [INSTALL_FAILED_INTERNAL_ERROR: the simulated device runs no APK]\n"),
+        _ => Done::fail(1, "usage: pm list packages|path|clear|uninstall|resolve-activity …\n"),
+    }
+}
+
+fn list(android: &Android, args: &[&str]) -> Done {
+    let mut filter = "";
+    for arg in args {
+        match *arg {
+            // All packages of this device are third-party but the launcher.
+            "-3" | "-s" | "-e" => {}
+            option if option.starts_with('-') => return Done::fail(1, format!("Error: Unknown option: {option}\n")),
+            text => filter = text,
+        }
+    }
+    let is_system = |name: &str| name == crate::android::App::Launcher.package();
+    let wanted = |name: &String| {
+        name.contains(filter)
+            && !(args.contains(&"-3") && is_system(name))
+            && !(args.contains(&"-s") && !is_system(name))
+    };
+    let lines = android.packages().into_iter().filter(wanted).map(|name| format!("package:{name}\n"));
+    Done::ok(lines.collect::<String>())
+}
+
+fn resolve(android: &Android, package: &str) -> Done {
+    match android.package(package) {
+        Some(found) if found.app.is_some() => Done::ok(format!(
+            "priority=0 preferredOrder=0 match=0x108000 specificIndex=-1 isDefault=false\n{package}/{ACTIVITY}\n"
+        )),
+        _ => Done::ok("No activity found\n"),
+    }
+}
+
+fn outcome(success: bool, failure: &str) -> Done {
+    if success {
+        Done::ok("Success\n")
+    } else {
+        Done { out: format!("{failure}\n").into_bytes(), code: 1, ..Done::default() }
+    }
+}

@@ -1,0 +1,129 @@
+//! Commands on files: cat, ls, rm, mkdir, rmdir, test. Their words are those of Android's toybox.
+
+use super::Done;
+use crate::files::{Depth, FileError, Files, Parents, Status, normal};
+
+/// Splits `-rf` and the like from the operands; the text to print when a flag is unknown.
+fn flags<'a>(name: &str, known: &str, args: &[&'a str]) -> Result<(String, Vec<&'a str>), Done> {
+    let mut flags = String::new();
+    let mut operands = Vec::new();
+    for arg in args {
+        match arg.strip_prefix('-') {
+            Some(letters) if !letters.is_empty() && operands.is_empty() => {
+                if let Some(unknown) = letters.chars().find(|letter| !known.contains(*letter)) {
+                    return Err(Done::fail(1, format!("{name}: Unknown option '{unknown}'\n")));
+                }
+                flags.push_str(letters);
+            }
+            _ => operands.push(*arg),
+        }
+    }
+    Ok((flags, operands))
+}
+
+/// Does something for each operand; what fails is told and the rest still done.
+fn each(name: &str, operands: &[&str], mut act: impl FnMut(&str, &mut Vec<u8>) -> Result<(), FileError>) -> Done {
+    let mut done = Done::default();
+    if operands.is_empty() {
+        return Done::fail(1, format!("{name}: Needs 1 argument\n"));
+    }
+    for path in operands {
+        if let Err(error) = act(path, &mut done.out) {
+            done.err.push_str(&format!("{name}: {path}: {error}\n"));
+            done.code = 1;
+        }
+    }
+    done
+}
+
+pub(super) fn cat(files: &Files, args: &[&str]) -> Done {
+    each("cat", args, |path, out| {
+        out.extend_from_slice(&files.read(path)?);
+        Ok(())
+    })
+}
+
+pub(super) fn ls(files: &Files, args: &[&str]) -> Done {
+    let (flags, operands) = match flags("ls", "la1d", args) {
+        Ok(parsed) => parsed,
+        Err(done) => return done,
+    };
+    let operands = if operands.is_empty() { vec!["/"] } else { operands };
+    let line = |name: &str, status: &Status| {
+        if flags.contains('l') { long(name, status) } else { format!("{name}\n") }
+    };
+    each("ls", &operands, |path, out| {
+        let status = files.status(path)?;
+        let is_directory = status.mode & adb::sync::S_IFMT == adb::sync::S_IFDIR;
+        if !is_directory || flags.contains('d') {
+            out.extend_from_slice(line(path, &status).as_bytes());
+            return Ok(());
+        }
+        if operands.len() > 1 {
+            out.extend_from_slice(format!("{path}:\n").as_bytes());
+        }
+        for (name, status) in files.list(path)? {
+            out.extend_from_slice(line(&name, &status).as_bytes());
+        }
+        Ok(())
+    })
+}
+
+fn long(name: &str, status: &Status) -> String {
+    let kind = if status.mode & adb::sync::S_IFMT == adb::sync::S_IFDIR { 'd' } else { '-' };
+    let bits = ['r', 'w', 'x'].into_iter().cycle().enumerate().take(9);
+    let bits: String =
+        bits.map(|(at, letter)| if status.mode & (0o400 >> at) != 0 { letter } else { '-' }).collect();
+    // toybox prints a date here; seconds of unix time say the same without a time zone.
+    format!("{kind}{bits} 1 shell shell {:>10} {} {name}\n", status.size, status.mtime_s)
+}
+
+pub(super) fn rm(files: &Files, args: &[&str]) -> Done {
+    let (flags, operands) = match flags("rm", "rRf", args) {
+        Ok(parsed) => parsed,
+        Err(done) => return done,
+    };
+    if flags.contains('f') && operands.is_empty() {
+        return Done::default();
+    }
+    let depth = if flags.contains(['r', 'R']) { Depth::Everything } else { Depth::FileOnly };
+    each("rm", &operands, |path, _| match files.remove(path, depth) {
+        Err(FileError::NotFound) if flags.contains('f') => Ok(()),
+        result => result,
+    })
+}
+
+pub(super) fn mkdir(files: &Files, args: &[&str], now_s: u32) -> Done {
+    let (flags, operands) = match flags("mkdir", "p", args) {
+        Ok(parsed) => parsed,
+        Err(done) => return done,
+    };
+    let parents = if flags.contains('p') { Parents::Create } else { Parents::Require };
+    each("mkdir", &operands, |path, _| files.make_directory(path, parents, now_s))
+}
+
+pub(super) fn rmdir(files: &Files, args: &[&str]) -> Done {
+    each("rmdir", args, |path, _| files.remove(path, Depth::EmptyDirectory))
+}
+
+/// `[ -e PATH ]`, `-f`, `-d`, `-n TEXT`, `-z TEXT`, `A = B`, `A != B`.
+pub(super) fn test(files: &Files, name: &str, args: &[&str]) -> Done {
+    let args = match (name, args) {
+        ("[", [rest @ .., "]"]) => rest,
+        ("[", _) => return Done::fail(2, "/system/bin/sh: [: missing ]\n"),
+        (_, args) => args,
+    };
+    let kind = |path: &str| files.status(&normal(path)).map(|status| status.mode & adb::sync::S_IFMT);
+    let holds = match args {
+        [] => false,
+        [text] | ["-n", text] => !text.is_empty(),
+        ["-z", text] => text.is_empty(),
+        ["-e", path] => kind(path).is_ok(),
+        ["-f", path] => kind(path) == Ok(adb::sync::S_IFREG),
+        ["-d", path] => kind(path) == Ok(adb::sync::S_IFDIR),
+        [left, "=" | "==", right] => left == right,
+        [left, "!=", right] => left != right,
+        _ => return Done::fail(2, "/system/bin/sh: test: not supported by the simulated device's shell\n"),
+    };
+    Done { code: u8::from(!holds), ..Done::default() }
+}
