@@ -10,7 +10,7 @@
 //!     │  └──► browser ─► devtools   Chromium, its DevTools protocol   (door to Chromium)
 //!     │          └─────► page       what the scripts in page/*.js tell
 //!     ├─────► procs                 CPU and memory                    (door to /proc)
-//!     └─────► frames, taps ─► histogram ─► report
+//!     └─────► frames, taps ─► histogram ─► figures ─► report
 //! ```
 //!
 //! It deliberately knows nothing of the product's insides: pixels, the page, REST, `/proc`.
@@ -18,6 +18,7 @@
 pub mod barcode;
 pub mod browser;
 pub mod devtools;
+pub(crate) mod figures;
 pub mod frames;
 pub mod histogram;
 pub mod page;

@@ -21,11 +21,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use crate::browser::{self, Browser, Window};
-use crate::frames::{self, Ages};
+use crate::figures;
+use crate::frames::Ages;
 use crate::page::{ClockCheck, Facts, Inbound, Page, Recording, SCRIPTS};
 use crate::procs::{self, MachineTime, Pid, Table};
 use crate::product::{Link, Product, Running};
-use crate::report::{Environment, Figure, ProcessCost, Report, Run, Statistic, Value};
+use crate::report::{Environment, ProcessCost, Report, Run};
 use crate::taps::{Answers, Schedule};
 
 /// Encoder, jitter estimate and caches have settled by then.
@@ -35,14 +36,6 @@ const WINDOW: Window = Window {
     width: 820,
     height: 1440,
 };
-/// Below this many taps the 95th percentile is a guess.
-const TAPS_FOR_P95: u32 = 100;
-/// Facts latency.md asks for this many frames for a 99th percentile.
-const FRAMES_FOR_P99: u64 = 1_000;
-/// Load per core before the run above which the machine was not idle.
-const IDLE_LOAD_PER_CORE: f64 = 0.25;
-/// A page clock further off than this makes ages wrong in the digit that is shown.
-const CLOCK_OFF_MS: f64 = 1.0;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -207,10 +200,10 @@ impl Found {
         let ages = Ages::of(&recording.shown);
         let answers = Answers::of(&recording.taps, &recording.shown);
         let inbound = recording.inbound.clone().unwrap_or_default();
-        let mut figures = start_figures(&facts);
-        figures.extend(loop_figures(&ages, &answers, recording));
-        figures.extend(receiver_figures(&measured.inbound_before, &inbound));
-        let notes = notes(&environment, &ages, &answers, &measured);
+        let mut figures = figures::start(&facts);
+        figures.extend(figures::loops(&ages, &answers, recording));
+        figures.extend(figures::receiver(&measured.inbound_before, &inbound));
+        let notes = figures::notes(&environment, &ages, &answers, recording, measured.taps);
         Report {
             run: Run {
                 warm_up_s: WARM_UP.as_secs_f64(),
@@ -237,198 +230,6 @@ impl Found {
 )]
 fn pixels(size: f64) -> u32 {
     size as u32
-}
-
-fn start_figures(facts: &Facts) -> Vec<Figure> {
-    vec![
-        Figure::new(
-            "ready → first frame",
-            "ms",
-            Value::one_or(
-                facts.ready_to_first_frame_ms(),
-                "the page was never told that it is ready",
-            ),
-            "From the moment the page is told that the session is ready (event stream or gate message, \
-             whichever comes first) to expectedDisplayTime of the first frame.",
-        ),
-        Figure::new(
-            "link opened → first frame",
-            "ms",
-            Value::one_or(facts.open_to_first_frame_ms(), "no frame was shown"),
-            "From the page's time origin (navigation to the link) to expectedDisplayTime of the first frame; \
-             holds page load, lease, reset and launch of the app.",
-        ),
-    ]
-}
-
-fn loop_figures(ages: &Ages, answers: &Answers, recording: &Recording) -> Vec<Figure> {
-    vec![
-        Figure::new(
-            "frame age",
-            "ms",
-            Value::spread_or(ages.every.spread(), "no frame had a readable barcode"),
-            "expectedDisplayTime minus the time of drawing in the frame's barcode, for every frame drawn; one \
-             never seen counts with its age at the next frame seen.",
-        ),
-        Figure::new(
-            "touch → visible change",
-            "ms",
-            Value::spread_or(answers.durations.spread(), "the page saw no touch"),
-            "event.timeStamp of the pointerdown to expectedDisplayTime of the first frame whose barcode carries \
-             another input number, at dithered times; a lost touch counts as 2 s.",
-        )
-        .aim(Statistic::P50, 35.0)
-        .aim(Statistic::P95, 50.0),
-        Figure::new(
-            "arrival → display",
-            "ms",
-            Value::spread_or(frames::arrival_to_display(&recording.shown).spread(), "the browser gave no arrival"),
-            "receiveTime (last packet of the frame) to expectedDisplayTime, of every frame shown.",
-        ),
-        Figure::new(
-            "touch → handler",
-            "ms",
-            Value::spread_or(recording.tap_to_handler.spread(), "the page saw no touch"),
-            "event.timeStamp of the pointerdown to the first handler in the page.",
-        ),
-        Figure::new(
-            "gateway residence",
-            "ms",
-            Value::spread_or(recording.residence.spread(), "no frame times came on the stats channel"),
-            "From the frame's last byte read from the device to its last packet handed to the socket, on the \
-             gateway's monotonic clock, of every frame, as told on the stats channel.",
-        )
-        .aim(Statistic::P99, 1.0),
-    ]
-}
-
-fn receiver_figures(before: &Inbound, after: &Inbound) -> Vec<Figure> {
-    let per = |sum: f64, count: f64| (count > 0.0).then(|| sum / count);
-    let ms_per = |sum: f64, count: f64| per(sum * 1e3, count);
-    let seconds = (after.timestamp - before.timestamp) / 1e3;
-    let decoded = after.frames_decoded - before.frames_decoded;
-    let emitted = after.jitter_buffer_emitted_count - before.jitter_buffer_emitted_count;
-    let none = "the receiver's statistics did not move";
-    vec![
-        Figure::new(
-            "jitter buffer, mean",
-            "ms",
-            Value::one_or(
-                ms_per(after.jitter_buffer_delay - before.jitter_buffer_delay, emitted),
-                none,
-            ),
-            "getStats: difference of jitterBufferDelay over difference of jitterBufferEmittedCount.",
-        )
-        .aim(Statistic::Value, 1.0),
-        Figure::new(
-            "decoding, mean",
-            "ms",
-            Value::one_or(
-                ms_per(after.total_decode_time - before.total_decode_time, decoded),
-                none,
-            ),
-            "getStats: difference of totalDecodeTime over difference of framesDecoded.",
-        ),
-        Figure::new(
-            "frames decoded",
-            "1/s",
-            Value::one_or(per(decoded, seconds), none),
-            "getStats: difference of framesDecoded over difference of timestamp.",
-        ),
-        Figure::new(
-            "bitrate",
-            "Mbit/s",
-            Value::one_or(
-                per((after.bytes_received - before.bytes_received) * 8e-6, seconds),
-                none,
-            ),
-            "getStats: difference of bytesReceived over difference of timestamp.",
-        ),
-        Figure::new(
-            "freezes",
-            "count",
-            after.freeze_count - before.freeze_count,
-            "getStats: difference of freezeCount.",
-        ),
-        Figure::new(
-            "frames dropped",
-            "count",
-            after.frames_dropped - before.frames_dropped,
-            "getStats: difference of framesDropped.",
-        ),
-        Figure::new(
-            "packets lost",
-            "count",
-            after.packets_lost - before.packets_lost,
-            "getStats: difference of packetsLost.",
-        ),
-    ]
-}
-
-/// What a reader must know before believing the figures.
-fn notes(environment: &Environment, ages: &Ages, answers: &Answers, measured: &Measured) -> Vec<String> {
-    let recording = &measured.recording;
-    let mut notes = Vec::new();
-    let mut count = |number: u64, what: &str| {
-        if number > 0 {
-            notes.push(format!("{number} {what}"));
-        }
-    };
-    count(
-        ages.unseen,
-        "frames were drawn but never seen; each is scored at the next frame seen",
-    );
-    count(
-        ages.uncalled,
-        "frames were submitted for display without the page being told",
-    );
-    count(
-        ages.unreadable,
-        "frames had a barcode that could not be read; they are scored as unseen",
-    );
-    count(ages.repeated, "frames were shown again without being drawn anew");
-    count(ages.restarts, "times the latency target was started anew");
-    count(
-        ages.impossible,
-        "frames were displayed before they were drawn: the clocks disagree",
-    );
-    count(answers.lost, "taps had no answer within 2 s");
-    count(
-        u64::from(measured.taps).saturating_sub(recording.taps.len() as u64),
-        "taps were not seen by the page",
-    );
-    count(
-        recording.bad_metas,
-        "frame times on the stats channel could not be read",
-    );
-    count(recording.overflow, "records did not fit");
-    for (why, times) in &recording.damage {
-        notes.push(format!("barcode unreadable {times} times: {why}"));
-    }
-    if recording.taps.len() < TAPS_FOR_P95 as usize {
-        notes.push(format!(
-            "fewer than {TAPS_FOR_P95} taps: their p95 and p99 are guesses"
-        ));
-    }
-    if ages.every.len() < FRAMES_FOR_P99 {
-        notes.push(format!(
-            "fewer than {FRAMES_FOR_P99} frames: the p99 of frame age is a guess"
-        ));
-    }
-    let ClockCheck { ahead_ms, within_ms } = environment.clock;
-    if ahead_ms.abs() > CLOCK_OFF_MS + within_ms {
-        notes.push(format!(
-            "the page's clock is {ahead_ms:.1} ms ahead of the machine's: frame ages are off by that"
-        ));
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a number of cores")]
-    let idle_load = IDLE_LOAD_PER_CORE * environment.cores as f64;
-    if environment.load_before.is_none_or(|load| load > idle_load) {
-        notes.push(
-            "the machine was not idle before the run: compare only with runs under the same load".to_owned(),
-        );
-    }
-    notes
 }
 
 fn environment(
@@ -524,46 +325,6 @@ fn tell(what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn inbound(at_s: f64, frames: f64) -> Inbound {
-        Inbound {
-            timestamp: at_s * 1e3,
-            frames_decoded: frames,
-            jitter_buffer_emitted_count: frames,
-            jitter_buffer_delay: frames * 0.0005,
-            total_decode_time: frames * 0.002,
-            bytes_received: frames * 10_000.0,
-            ..Inbound::default()
-        }
-    }
-
-    fn value(figures: &[Figure], name: &str) -> Option<f64> {
-        match figures.iter().find(|figure| figure.name == name)?.value {
-            Value::One(value) => Some(value),
-            Value::Spread(_) | Value::Absent { .. } => None,
-        }
-    }
-
-    #[test]
-    fn receiver_figures_are_differences_over_the_window() {
-        let figures = receiver_figures(&inbound(10.0, 600.0), &inbound(30.0, 1800.0));
-        let near = |name, want: f64| {
-            let got = value(&figures, name).unwrap();
-            assert!((got - want).abs() < 1e-6, "{name} is {got}, not {want}");
-        };
-        near("jitter buffer, mean", 0.5);
-        near("decoding, mean", 2.0);
-        near("frames decoded", 60.0);
-        near("bitrate", 4.8);
-    }
-
-    #[test]
-    fn a_receiver_that_stood_still_has_no_means() {
-        let figures = receiver_figures(&inbound(10.0, 600.0), &inbound(10.0, 600.0));
-        assert_eq!(value(&figures, "jitter buffer, mean"), None);
-        assert_eq!(value(&figures, "frames decoded"), None);
-        assert_eq!(value(&figures, "freezes"), Some(0.0));
-    }
 
     #[test]
     fn a_process_is_named_by_what_it_does() {

@@ -1,5 +1,5 @@
 //! The bench's eyes, proven on a page whose truth is known: a viewer and its source in one page,
-//! joined by WebRTC on loopback (`page/loopback.js`), in real Chromium, under a strict content policy.
+//! joined by WebRTC on loopback (`loopback/page.js`), in real Chromium, under a strict content policy.
 //!
 //! The source answers a touch after 40 ms, hides two frames of every fifty and says that each frame
 //! took 250 µs: exactly that must be measured.
@@ -12,8 +12,9 @@ use bench::frames::Ages;
 use bench::page::{Page, SCRIPTS};
 use bench::procs;
 use bench::taps::{Answers, Schedule};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+
+mod loopback;
 
 const TAPS: u32 = 8;
 const WINDOW: Window = Window {
@@ -21,56 +22,15 @@ const WINDOW: Window = Window {
     height: 900,
 };
 
-async fn serve(listener: TcpListener) {
-    while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(answer(stream));
-    }
-}
-
-/// One request, one answer. The event stream stays open until the page goes.
-async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        request.push(stream.read_u8().await?);
-    }
-    let request = String::from_utf8_lossy(&request).into_owned();
-    let (kind, body) = match request.split(' ').nth(1) {
-        Some("/") => ("text/html", include_str!("page/loopback.html")),
-        Some("/loopback.js") => ("text/javascript", include_str!("page/loopback.js")),
-        Some("/loopback.css") => ("text/css", include_str!("page/loopback.css")),
-        Some("/events") => (
-            "text/event-stream",
-            "event: state\ndata: {\"stage\":\"ready\"}\n\n",
-        ),
-        _ => ("text/plain", "there is nothing else here"),
-    };
-    let policy = "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
-                  connect-src 'self'; media-src 'self'";
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{policy}\r\nConnection: close\r\n");
-    if kind == "text/event-stream" {
-        stream.write_all(format!("{head}\r\n{body}").as_bytes()).await?;
-        while stream.read(&mut [0; 64]).await? > 0 {}
-        return Ok(());
-    }
-    stream
-        .write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
-        .await
-}
-
-async fn start() -> (Browser, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener));
-    let chromium = browser::find(None).unwrap();
-    (
-        Browser::launch(&chromium, WINDOW, &SCRIPTS).await.unwrap(),
-        address,
-    )
+async fn start() -> anyhow::Result<(Browser, SocketAddr)> {
+    let (address, _) = loopback::serve().await?;
+    let chromium = browser::find(None)?;
+    Ok((Browser::launch(&chromium, WINDOW, &SCRIPTS).await?, address))
 }
 
 #[tokio::test]
 async fn a_pages_frames_touches_and_statistics_are_measured_as_they_are() {
-    let (browser, address) = start().await;
+    let (browser, address) = start().await.unwrap();
     let mut page = Page::open(browser, &format!("http://{address}/")).await.unwrap();
 
     let clock = page.clock().await.unwrap();
@@ -141,7 +101,7 @@ async fn a_pages_frames_touches_and_statistics_are_measured_as_they_are() {
 
 #[tokio::test]
 async fn a_dropped_browser_leaves_no_process_behind() {
-    let (mut browser, address) = start().await;
+    let (mut browser, address) = start().await.unwrap();
     browser
         .navigate(&format!("http://{address}/nothing"))
         .await
@@ -167,7 +127,7 @@ async fn a_dropped_browser_leaves_no_process_behind() {
 
 #[tokio::test]
 async fn an_address_where_nobody_listens_is_told() {
-    let (mut browser, _) = start().await;
+    let (mut browser, _) = start().await.unwrap();
     let free = TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()

@@ -7,6 +7,9 @@ const WIDTH = 360;
 const HEIGHT = 640;
 const ANSWER_MS = 40;
 const HIDDEN_EVERY = 50;
+const META_BYTES = 39;
+const META_RESIDENCE_AT = 35;
+const RESIDENCE_US = 250;
 const CELL = Math.floor(Math.min(WIDTH, HEIGHT) / 45);
 const CHANNELS = [
   ['input', { negotiated: true, id: 1, ordered: false, maxRetransmits: 0 }],
@@ -57,9 +60,9 @@ function draw() {
 }
 
 function frameMeta() {
-  const view = new DataView(new ArrayBuffer(39 + 0));
+  const view = new DataView(new ArrayBuffer(META_BYTES));
   view.setUint8(0, 0x32);
-  view.setUint32(35, 250, true);
+  view.setUint32(META_RESIDENCE_AT, RESIDENCE_US, true);
   return view.buffer;
 }
 
