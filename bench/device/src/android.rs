@@ -219,23 +219,13 @@ impl Android {
         self.change(|state| state.start(package))
     }
 
-    /// Puts the first app in front whose label begins with `label`, in any case.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn start_by_label(&self, label: &str) -> Result<(), PackageError> {
+    /// The first package whose label begins with `label`, in any case.
+    pub fn package_by_label(&self, label: &str) -> Option<String> {
         let wanted = label.to_lowercase();
-        let found = self.lock().packages.iter().find_map(|(name, package)| {
-            package
-                .label
-                .to_lowercase()
-                .starts_with(&wanted)
-                .then(|| name.clone())
-        });
-        match found {
-            Some(name) => self.start(&name),
-            None => Err(PackageError::Unknown(label.to_owned())),
-        }
+        let state = self.lock();
+        let mut packages = state.packages.iter();
+        let found = packages.find(|(_, package)| package.label.to_lowercase().starts_with(&wanted));
+        found.map(|(name, _)| name.clone())
     }
 
     /// Ends an app; what it has stored stays.
@@ -407,13 +397,19 @@ impl Android {
         self.set_clipboard("");
     }
 
-    /// Sleeps until the picture may have changed since `version`, someone [pokes](Self::poke), or the time is over.
-    pub(crate) fn wait(&self, version: u64, at_most: Duration) {
-        let unchanged = |state: &mut State| state.version == version && !state.poked;
+    /// Number of the last change that may be seen.
+    pub(crate) fn version(&self) -> u64 {
+        self.lock().version
+    }
+
+    /// Sleeps until someone [pokes](Self::poke), the time is over, or there is a newer change than `seen`, if that
+    /// is of interest.
+    pub(crate) fn wait(&self, seen: Option<u64>, at_most: Duration) {
+        let nothing_new = |state: &mut State| seen.is_none_or(|seen| state.version == seen) && !state.poked;
         let waited = self
             .shared
             .changed
-            .wait_timeout_while(self.lock(), at_most, unchanged);
+            .wait_timeout_while(self.lock(), at_most, nothing_new);
         waited.unwrap_or_else(PoisonError::into_inner).0.poked = false;
     }
 

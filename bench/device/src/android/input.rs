@@ -106,7 +106,14 @@ impl Android {
             KeyCode::PASTE if key.down => Some(self.clipboard()),
             _ => None,
         };
-        self.change(|state| state.key(key));
+        let copied = self.change(|state| {
+            let copied = state.copied_by(key);
+            state.key(key);
+            copied
+        });
+        if let Some(text) = copied {
+            self.set_clipboard(&text);
+        }
         if let Some(text) = paste {
             self.paste(&text);
         }
@@ -277,6 +284,18 @@ impl State {
                     self.type_char(c);
                 }
             }
+        }
+    }
+
+    /// What COPY or CUT puts on the clipboard: all of the focused text, since there is no selection.
+    fn copied_by(&mut self, key: KeyPress) -> Option<String> {
+        if !key.down || !self.screen_on {
+            return None;
+        }
+        match key.code {
+            KeyCode::COPY => self.focused_text().cloned(),
+            KeyCode::CUT => self.focused_text().map(std::mem::take),
+            _ => None,
         }
     }
 

@@ -1,0 +1,196 @@
+//! One capture of the display: its encoder, what of the picture it has not encoded yet, and when it is due.
+//!
+//! ```text
+//!              first tick, rotation, reset               new picture
+//!   ┌───────┐ ───────────────────────────► ┌─────────┐ ─────────────► encode
+//!   │ Fresh │   Session, Config, key frame │ Running │ ◄─┐
+//!   └───────┘                              └─────────┘ ──┘ quiet for 100 ms: encode once more, then silence
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use scrcpy::Pts;
+use tokio::sync::mpsc;
+
+use super::{CaptureOptions, PACKETS_MAX, Packet, VideoSize};
+use crate::android::Size;
+use crate::encode::{EncodeError, Encoder, EncoderSettings};
+use crate::screen::canvas::Canvas;
+use crate::screen::layout::{Rect, full};
+use crate::screen::planes::Planes;
+use crate::screen::scale::{capture_size, scaled};
+
+/// After this quiet time the last picture is encoded once more: scrcpy's `repeat-previous-frame-after`.
+const REPEAT_AFTER: Duration = Duration::from_millis(100);
+
+/// Packets of a new session: all have to fit before it is begun.
+const SESSION_PACKETS: usize = 3;
+
+/// Pictures per second that the bit rate is shared by, if the capture does not say; the display's usual rate.
+const FRAME_RATE: f32 = 60.0;
+
+pub(super) struct Capture {
+    options: CaptureOptions,
+    packets: mpsc::Sender<Packet>,
+    size: VideoSize,
+    resets_wanted: Arc<AtomicU32>,
+    resets_done: u32,
+    state: State,
+}
+
+enum State {
+    Fresh,
+    Running(Box<Running>),
+}
+
+struct Running {
+    display: Size,
+    encoder: Encoder,
+    planes: Planes,
+    /// What the planes lack of the newest picture.
+    missing: Option<Rect>,
+    last: Instant,
+    repeated: bool,
+}
+
+impl Capture {
+    pub(super) fn new(
+        options: CaptureOptions,
+        packets: mpsc::Sender<Packet>,
+        size: VideoSize,
+        resets_wanted: Arc<AtomicU32>,
+    ) -> Self {
+        Self {
+            options,
+            packets,
+            size,
+            resets_wanted,
+            resets_done: 0,
+            state: State::Fresh,
+        }
+    }
+
+    /// Whether anyone still reads it.
+    pub(super) fn is_read(&self) -> bool {
+        !self.packets.is_closed()
+    }
+
+    /// A part of the display has changed.
+    pub(super) fn damaged(&mut self, damage: Option<Rect>) {
+        if let (State::Running(running), Some(damage)) = (&mut self.state, damage) {
+            running.missing = Some(running.missing.map_or(damage, |missing| missing.union(damage)));
+        }
+    }
+
+    /// When it has something to encode, if nothing changes before.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        match &self.state {
+            State::Fresh => Some(now),
+            State::Running(_) if self.reset_wanted() => Some(now),
+            State::Running(running) if running.missing.is_some() => Some(running.last + self.interval()),
+            State::Running(running) if running.repeated => None,
+            State::Running(running) => Some(running.last + REPEAT_AFTER),
+        }
+    }
+
+    /// Encodes the newest picture, if that is due and its reader has room.
+    ///
+    /// # Errors
+    /// The encoder failed; the capture is of no more use.
+    pub(super) fn picture(&mut self, canvas: &Canvas, pts: Pts, now: Instant) -> Result<(), EncodeError> {
+        let begins = match &self.state {
+            State::Fresh => true,
+            State::Running(running) => running.display != canvas.size() || self.reset_wanted(),
+        };
+        if begins {
+            return self.begin(canvas, pts, now);
+        }
+        if self.due(now).is_none_or(|due| due > now) || self.packets.capacity() == 0 {
+            return Ok(());
+        }
+        if let State::Running(running) = &mut self.state {
+            running.repeated = running.missing.is_none();
+            running.last = now;
+            let packets = running.encode(canvas, pts, false)?;
+            self.send(packets);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, canvas: &Canvas, pts: Pts, now: Instant) -> Result<(), EncodeError> {
+        if self.packets.capacity() < SESSION_PACKETS {
+            return Ok(());
+        }
+        self.resets_done = self.resets_wanted.load(Ordering::Acquire);
+        let encoder = Encoder::new(EncoderSettings {
+            bit_rate: self.options.bit_rate,
+            frame_rate: self.options.max_fps.unwrap_or(FRAME_RATE),
+        })?;
+        let size = capture_size(canvas.size(), self.options.max_size, self.options.alignment);
+        let mut running = Box::new(Running {
+            display: canvas.size(),
+            encoder,
+            planes: Planes::new(size),
+            missing: Some(full(canvas.size())),
+            last: now,
+            repeated: false,
+        });
+        let first = running.encode(canvas, pts, true)?;
+        self.state = State::Running(running);
+        // Input is checked against the new size a little before its reader hears of it, as on a real device.
+        self.size.store(size);
+        self.send([Packet::Session(size)].into_iter().chain(first));
+        Ok(())
+    }
+
+    /// The room was asked for before; a reader that is gone is noticed at the next tick.
+    fn send(&self, packets: impl IntoIterator<Item = Packet>) {
+        for packet in packets {
+            let _ = self.packets.try_send(packet);
+        }
+    }
+
+    fn reset_wanted(&self) -> bool {
+        self.resets_wanted.load(Ordering::Acquire) != self.resets_done
+    }
+
+    /// Least distance of two pictures: a little less than `max_fps` says, so that a tick that comes early counts.
+    fn interval(&self) -> Duration {
+        match self.options.max_fps {
+            Some(fps) => Duration::from_secs_f32(0.8 / fps),
+            None => Duration::ZERO,
+        }
+    }
+}
+
+impl Running {
+    /// Parameter sets, if they are the first, and the picture; nothing if the encoder swallowed it.
+    fn encode(&mut self, canvas: &Canvas, pts: Pts, first: bool) -> Result<Vec<Packet>, EncodeError> {
+        if let Some(missing) = self.missing.take() {
+            if self.planes.size() == canvas.size() {
+                self.planes.update(canvas, missing);
+            } else {
+                let small = scaled(canvas, self.planes.size());
+                self.planes.update(&small, full(small.size()));
+            }
+        }
+        let Some(encoded) = self.encoder.encode(&self.planes, pts.0 / 1_000, first)? else {
+            return Ok(Vec::new());
+        };
+        let frame = Packet::Frame {
+            pts,
+            key: encoded.key,
+            data: encoded.unit,
+        };
+        Ok(encoded
+            .config
+            .map(Packet::Config)
+            .into_iter()
+            .chain([frame])
+            .collect())
+    }
+}
+
+const _: () = assert!(SESSION_PACKETS <= PACKETS_MAX);

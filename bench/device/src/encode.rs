@@ -1,0 +1,124 @@
+//! The device's video encoder: openh264, set up as a phone's encoder is for mirroring.
+//!
+//! ```text
+//!   planes ── encode ──► Encoded { config: SPS+PPS (with the first picture only), unit: one access unit }
+//! ```
+//!
+//! Constrained baseline, no reordering, one slice a picture, Annex B with four-byte start codes. As on a phone the
+//! parameter sets are given out apart and are not repeated before later key frames. It does not know why or when a
+//! picture is encoded.
+
+use bytes::{Bytes, BytesMut};
+use openh264::OpenH264API;
+use openh264::Timestamp;
+use openh264::encoder::{
+    BitRate, Complexity, Encoder as OpenH264, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, Profile,
+    RateControlMode, UsageType, VuiConfig,
+};
+use openh264::formats::YUVSlices;
+use thiserror::Error;
+
+use crate::screen::planes::Planes;
+
+/// Pictures between key frames: MediaCodec's 10 s at 60 Hz, as scrcpy asks for.
+const KEY_FRAME_INTERVAL: u32 = 600;
+
+/// How a stream is encoded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EncoderSettings {
+    /// Bits per second.
+    pub bit_rate: u32,
+    /// Pictures per second that the bit rate is shared by.
+    pub frame_rate: f32,
+}
+
+/// An encoder for one session: its first picture is a key frame.
+pub struct Encoder {
+    inner: OpenH264,
+}
+
+/// One picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Parameter sets, with the first picture of an encoder.
+    pub config: Option<Bytes>,
+    /// The access unit without parameter sets.
+    pub unit: Bytes,
+    /// Whether it is a key frame.
+    pub key: bool,
+}
+
+/// The encoder failed; what it says is all there is to know.
+#[derive(Debug, Error)]
+#[error("the video encoder failed")]
+pub struct EncodeError(#[from] openh264::Error);
+
+impl Encoder {
+    /// A new encoder; the size comes with the first picture.
+    ///
+    /// # Errors
+    /// The settings are refused.
+    pub fn new(settings: EncoderSettings) -> Result<Self, EncodeError> {
+        let config = EncoderConfig::new()
+            .usage_type(UsageType::CameraVideoRealTime)
+            .complexity(Complexity::Low)
+            .profile(Profile::Baseline)
+            .rate_control_mode(RateControlMode::Bitrate)
+            .bitrate(BitRate::from_bps(settings.bit_rate))
+            .max_frame_rate(FrameRate::from_hz(settings.frame_rate))
+            .skip_frames(false)
+            .scene_change_detect(false)
+            .adaptive_quantization(false)
+            .background_detection(false)
+            .intra_frame_period(IntraFramePeriod::from_num_frames(KEY_FRAME_INTERVAL))
+            .num_threads(1)
+            .vui(VuiConfig::bt709());
+        let inner = OpenH264::with_api_config(OpenH264API::from_source(), config)?;
+        Ok(Self { inner })
+    }
+
+    /// Encodes a picture; `None` if the encoder gave nothing out.
+    ///
+    /// # Errors
+    /// The encoder failed and should be made anew.
+    pub fn encode(
+        &mut self,
+        planes: &Planes,
+        at_ms: u64,
+        first: bool,
+    ) -> Result<Option<Encoded>, EncodeError> {
+        let (width, height) = (
+            usize::from(planes.size().width),
+            usize::from(planes.size().height),
+        );
+        let source = YUVSlices::new(planes.yuv(), (width, height), (width, width / 2, width / 2));
+        let stream = self.inner.encode_at(&source, Timestamp::from_millis(at_ms))?;
+        let key = matches!(stream.frame_type(), FrameType::IDR | FrameType::I);
+        let (mut config, mut unit) = (BytesMut::new(), BytesMut::new());
+        for layer in (0..stream.num_layers()).filter_map(|index| stream.layer(index)) {
+            for nal in (0..layer.nal_count()).filter_map(|index| layer.nal_unit(index)) {
+                if is_parameter_set(nal) {
+                    config.extend_from_slice(nal);
+                } else {
+                    unit.extend_from_slice(nal);
+                }
+            }
+        }
+        Ok((!unit.is_empty()).then(|| Encoded {
+            config: (first && !config.is_empty()).then(|| config.freeze()),
+            unit: unit.freeze(),
+            key,
+        }))
+    }
+}
+
+/// Whether a NAL unit with its start code is an SPS or a PPS.
+fn is_parameter_set(nal: &[u8]) -> bool {
+    const SPS: u8 = 7;
+    const PPS: u8 = 8;
+    let header = nal
+        .iter()
+        .position(|&byte| byte == 1)
+        .and_then(|one| nal.get(one + 1));
+    header.is_some_and(|header| matches!(header & 0x1f, SPS | PPS))
+}

@@ -1,0 +1,271 @@
+//! Reads control messages and does what they say; writes device messages.
+//!
+//! ```text
+//!   socket ── decode ──► act on Android ── reset ──► capture
+//!   socket ◄── encode ── acknowledgements, clipboard changes (at most 16 wait, more are dropped)
+//! ```
+//!
+//! A position that does not name the video's present size is dropped before anything else happens. A message that
+//! the version does not know, or that needs a camera or a flexible display, ends the server.
+
+use bytes::BytesMut;
+use scrcpy::control::{self, ControlMsg, CopyKey, KeyAction, Position, Touch, TouchAction};
+use scrcpy::device_msg::{self, DeviceMsg};
+use scrcpy::keys::{KeyCode, MetaState};
+use scrcpy::options::ServerOptions;
+use scrcpy::version::ServerVersion;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+use super::End;
+use crate::android::{Android, Dropped, KeyPress, PointerKey, TouchKind};
+use crate::display::{Reset, VideoSize};
+
+/// Device messages that wait for the socket; more are dropped, as by the real server.
+const OUTGOING_MAX: usize = 16;
+
+/// Bytes read from the socket at once.
+const READ_LEN: usize = 16 * 1_024;
+
+/// What input and resets need of the capture; both `None` without video.
+pub(super) struct Screen {
+    pub(super) size: Option<VideoSize>,
+    pub(super) reset: Option<Reset>,
+}
+
+pub(super) async fn serve<S>(
+    socket: S,
+    android: &Android,
+    version: ServerVersion,
+    options: &ServerOptions,
+    source: u64,
+    screen: &Screen,
+) -> End
+where
+    S: AsyncRead + AsyncWrite,
+{
+    let (mut reader, mut writer) = tokio::io::split(socket);
+    let (outgoing, mut waiting) = mpsc::channel::<DeviceMsg>(OUTGOING_MAX);
+    let mut clipboard = android.watch_clipboard();
+    let mut controller = Controller {
+        android,
+        source,
+        screen,
+        outgoing,
+        autosync: options.clipboard_autosync,
+    };
+    let read = async {
+        let mut bytes = BytesMut::new();
+        loop {
+            bytes.reserve(READ_LEN);
+            match reader.read_buf(&mut bytes).await {
+                Ok(0) | Err(_) => return End::Closed,
+                Ok(_) => {}
+            }
+            if let Err(why) = controller.take(version, &mut bytes) {
+                return End::Broken(why);
+            }
+        }
+    };
+    let write = async {
+        loop {
+            let msg = tokio::select! {
+                Some(msg) = waiting.recv() => msg,
+                Ok(()) = clipboard.changed(), if options.clipboard_autosync => {
+                    DeviceMsg::Clipboard(clipboard.borrow_and_update().clone())
+                }
+                else => return End::Closed,
+            };
+            let mut wire = BytesMut::new();
+            // A text that is too long for a message is not sent, as by the real server.
+            if device_msg::encode(&msg, &mut wire).is_ok() && writer.write_all(&wire).await.is_err() {
+                return End::Closed;
+            }
+        }
+    };
+    tokio::select! {
+        end = read => end,
+        end = write => end,
+    }
+}
+
+struct Controller<'a> {
+    android: &'a Android,
+    source: u64,
+    screen: &'a Screen,
+    outgoing: mpsc::Sender<DeviceMsg>,
+    autosync: bool,
+}
+
+impl Controller<'_> {
+    /// Acts on every message that is complete; an error ends the server.
+    fn take(&mut self, version: ServerVersion, bytes: &mut BytesMut) -> Result<(), String> {
+        loop {
+            match control::decode(version, bytes) {
+                Ok(None) => return Ok(()),
+                Ok(Some((msg, len))) => {
+                    let _ = bytes.split_to(len);
+                    self.act(msg)?;
+                }
+                Err(error) => return Err(format!("Controller error: {error}")),
+            }
+        }
+    }
+
+    fn act(&mut self, msg: ControlMsg) -> Result<(), String> {
+        let android = self.android;
+        match msg {
+            ControlMsg::Key {
+                action,
+                keycode,
+                metastate,
+                ..
+            } => android.key(KeyPress {
+                down: action == KeyAction::DOWN,
+                code: keycode,
+                meta: metastate,
+            }),
+            ControlMsg::Text(text) => android.type_text(&text),
+            ControlMsg::Touch(touch) => self.touch(touch),
+            ControlMsg::Scroll {
+                position,
+                horizontal,
+                vertical,
+                ..
+            } => {
+                if let Some((x, y)) = self.place(position) {
+                    android.scroll(x, y, horizontal, vertical);
+                }
+            }
+            ControlMsg::BackOrScreenOn(action) => android.back_or_screen_on(action == KeyAction::DOWN),
+            ControlMsg::GetClipboard(copy) => self.get_clipboard(copy),
+            ControlMsg::SetClipboard {
+                sequence,
+                paste,
+                text,
+            } => self.set_clipboard(sequence, paste, &text),
+            ControlMsg::RotateDevice => android.rotate(),
+            ControlMsg::StartApp(name) => start_app(android, &name),
+            ControlMsg::ResetVideo => {
+                if let Some(reset) = &self.screen.reset {
+                    reset.request();
+                }
+            }
+            ControlMsg::CameraSetTorch(_) | ControlMsg::CameraZoomIn | ControlMsg::CameraZoomOut => {
+                return Err("Camera control without a camera".to_owned());
+            }
+            ControlMsg::ResizeDisplay { .. } => return Err("Resize without a flexible display".to_owned()),
+            // Nothing on this screen shows these: no panels, no settings, no HID devices, no media store, and the
+            // panel's power does not change what is mirrored.
+            ControlMsg::ExpandNotificationPanel
+            | ControlMsg::ExpandSettingsPanel
+            | ControlMsg::CollapsePanels
+            | ControlMsg::SetDisplayPower(_)
+            | ControlMsg::UhidCreate { .. }
+            | ControlMsg::UhidInput { .. }
+            | ControlMsg::UhidDestroy(_)
+            | ControlMsg::OpenHardKeyboardSettings
+            | ControlMsg::ScanFile(_) => {}
+        }
+        Ok(())
+    }
+
+    fn touch(&self, touch: Touch) {
+        let Some((x, y)) = self.place(touch.position) else {
+            return;
+        };
+        let kind = match touch.action {
+            TouchAction::DOWN => TouchKind::Down,
+            TouchAction::UP => TouchKind::Up,
+            TouchAction::MOVE => TouchKind::Move,
+            TouchAction::CANCEL => TouchKind::Cancel,
+            TouchAction::HOVER_MOVE => TouchKind::Hover,
+            _ => return self.android.drop_input(Dropped::UnknownAction),
+        };
+        let key = PointerKey {
+            source: self.source,
+            id: touch.pointer.0,
+        };
+        self.android.touch(kind, key, x, y);
+    }
+
+    /// Pixels of the video become pixels of the display; without video they are that already.
+    fn place(&self, position: Position) -> Option<(i32, i32)> {
+        let Some(size) = &self.screen.size else {
+            return Some((position.x, position.y));
+        };
+        match size.load() {
+            Some(video) if (video.width, video.height) == (position.width, position.height) => {
+                let display = self.android.size();
+                let map = |at: i32, display: u16, video: u16| {
+                    let mapped = i64::from(at) * i64::from(display) / i64::from(video);
+                    i32::try_from(mapped).unwrap_or(i32::MAX)
+                };
+                Some((
+                    map(position.x, display.width, video.width),
+                    map(position.y, display.height, video.height),
+                ))
+            }
+            _ => {
+                self.android.drop_input(Dropped::WrongSize);
+                None
+            }
+        }
+    }
+
+    /// With autosync the change itself is pushed, and the question is not answered.
+    fn get_clipboard(&self, copy: CopyKey) {
+        let code = match copy {
+            CopyKey::COPY => Some(KeyCode::COPY),
+            CopyKey::CUT => Some(KeyCode::CUT),
+            _ => None,
+        };
+        if let Some(code) = code {
+            press(self.android, code);
+        }
+        if !self.autosync {
+            self.tell(DeviceMsg::Clipboard(self.android.clipboard()));
+        }
+    }
+
+    fn set_clipboard(&self, sequence: u64, paste: bool, text: &str) {
+        self.android.set_clipboard(text);
+        if paste {
+            press(self.android, KeyCode::PASTE);
+        }
+        if sequence != 0 {
+            self.tell(DeviceMsg::AckClipboard(sequence));
+        }
+    }
+
+    fn tell(&self, msg: DeviceMsg) {
+        // The real server drops what does not fit.
+        let _ = self.outgoing.try_send(msg);
+    }
+}
+
+fn press(android: &Android, code: KeyCode) {
+    for down in [true, false] {
+        let meta = MetaState::NONE;
+        android.key(KeyPress { down, code, meta });
+    }
+}
+
+/// `+` stops the app first, `?` searches by label; what is not found is ignored, as the real server only logs it.
+fn start_app(android: &Android, name: &str) {
+    let (stop, name) = match name.strip_prefix('+') {
+        Some(rest) => (true, rest),
+        None => (false, name),
+    };
+    let package = match name.strip_prefix('?') {
+        Some(label) => android.package_by_label(label),
+        None => Some(name.to_owned()),
+    };
+    let Some(package) = package else {
+        return;
+    };
+    if stop {
+        let _ = android.force_stop(&package);
+    }
+    let _ = android.start(&package);
+}
