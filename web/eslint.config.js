@@ -1,5 +1,6 @@
 import js from '@eslint/js';
 import svelte from 'eslint-plugin-svelte';
+import svelteParser from 'svelte-eslint-parser';
 import globals from 'globals';
 import ts from 'typescript-eslint';
 
@@ -28,8 +29,9 @@ export default ts.config(
     },
   },
   {
+    // The Svelte parser reads the file and hands its scripts to TypeScript's.
     files: ['**/*.svelte'],
-    languageOptions: { parserOptions: { parser: ts.parser } },
+    languageOptions: { parser: svelteParser, parserOptions: { parser: ts.parser } },
   },
   {
     files: ['**/*.js', '**/*.mjs'],

@@ -1,0 +1,95 @@
+/**
+ * A simulated device as stock adb sees it: the second, independent witness of what a journey did.
+ */
+
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+import { until } from './until.mjs';
+
+const run = promisify(execFile);
+/** An adb server of our own: one that somebody uses on this machine stays as it is. */
+const ADB_SERVER_PORT = '15037';
+/** An answer comes in milliseconds; a device that is silent for this long is not well. */
+const ANSWER_MS = 15_000;
+
+export class Device {
+  #connected = false;
+
+  /**
+   * @param {string} id as control names it
+   * @param {string} serial `HOST:PORT` of its adb daemon
+   */
+  constructor(id, serial) {
+    this.id = id;
+    this.serial = serial;
+  }
+
+  /** @param {string[]} args */
+  async #adb(...args) {
+    const { stdout } = await run('adb', ['-P', ADB_SERVER_PORT, ...args], { timeout: ANSWER_MS });
+    return stdout;
+  }
+
+  /** @param {string} command */
+  async shell(command) {
+    if (!this.#connected) {
+      await this.#adb('connect', this.serial);
+      this.#connected = true;
+    }
+    return this.#adb('-s', this.serial, 'shell', command);
+  }
+
+  /**
+   * Everything that the device knows of itself.
+   * @returns {Promise<{ foreground: string, width: number, height: number, rotation: number,
+   *   pointers: { id: number, x: number, y: number }[],
+   *   events: { seq: number, kind: string, id: number, x: number, y: number }[],
+   *   text: string, strokes: number, touches: number, dropped: { why: string, n: number }[] }>}
+   */
+  async state() {
+    return JSON.parse(await this.shell('dumpsys simulated'));
+  }
+
+  /**
+   * Waits until the device is as `is` wants it.
+   * @param {string} what
+   * @param {(state: Awaited<ReturnType<Device['state']>>) => boolean} is
+   */
+  async becomes(what, is) {
+    let last;
+    return until(
+      what,
+      async () => {
+        last = await this.state();
+        return is(last) ? last : null;
+      },
+      { seen: () => last },
+    );
+  }
+
+  /** The number of the newest event: what a journey does comes after it. */
+  async mark() {
+    return (await this.state()).events.at(-1)?.seq ?? 0;
+  }
+
+  /**
+   * Waits for the finger to leave, and returns all touches since `mark`.
+   * @param {number} mark
+   * @param {number} ups how many fingers leave
+   */
+  async touchesSince(mark, ups = 1) {
+    const touches = (state) => state.events.filter(({ seq, kind }) => seq > mark && ['down', 'move', 'up'].includes(kind));
+    const state = await this.becomes(`${ups} fingers have left`, (now) => {
+      return now.pointers.length === 0 && touches(now).filter(({ kind }) => kind === 'up').length >= ups;
+    });
+    return touches(state);
+  }
+
+  /** Takes it off our adb server's list. */
+  async forget() {
+    if (!this.#connected) return;
+    this.#connected = false;
+    await this.#adb('disconnect', this.serial);
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * A whole house for a journey: `farglass up` with a data folder of its own on a port of its own, and the API
+ * as an admin uses it. Ending it asserts that everything it started is gone.
+ */
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { Device } from './device.mjs';
+import { until } from './until.mjs';
+
+const TOP = path.resolve(import.meta.dirname, '../../..');
+/** The binary under test, as `cargo build` leaves it. */
+const FARGLASS = process.env['FARGLASS_BIN'] ?? path.join(TOP, 'target/debug/farglass');
+/** A start takes a few seconds on an idle machine. */
+const READY_MS = 60_000;
+/** Each of control, agent and devices has five seconds before it is killed. */
+const END_MS = 20_000;
+
+/** A `farglass up` that may or may not become ready. */
+export class Up {
+  /** @param {string[]} args after `up` */
+  constructor(args) {
+    this.process = spawn(FARGLASS, ['up', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.told = '';
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => (this.told += text));
+    }
+    // Asked for from the start: an end that nobody waits for yet must not be missed.
+    this.ended = once(this.process, 'close').then(([code, signal]) => ({ code, signal }));
+    /** @type {{ code: number | null, signal: string | null } | null} */
+    this.end = null;
+    void this.ended.then((end) => (this.end = end));
+  }
+
+  /** The processes that it started and that live. */
+  children() {
+    const parent = String(this.process.pid);
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map((pid) => ({ pid: Number(pid), ...processFacts(pid) }))
+      .filter((facts) => facts.parent === parent);
+  }
+
+  /**
+   * Waits for its end by itself.
+   * @param {number} withinMs
+   */
+  async exit(withinMs = END_MS) {
+    return until('farglass up ends', () => this.end, { deadlineMs: withinMs, seen: () => this.told });
+  }
+
+  /** @param {NodeJS.Signals} signal */
+  kill(signal) {
+    this.process.kill(signal);
+  }
+}
+
+/** A house that is ready. */
+export class House {
+  /**
+   * @param {{ devices?: number }} [options]
+   * @returns {Promise<House>}
+   */
+  static async start({ devices = 2 } = {}) {
+    const folder = mkdtempSync(path.join(tmpdir(), 'farglass-e2e-'));
+    const data = path.join(folder, 'data');
+    const up = new Up(['--port', '0', '--data', data, '--devices', String(devices)]);
+    const file = path.join(data, 'up.json');
+    try {
+      await until('up.json', () => existsSync(file) || up.end !== null, { deadlineMs: READY_MS, seen: () => up.told });
+      if (up.end !== null) throw new Error(`farglass up ended instead of being ready:\n${up.told}`);
+    } catch (error) {
+      up.kill('SIGTERM');
+      await up.ended;
+      rmSync(folder, { recursive: true });
+      throw error;
+    }
+    const house = new House(folder, up, JSON.parse(readFileSync(file, 'utf8')));
+    await house.#login();
+    return house;
+  }
+
+  #token = '';
+
+  /**
+   * @param {string} folder
+   * @param {Up} up
+   * @param {{ url: string, admin: { login: string, password: string },
+   *           links: { device: string, url: string }[], devices: { id: string, adb: string }[] }} facts
+   */
+  constructor(folder, up, facts) {
+    this.folder = folder;
+    this.up = up;
+    this.facts = facts;
+    this.url = facts.url;
+    this.devices = facts.devices.map(({ id, adb }) => new Device(id, adb));
+  }
+
+  async #login() {
+    const { login, password } = this.facts.admin;
+    this.#token = (await this.api('POST', '/auth/login', { login, password })).token;
+  }
+
+  /** The first device. */
+  get device() {
+    const [device] = this.devices;
+    assert.ok(device !== undefined);
+    return device;
+  }
+
+  /**
+   * One call of the admin; an answer that is no success fails the journey.
+   * @param {string} method
+   * @param {string} at below `/api/v1`
+   * @param {unknown} [body]
+   */
+  async api(method, at, body) {
+    const answer = await fetch(`${this.url}/api/v1${at}`, {
+      method,
+      headers: {
+        ...(this.#token === '' ? {} : { authorization: `Bearer ${this.#token}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await answer.text();
+    assert.ok(answer.ok, `${method} ${at}: ${answer.status} ${text}`);
+    return text === '' ? null : JSON.parse(text);
+  }
+
+  /**
+   * A link to a device, with an app in front when one is named.
+   * @param {{ device?: Device, app?: string, expiresAt?: string }} [options]
+   * @returns {Promise<{ id: string, url: string }>}
+   */
+  async link({ device = this.device, app, expiresAt } = {}) {
+    return this.api('POST', '/links', {
+      name: 'journey',
+      device_id: device.id,
+      ...(app === undefined ? {} : { app: { package: app } }),
+      ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
+    });
+  }
+
+  /** @param {{ id: string }} link */
+  async revoke(link) {
+    await this.api('POST', `/links/${link.id}/revoke`);
+  }
+
+  /** Every device is free for the next journey. */
+  async idle() {
+    const items = async () => (await this.api('GET', '/devices')).items;
+    await until('every device is idle', async () => (await items()).every((item) => item.status === 'idle'), {
+      seen: items,
+    });
+  }
+
+  /** Whether control says that all is ready. */
+  async healthy() {
+    const answer = await fetch(`${this.url}/api/v1/health`).catch(() => null);
+    return answer?.status === 200;
+  }
+
+  /** Ends it as Ctrl-C does. */
+  async end() {
+    const children = this.up.children();
+    this.up.kill('SIGINT');
+    const end = await this.up.exit();
+    for (const device of this.devices) await device.forget();
+    rmSync(this.folder, { recursive: true });
+    assert.deepEqual(end, { code: 0, signal: null }, this.up.told);
+    const left = children.filter(({ pid, command }) => processFacts(String(pid)).command === command);
+    assert.deepEqual(left, [], 'something outlived farglass up');
+  }
+}
+
+/**
+ * @param {string} pid
+ * @returns {{ parent: string, command: string }} empty when there is no such process
+ */
+export function processFacts(pid) {
+  try {
+    // The name in parentheses may hold anything: the parent is the second word behind the last one.
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+    // A zombie has ended; its parent has only not asked yet.
+    return state === 'Z' ? { parent: '', command: '' } : { parent: parent ?? '', command };
+  } catch {
+    return { parent: '', command: '' };
+  }
+}

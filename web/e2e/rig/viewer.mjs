@@ -1,0 +1,187 @@
+/**
+ * A person's browser: real Chromium, the page at a link, the picture as it is decoded, fingers as the browser
+ * feels them. Positions are pixels of the device; where they are on the page is worked out here, and nowhere
+ * in the product's own code.
+ */
+
+/* global document, HTMLVideoElement, OffscreenCanvas */
+
+import { chromium } from 'playwright-core';
+
+import { until } from './until.mjs';
+
+const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
+/** As root there is no sandbox to be had, and without a screen no GPU. */
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync'];
+
+/** A phone held upright, and a desktop's window. */
+export const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 3, hasTouch: true, isMobile: true };
+export const DESKTOP = { viewport: { width: 1100, height: 800 }, hasTouch: true };
+
+export async function launch() {
+  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+}
+
+export class Viewer {
+  /**
+   * Opens an address in a browser that knows nothing yet: its own cookies, its own storage.
+   * @param {import('playwright-core').Browser} browser
+   * @param {string} url
+   * @param {import('playwright-core').BrowserContextOptions} [shape]
+   */
+  static async open(browser, url, shape = DESKTOP) {
+    const context = await browser.newContext(shape);
+    const page = await context.newPage();
+    const viewer = new Viewer(context, page);
+    page.on('console', (message) => message.type() === 'error' && viewer.complaints.push(message.text()));
+    page.on('pageerror', (error) => viewer.complaints.push(error.message));
+    await page.goto(url);
+    return viewer;
+  }
+
+  /** @type {import('playwright-core').CDPSession | undefined} */
+  #devtools;
+
+  /**
+   * @param {import('playwright-core').BrowserContext} context
+   * @param {import('playwright-core').Page} page
+   */
+  constructor(context, page) {
+    this.context = context;
+    this.page = page;
+    /** What the page complained about on its console. @type {string[]} */
+    this.complaints = [];
+  }
+
+  /** Which page is shown: `{ state, why }`. */
+  async shows() {
+    return this.page.evaluate(() => {
+      const main = document.querySelector('main');
+      return { state: main?.dataset['state'], why: main?.dataset['why'], words: document.body.innerText };
+    });
+  }
+
+  /**
+   * Waits for a page without a picture.
+   * @param {string} state
+   * @param {string} [why]
+   */
+  async becomes(state, why) {
+    return until(
+      `the page ${state} ${why ?? ''}`,
+      async () => {
+        const now = await this.shows();
+        return now.state === state && (why === undefined || now.why === why) && now;
+      },
+      { seen: () => this.shows() },
+    );
+  }
+
+  /** Waits for the picture. */
+  async plays() {
+    await until('the picture', () => this.page.evaluate(() => document.querySelector('video[data-ready]') !== null), {
+      seen: async () => ({ ...(await this.shows()), complaints: this.complaints }),
+    });
+  }
+
+  /** How many pictures were shown so far. */
+  async frames() {
+    return this.page.evaluate(() => document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0);
+  }
+
+  /** Waits for `more` pictures from now on. @param {number} more */
+  async plays_on(more = 10) {
+    const before = await this.frames();
+    await until(`${more} more pictures`, async () => (await this.frames()) >= before + more);
+  }
+
+  /** The picture's own size, in the device's pixels. */
+  async size() {
+    return this.page.evaluate(() => {
+      const video = document.querySelector('video');
+      return { width: video?.videoWidth ?? 0, height: video?.videoHeight ?? 0 };
+    });
+  }
+
+  /**
+   * Colours of the decoded picture.
+   * @param {{ x: number, y: number }[]} points in pixels of the picture
+   * @returns {Promise<[number, number, number][]>}
+   */
+  async colours(points) {
+    return this.page.evaluate((at) => {
+      const video = document.querySelector('video');
+      if (!(video instanceof HTMLVideoElement) || video.videoWidth === 0) return [];
+      const context = new OffscreenCanvas(video.videoWidth, video.videoHeight).getContext('2d');
+      if (context === null) return [];
+      context.drawImage(video, 0, 0);
+      return at.map(({ x, y }) => {
+        const [r = 0, g = 0, b = 0] = context.getImageData(x, y, 1, 1).data;
+        return [r, g, b];
+      });
+    }, points);
+  }
+
+  /**
+   * Waits until the picture has this colour at all these points, as near as a lossy picture comes.
+   * @param {string} what
+   * @param {{ x: number, y: number }[]} points
+   * @param {[number, number, number]} colour
+   */
+  async colouredAt(what, points, colour) {
+    const near = (seen) => seen.every((part, n) => Math.abs(part - (colour[n] ?? 0)) <= COLOUR_TOLERANCE);
+    await until(
+      what,
+      async () => {
+        const seen = await this.colours(points);
+        return seen.length === points.length && seen.every(near);
+      },
+      { seen: () => this.colours(points) },
+    );
+  }
+
+  /** Where the middle of a device's pixel is on the page. @param {{ x: number, y: number }} pixel */
+  async onPage(pixel) {
+    return this.page.evaluate(({ x, y }) => {
+      const video = document.querySelector('video');
+      if (video === null) throw new Error('no video');
+      const box = video.getBoundingClientRect();
+      // `object-fit: contain`: as large as fits, in the middle.
+      const scale = Math.min(box.width / video.videoWidth, box.height / video.videoHeight);
+      const left = box.left + (box.width - video.videoWidth * scale) / 2;
+      const top = box.top + (box.height - video.videoHeight * scale) / 2;
+      return { x: left + (x + 0.5) * scale, y: top + (y + 0.5) * scale };
+    }, pixel);
+  }
+
+  /**
+   * Fingers as the browser feels them.
+   * @param {'touchStart' | 'touchMove' | 'touchEnd'} type
+   * @param {{ id?: number, x: number, y: number }[]} fingers all that are down, in pixels of the device
+   */
+  async touch(type, fingers) {
+    this.#devtools ??= await this.context.newCDPSession(this.page);
+    const touchPoints = [];
+    for (const { id = 0, ...pixel } of fingers) touchPoints.push({ id, ...(await this.onPage(pixel)) });
+    await this.#devtools.send('Input.dispatchTouchEvent', { type, touchPoints });
+  }
+
+  /** @param {{ x: number, y: number }} pixel */
+  async tap(pixel) {
+    await this.touch('touchStart', [pixel]);
+    await this.touch('touchEnd', []);
+  }
+
+  /** @param {string} name of a button in the bar */
+  async press(name) {
+    await this.page.getByRole('button', { name, exact: true }).click();
+  }
+
+  async close() {
+    await this.context.close();
+  }
+}
+
+/** 4:2:0 and a quantiser blur a plain area by a few steps; the colours that tests tell apart differ by many more. */
+const COLOUR_TOLERANCE = 36;

@@ -1,0 +1,73 @@
+/**
+ * The words of every page without a picture: what is the matter, in a title and a sentence, and what
+ * a person can do about it. Words only; `Page.svelte` draws them.
+ */
+
+import type { State, StopReason } from '@farglass/shared/player/state';
+
+/** One page: its title, its sentence, and the label of its button, if trying again can help. */
+export type Words = readonly [title: string, text: string, retry?: string];
+
+/** The page at an address without a link. */
+export const NO_LINK: Words = ['Nothing to show yet', 'Open the link that you were sent, and its device appears here.'];
+
+/** The page for a state. `restartable`: the link is still at hand, so that an ended session can be followed by another. */
+export function wordsFor(state: State, restartable: boolean): Words {
+  switch (state.kind) {
+    case 'checking':
+      return ['One moment', 'Looking up your link.'];
+    case 'preparing':
+    case 'streaming':
+      return [state.session.device.name, `Getting ${state.session.appPackage ?? 'the device'} ready for you.`];
+    case 'waiting':
+    case 'stopped': {
+      const [title, text, retry] = STOPPED[state.why];
+      if (retry !== AGAIN || restartable) return retry === undefined ? [title, text] : [title, text, retry];
+      return [title, `${text} Open your link again to start a new session.`];
+    }
+  }
+}
+
+const AGAIN = 'Start again';
+const RETRY = 'Try again';
+const RETRY_NOW = 'Try now';
+
+const STOPPED: Readonly<Record<StopReason, Words>> = {
+  invalid: [
+    'This link does not work',
+    'It may be incomplete. Check that you opened all of it, or ask whoever sent it for a new one.',
+  ],
+  expired: ['This link has expired', 'Its time is over. Ask whoever sent it for a new one.'],
+  revoked: ['This link was withdrawn', 'Whoever made it has switched it off. Ask them if you still need the device.'],
+  exhausted: ['This link is used up', 'All the visits that it was made for are taken. Ask whoever sent it for a new one.'],
+  paused: ['This link is paused', 'Whoever made it has switched it off for a while.', RETRY],
+  busy: [
+    'Somebody else is using this device',
+    'It is yours as soon as it is free. Leave this page open, it keeps trying.',
+    RETRY_NOW,
+  ],
+  offline: [
+    'The device is offline',
+    'It cannot be reached at the moment. Leave this page open, it keeps trying.',
+    RETRY_NOW,
+  ],
+  elsewhere: [
+    'This link is open in another browser',
+    'It belongs to the browser that opened it first. Go back to that one, or ask for a link of your own.',
+    RETRY,
+  ],
+  replaced: ['The device moved to another tab', 'You opened it again. It can only be in one place at a time.', 'Use it here'],
+  idle: ['Still there?', 'Nobody touched the device for a while, so it was given back.', AGAIN],
+  time_up: ['Time is up', 'This session has reached the length that it was made for.', AGAIN],
+  ended: ['The session has ended', 'The device was given back.', AGAIN],
+  unsupported: [
+    'This browser cannot show the device',
+    'It needs WebRTC with H.264 video. A current Chrome, Edge, Firefox or Safari has both.',
+  ],
+  network: [
+    'No connection',
+    'The device cannot be reached from here. Check your network; this page tries again when it is back.',
+    RETRY,
+  ],
+  failed: ['The device could not be made ready', 'Something went wrong on our side. Trying again often helps.', RETRY],
+};
