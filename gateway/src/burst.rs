@@ -20,6 +20,8 @@ use crate::limits::{SEND_BYTES_MAX, SEND_SEGMENTS_MAX};
 /// One datagram on its way out.
 #[derive(Debug)]
 pub struct Datagram {
+    /// Whose.
+    pub connection: ConnectionId,
     /// Where to.
     pub to: SocketAddr,
     /// What.
@@ -64,7 +66,9 @@ mod tests {
     use super::*;
 
     fn queue(datagrams: &[(u16, usize)]) -> VecDeque<Datagram> {
+        let connection = ConnectionId::from_uuid(uuid::Uuid::nil());
         let datagram = |&(port, length): &(u16, usize)| Datagram {
+            connection,
             to: ([10, 0, 0, 1], port).into(),
             data: BytesMut::zeroed(length),
             frame: None,

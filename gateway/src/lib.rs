@@ -17,18 +17,31 @@
 
 pub mod access_unit;
 mod bits;
+pub mod bucket;
 pub mod burst;
+pub mod clock;
+mod conversation;
+pub mod engine;
 pub mod error;
 pub mod event;
+mod events;
+mod feedback;
+pub mod fence;
 mod handle;
+pub mod input;
 pub mod keyframe;
 pub mod latest;
 pub mod limits;
 mod mailbox;
+pub mod media;
 pub mod mux;
 pub mod packetize;
+mod peer;
+pub mod sdp;
+pub mod source;
 pub mod sps;
 pub mod stats;
+mod viewer;
 
 mod driver;
 

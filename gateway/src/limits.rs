@@ -137,3 +137,14 @@ pub const RETRANSMIT_PACKETS: u16 = 1_024;
 /// Datagrams that the engine holds for the driver before it stops taking pictures. The driver drains
 /// them before anything else, so this many mean that a single step made them.
 pub const OUTBOX_DATAGRAMS_MAX: usize = 16_384;
+
+/// Furthest that one packet may scroll, in 1/120 notch: twenty notches, one hard flick of a free
+/// wheel. More, after an outage or from a forger, is forgotten.
+pub const WHEEL_STEP_MAX: i32 = 2_400;
+
+/// Media sections of an offer. A browser makes two or three; more is refused as malformed.
+pub const MEDIA_SECTIONS_MAX: usize = 4;
+
+/// Frames of one viewer whose departure is awaited for frame-meta: they leave in the same step, so
+/// more than a replayed group cannot be pending.
+pub const FRAMES_PENDING_MAX: usize = 64;

@@ -25,15 +25,15 @@ const FU_END: u8 = 0x40;
 /// Cuts the NAL units of one picture into RTP payloads, each at most [`RTP_PAYLOAD_BYTES_MAX`]. Empty
 /// units are skipped. All payloads share one allocation.
 #[must_use]
-pub fn packetize<'a>(nals: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<Bytes> {
-    let bytes: usize = nals.clone().map(|nal| nal.len() + 3).sum();
+pub fn packetize(nals: &[&[u8]]) -> Vec<Bytes> {
+    let bytes: usize = nals.iter().map(|nal| nal.len() + 3).sum();
     let mut packets = Packets {
         buffer: BytesMut::with_capacity(bytes + 2 * (bytes / (RTP_PAYLOAD_BYTES_MAX / 2) + 1)),
         payloads: Vec::with_capacity(bytes / RTP_PAYLOAD_BYTES_MAX + 4),
     };
     let mut group: Vec<&[u8]> = Vec::new();
     let mut group_bytes = 1;
-    for nal in nals.filter(|nal| !nal.is_empty()) {
+    for nal in nals.iter().filter(|nal| !nal.is_empty()) {
         let fits = group_bytes + 2 + nal.len() <= RTP_PAYLOAD_BYTES_MAX;
         if !fits {
             packets.group(&group);
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_large_slice_becomes_equal_parts_with_a_shorter_last_one() {
         let nal = nal_of(10_000);
-        let payloads = packetize([&nal[..]].into_iter());
+        let payloads = packetize(&[&nal[..]]);
         let lengths: Vec<_> = payloads.iter().map(Bytes::len).collect();
         assert_eq!(lengths.len(), 9);
         assert!(
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn parameter_sets_precede_a_large_slice_in_one_packet() {
         let (sps, pps, idr) = (vec![0x67; 20], vec![0x68; 6], nal_of(5_000));
-        let payloads = packetize([&sps[..], &pps, &idr].into_iter());
+        let payloads = packetize(&[&sps[..], &pps, &idr]);
         assert_eq!(payloads[0][0], 0x60 | STAP_A);
         assert_eq!(payloads[0].len(), 1 + 2 + 20 + 2 + 6);
         assert_eq!(payloads.len(), 1 + 5);
@@ -167,13 +167,13 @@ mod tests {
     #[test]
     fn a_small_key_frame_is_one_packet() {
         let (sps, pps, idr) = (vec![0x67; 20], vec![0x68; 6], nal_of(500));
-        assert_eq!(packetize([&sps[..], &pps, &idr].into_iter()).len(), 1);
+        assert_eq!(packetize(&[&sps[..], &pps, &idr]).len(), 1);
     }
 
     #[test]
     fn all_payloads_share_one_allocation() {
         let nal = nal_of(200_000);
-        let payloads = packetize([&nal[..]].into_iter());
+        let payloads = packetize(&[&nal[..]]);
         let bounds = payloads.iter().map(|payload| payload.as_ptr() as usize);
         let total: usize = payloads.iter().map(Bytes::len).sum();
         assert_eq!(
@@ -190,7 +190,7 @@ mod tests {
             let nals: Vec<Vec<u8>> = nals.into_iter().enumerate()
                 .map(|(n, (header, length))| std::iter::once(header).chain((1..length).map(|at| (at * 7 + n) as u8)).collect())
                 .collect();
-            let payloads = packetize(nals.iter().map(Vec::as_slice));
+            let payloads = packetize(&nals.iter().map(Vec::as_slice).collect::<Vec<_>>());
             prop_assert!(payloads.iter().all(|payload| payload.len() <= RTP_PAYLOAD_BYTES_MAX));
             prop_assert_eq!(depacketize(&payloads), nals);
         }
