@@ -7,25 +7,22 @@
 //!   │             │                                      │     at the fence:    nothing to do
 //!   │             └────────cleaned─► Clean(e) ───────────┤     above it:        written, then true
 //!   └────────────────────────────────────────────────────┘
-//!
-//!   write:  fence.json.new ──write──► fsync ──rename──► fence.json ──► fsync of the folder
 //! ```
 //!
-//! A crash at any point leaves either the old fence or the new one, whole; a torn `fence.json.new` is
-//! never read. A fence that cannot be read is an error and never "epoch 0": starting over would accept
+//! A crash at any point leaves either the old fence or the new one, whole (disk.rs). A fence that cannot be read is an error and never "epoch 0": starting over would accept
 //! the commands of a lease that ended. The wall clock has no part in it. It does not know devices,
 //! leases or the gateway; the stage is kept so that a restarted agent can answer a repeated request and
 //! let a holder go on.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use protocol::Epoch;
 use serde::{Deserialize, Serialize};
 
+use crate::disk;
+
 const FILE: &str = "fence.json";
-const FILE_NEW: &str = "fence.json.new";
 
 /// How far the device came under the current epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +74,9 @@ pub enum FenceError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The thread that wrote the fence was lost; where it stands is not known until the agent starts again.
+    #[error("the fence was lost while it was written")]
+    Lost,
     /// The disk did not take it; the fence stands where it stood.
     #[error("the fence in {} cannot be written: {source}", path.display())]
     Disk {
@@ -105,9 +105,11 @@ impl Fence {
             path: path.clone(),
             reason,
         };
-        let mark = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Mark {
+        let mark = match disk::read(folder, FILE) {
+            Ok(Some(bytes)) => {
+                serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?
+            }
+            Ok(None) => Mark {
                 epoch: Epoch(0),
                 stage: Stage::Clean,
             },
@@ -164,7 +166,7 @@ impl Fence {
 
     fn write(&mut self, mark: Mark) -> Result<(), FenceError> {
         let bytes = serde_json::to_vec(&mark).expect("two plain fields are JSON");
-        replace(&self.folder, &bytes).map_err(|source| FenceError::Disk {
+        disk::replace(&self.folder, FILE, &bytes).map_err(|source| FenceError::Disk {
             path: self.folder.clone(),
             source,
         })?;
@@ -173,20 +175,13 @@ impl Fence {
     }
 }
 
-/// Puts `bytes` in the place of the fence's file so that a crash leaves the old content or the new one.
-fn replace(folder: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = folder.join(FILE_NEW);
-    let mut file = File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, folder.join(FILE))?;
-    // The rename itself is only on disk once the folder is.
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    const FILE_NEW: &str = "fence.json.new";
 
     fn open(folder: &tempfile::TempDir) -> Fence {
         Fence::open(folder.path()).unwrap()
@@ -242,7 +237,7 @@ mod tests {
         assert_eq!(open(&folder).mark().stage, Stage::Raised);
     }
 
-    /// Every point at which a crash can interrupt `replace`: after n bytes of the new file, and after all of
+    /// Every point at which a crash can interrupt the writing: after n bytes of the new file, and after all of
     /// them but before the rename.
     #[test]
     fn a_crash_while_writing_leaves_the_old_fence() {

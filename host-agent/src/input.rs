@@ -73,7 +73,7 @@ impl Input {
     pub fn apply(&mut self, now: Instant, connection: ConnectionId, op: InputOp, out: &mut Vec<ControlMsg>) {
         match op {
             InputOp::Key(key) => return self.typing.key(now, connection, key, out),
-            InputOp::Text(text) => return self.typing.text(now, text, out),
+            InputOp::Text(text) => return self.typing.text(now, &text, out),
             InputOp::System(system) => return self.typing.system(now, system, out),
             InputOp::Down { .. }
             | InputOp::Move { .. }
@@ -121,7 +121,7 @@ impl Input {
                 }
             }
             InputOp::Up { pointer, x, y } => {
-                self.fingers.lift(now, size, owner(pointer), Place { x, y }, out)
+                self.fingers.lift(now, size, owner(pointer), Place { x, y }, out);
             }
             InputOp::LiftAll => self.fingers.lift_connection(now, size, connection, out),
             InputOp::Key(_) | InputOp::Text(_) | InputOp::System(_) => {}

@@ -1,6 +1,45 @@
-//! host-agent
+//! The agent of a host: reaches Android devices over adb, films them with scrcpy, hands pictures to the
+//! gateway that it embeds and people's hands to the devices, and does what control asks, under a fence.
+//!
+//! ```text
+//!               control ◄── QUIC, dialled from here ──► control_link
+//!                                                           │
+//!   browsers ◄── UDP ──► gateway ── events ──────────────► agent ── commands ──► device (one task each)
+//!                          ▲                                │                      │ lifecycle, job, fence
+//!                          │ pictures                       │ input                ▼
+//!                         film ◄── video socket ── capture ─┴─► hand ── control socket ──► the device
+//! ```
+//!
+//! It knows Android. It does not know SQL, users, tokens of viewers, or HTTP for people.
+
+mod agent;
+mod asker;
 mod backoff;
+mod capture;
+pub mod config;
+mod control_link;
+mod device;
+mod disk;
+mod effects;
+mod error;
 pub mod fence;
+mod film;
 pub mod fingers;
+mod hand;
 pub mod input;
+mod job;
+mod keyframes;
+mod lifecycle;
+mod probe;
+mod register;
+mod reset;
+mod shell_words;
+mod tenancy;
 pub mod typing;
+
+pub use agent::run;
+pub use config::{
+    CaptureConfig, Config, ControlConfig, DeviceConfig, DeviceConfigError, DeviceName, MediaConfig,
+};
+pub use error::AgentError;
+pub use register::RegisterError;

@@ -99,7 +99,7 @@ impl Typing {
     }
 
     /// Text from a keyboard, an input method or a clipboard.
-    pub fn text(&mut self, now: Instant, text: String, out: &mut Vec<ControlMsg>) {
+    pub fn text(&mut self, now: Instant, text: &str, out: &mut Vec<ControlMsg>) {
         let text: String = text
             .chars()
             .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))

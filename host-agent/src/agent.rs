@@ -1,0 +1,463 @@
+//! The agent of one host: one loop, one closed set of events, one match.
+//!
+//! ```text
+//!   link: Up · Request · Down · Ended ──┐
+//!   gateway: Input · KeyFrameWanted ·   ├──► match ──► device commands, orders of the hand
+//!            Connected · Closed         │         └──► link: Report, ConnectionEvent
+//!   devices: Fact · NotConnected ───────┤
+//!   timer: report · cancelled ──────────┘
+//! ```
+//!
+//! Nothing in the loop waits for a device, a disk or control: what cannot be taken at once is refused or
+//! dropped, as each limit says. When control is away sessions go on, and the next Hello tells everything.
+//! It does not know how a device is reached, prepared or filmed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gateway::{Gateway, GatewayConfig};
+use protocol::agent::{
+    ConnectionEvent, ConnectionState, DeviceFact, FromAgent, Hello, LiveConnection, PROTOCOL, RefusalCode,
+    Report, Request,
+};
+use protocol::input::InputOp;
+use protocol::{CloseReason, ConnectionId, DeviceId, Epoch};
+use signaling::link::client::{self, ClientError};
+use signaling::link::token::JoinToken;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::asker::Asker;
+use crate::capture::Recipe;
+use crate::config::{Config, ControlConfig, DEVICES_MAX};
+use crate::control_link::{ControlLink, LinkEvent};
+use crate::device::{Command, Common, Device, DeviceEvent, Handle};
+use crate::error::AgentError;
+use crate::hand::Order;
+use crate::register;
+
+/// How often control hears of everything, changed or not.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// Events of devices that wait for the loop. At the limit a device waits; none waits for long.
+const DEVICE_EVENTS_MAX: usize = 256;
+/// Connections that the agent keeps count of: the gateway's viewers and as many offers again.
+const CONNECTIONS_MAX: usize = 2 * gateway::limits::VIEWERS_MAX;
+/// How long viewers may take to be told that the agent stops, and devices to be let go.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Runs an agent until `cancel`, then ends its sessions in an orderly way.
+///
+/// # Errors
+/// [`AgentError`]: it could not start, or cannot go on.
+pub async fn run(config: Config, cancel: CancellationToken) -> Result<(), AgentError> {
+    let (agent, sources) = Agent::start(&config)?;
+    agent.run(sources, cancel).await
+}
+
+/// One viewer connection, from its offer to its end.
+#[derive(Debug, Clone, Copy)]
+struct Viewer {
+    device: DeviceId,
+    epoch: Epoch,
+    connected: bool,
+}
+
+enum Event {
+    Link(LinkEvent),
+    Gateway(gateway::Event),
+    GatewayGone,
+    Device(DeviceEvent),
+    ReportDue,
+    Cancelled,
+}
+
+/// Where events come from.
+struct Sources {
+    gateway: mpsc::Receiver<gateway::Event>,
+    devices: mpsc::Receiver<DeviceEvent>,
+}
+
+struct Agent {
+    name: String,
+    gateway: Gateway,
+    link: ControlLink,
+    handles: HashMap<DeviceId, Handle>,
+    facts: BTreeMap<DeviceId, DeviceFact>,
+    viewers: HashMap<ConnectionId, Viewer>,
+    tasks: JoinSet<()>,
+    stop_devices: CancellationToken,
+    /// Control gave this host up; it stays for the viewers that are left.
+    given_up: Option<ClientError>,
+}
+
+impl Agent {
+    fn start(config: &Config) -> Result<(Self, Sources), AgentError> {
+        check_devices(config)?;
+        make_folder(&config.data)?;
+        let recipe = recipe(config)?;
+        let link = link_config(&config.control, &config.data)?;
+        let gateway_config = GatewayConfig {
+            advertise: config.media.advertise.clone(),
+            ..GatewayConfig::new(config.media.bind)
+        };
+        let (gateway, gateway_events) = gateway::start(&gateway_config)?;
+        tracing::info!(media = %gateway.local_addr(), devices = config.devices.len(), "the agent starts");
+        let (events, device_events) = mpsc::channel(DEVICE_EVENTS_MAX);
+        let common = Common {
+            recipe,
+            gateway: gateway.clone(),
+            events,
+        };
+        let stop_devices = CancellationToken::new();
+        let mut agent = Self {
+            name: config.control.name.clone(),
+            gateway,
+            link: ControlLink::start(link),
+            handles: HashMap::new(),
+            facts: BTreeMap::new(),
+            viewers: HashMap::new(),
+            tasks: JoinSet::new(),
+            stop_devices: stop_devices.clone(),
+            given_up: None,
+        };
+        for device in &config.devices {
+            let entry = register::open(&config.data, &device.name)?;
+            let id = entry.id;
+            let (device, handle) = Device::new(device.clone(), entry, common.clone());
+            agent.facts.insert(id, device.fact());
+            agent.handles.insert(id, handle);
+            agent.tasks.spawn(device.run(stop_devices.clone()));
+        }
+        Ok((
+            agent,
+            Sources {
+                gateway: gateway_events,
+                devices: device_events,
+            },
+        ))
+    }
+
+    async fn run(mut self, mut sources: Sources, cancel: CancellationToken) -> Result<(), AgentError> {
+        let mut report = tokio::time::interval(REPORT_EVERY);
+        report.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let event = tokio::select! {
+                biased;
+                // Input first: it is what a person waits for.
+                event = sources.gateway.recv() => event.map_or(Event::GatewayGone, Event::Gateway),
+                () = cancel.cancelled() => Event::Cancelled,
+                event = self.link.next() => Event::Link(event),
+                Some(event) = sources.devices.recv() => Event::Device(event),
+                _ = report.tick() => Event::ReportDue,
+            };
+            match event {
+                Event::Gateway(event) => self.on_gateway(event),
+                Event::GatewayGone => return Err(AgentError::GatewayGone),
+                Event::Link(event) => self.on_link(event),
+                Event::Device(DeviceEvent::Fact(fact)) => {
+                    self.facts.insert(fact.id, fact);
+                    self.report();
+                }
+                Event::Device(DeviceEvent::NotConnected(connection)) => {
+                    self.viewers.remove(&connection);
+                }
+                Event::ReportDue => self.report(),
+                Event::Cancelled => {
+                    self.stop(sources).await;
+                    return Ok(());
+                }
+            }
+            if self.viewers.is_empty()
+                && let Some(error) = self.given_up.take()
+            {
+                return Err(error.into());
+            }
+        }
+    }
+
+    fn on_gateway(&mut self, event: gateway::Event) {
+        match event {
+            gateway::Event::Input {
+                device,
+                connection,
+                epoch,
+                op,
+            } => {
+                self.order(
+                    device,
+                    Order::Op {
+                        connection,
+                        epoch,
+                        op,
+                    },
+                );
+            }
+            gateway::Event::KeyFrameWanted { device } => {
+                if let Some(handle) = self.handles.get(&device) {
+                    handle.key_frame_wanted.notify_one();
+                }
+            }
+            gateway::Event::Connected {
+                connection,
+                device,
+                timings,
+            } => {
+                tracing::info!(
+                    %connection, device.id = %device,
+                    ice_us = timings.ice.as_micros() as u64,
+                    dtls_us = timings.dtls.as_micros() as u64,
+                    channels_us = timings.channels.as_micros() as u64,
+                    "connected"
+                );
+                if let Some(viewer) = self.viewers.get_mut(&connection) {
+                    viewer.connected = true;
+                    let epoch = viewer.epoch;
+                    self.tell(ConnectionEvent {
+                        connection,
+                        device,
+                        epoch,
+                        state: ConnectionState::Connected,
+                    });
+                }
+            }
+            gateway::Event::Closed {
+                connection,
+                device,
+                reason,
+            } => {
+                tracing::info!(%connection, device.id = %device, reason = reason.as_str(), "closed");
+                self.order(device, Order::Left { connection });
+                if let Some(Viewer { epoch, .. }) = self.viewers.remove(&connection) {
+                    self.tell(ConnectionEvent {
+                        connection,
+                        device,
+                        epoch,
+                        state: ConnectionState::Closed { reason },
+                    });
+                }
+            }
+            _ => tracing::warn!("the gateway tells something that this agent does not know"),
+        }
+    }
+
+    fn on_link(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Up(greeting) => greeting.hello(self.hello()),
+            LinkEvent::Request(request, asker) => self.on_request(request, asker),
+            LinkEvent::Down => tracing::warn!("control is away; sessions go on"),
+            LinkEvent::Ended(Ok(())) => {
+                self.given_up = Some(ClientError::Network("the link ended".to_owned()));
+            }
+            LinkEvent::Ended(Err(error)) => {
+                tracing::error!(%error, viewers = self.viewers.len(), "control has given this host up");
+                self.given_up = Some(error);
+            }
+        }
+    }
+
+    fn on_request(&mut self, request: Request, asker: Asker) {
+        let device = device_of(&request);
+        let Some(handle) = self.handles.get(&device) else {
+            return asker.refuse(
+                RefusalCode::DeviceNotFound,
+                &format_args!("no device {device} on this host"),
+            );
+        };
+        let mut offered = None;
+        let command = match request {
+            Request::Prepare(prepare) => Command::Prepare(prepare, asker),
+            Request::Release(release) => {
+                let older = |viewer: &Viewer| viewer.device == device && viewer.epoch <= release.epoch;
+                let told = self.viewers.iter().filter(|(_, viewer)| older(viewer));
+                let told = told.map(|(connection, _)| *connection).collect();
+                Command::Release(release, told, asker)
+            }
+            Request::WhepOffer(offer) => {
+                if self.viewers.len() >= CONNECTIONS_MAX {
+                    return asker.refuse(RefusalCode::Busy, &"too many connections on this host");
+                }
+                if self.viewers.contains_key(&offer.connection) {
+                    return asker.refuse(RefusalCode::Internal, &"the connection exists already");
+                }
+                offered = Some((
+                    offer.connection,
+                    Viewer {
+                        device,
+                        epoch: offer.epoch,
+                        connected: false,
+                    },
+                ));
+                Command::Offer(offer, asker)
+            }
+            Request::WhepPatch(patch) => Command::Patch(patch, asker),
+            Request::CloseConnection(close) => Command::Close(close, asker),
+        };
+        match handle.commands.try_send(command) {
+            Ok(()) => self.viewers.extend(offered),
+            Err(error) => {
+                let refused = error.into_inner().into_asker();
+                refused.refuse(RefusalCode::Busy, &"the device has too much to do");
+            }
+        }
+    }
+
+    /// Gives an order to the hand, if the device has one now. Without a capture nothing can be down.
+    fn order(&self, device: DeviceId, order: Order) {
+        let Some(handle) = self.handles.get(&device) else {
+            return;
+        };
+        let orders = handle.orders.borrow();
+        let Some(orders) = orders.as_ref() else { return };
+        if let Err(mpsc::error::TrySendError::Full(order)) = orders.try_send(order) {
+            // The next move says more than the one that is lost; of anything else the device must hear.
+            if !matches!(
+                order,
+                Order::Op {
+                    op: InputOp::Move { .. },
+                    ..
+                }
+            ) {
+                tracing::warn!(device.id = %device, "the device does not take its input");
+                handle.restart.notify_waiters();
+            }
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        let live = self.viewers.iter().filter(|(_, viewer)| viewer.connected);
+        Hello {
+            protocol: vec![PROTOCOL],
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: self.name.clone(),
+            devices: self.facts.values().cloned().collect(),
+            connections: live
+                .map(|(connection, viewer)| LiveConnection {
+                    connection: *connection,
+                    device: viewer.device,
+                    epoch: viewer.epoch,
+                })
+                .collect(),
+        }
+    }
+
+    fn report(&self) {
+        let devices = self.facts.values().cloned().collect();
+        self.link.tell(FromAgent::Report(Report { devices }));
+    }
+
+    fn tell(&self, event: ConnectionEvent) {
+        self.link.tell(FromAgent::Connection(event));
+    }
+
+    /// Tells every viewer, lets the devices go, closes the link.
+    async fn stop(mut self, mut sources: Sources) {
+        let deadline = Instant::now() + FAREWELL;
+        for connection in self.viewers.keys() {
+            self.gateway.close(*connection, CloseReason::ServerShutdown);
+        }
+        while !self.viewers.is_empty() {
+            let event = tokio::time::timeout_at(deadline, sources.gateway.recv()).await;
+            let Ok(Some(event)) = event else { break };
+            self.on_gateway(event);
+        }
+        self.stop_devices.cancel();
+        // Devices may be telling something.
+        drop(sources.devices);
+        let gone = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout_at(deadline + FAREWELL, gone).await.is_err() {
+            tracing::warn!("a device did not stop in time");
+        }
+        self.link.close().await;
+        tracing::info!("the agent has stopped");
+    }
+}
+
+impl Command {
+    fn into_asker(self) -> Asker {
+        match self {
+            Self::Prepare(_, asker)
+            | Self::Release(_, _, asker)
+            | Self::Offer(_, asker)
+            | Self::Patch(_, asker)
+            | Self::Close(_, asker) => asker,
+        }
+    }
+}
+
+fn device_of(request: &Request) -> DeviceId {
+    match request {
+        Request::Prepare(request) => request.device,
+        Request::Release(request) => request.device,
+        Request::WhepOffer(request) => request.device,
+        Request::WhepPatch(request) => request.device,
+        Request::CloseConnection(request) => request.device,
+    }
+}
+
+fn check_devices(config: &Config) -> Result<(), AgentError> {
+    if config.devices.len() > DEVICES_MAX {
+        return Err(AgentError::TooManyDevices(config.devices.len()));
+    }
+    let mut names = HashSet::new();
+    match config.devices.iter().find(|device| !names.insert(&device.name)) {
+        Some(twice) => Err(AgentError::DeviceTwice(twice.name.clone())),
+        None => Ok(()),
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), AgentError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| AgentError::File {
+        what: "the agent's folder",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn recipe(config: &Config) -> Result<Recipe, AgentError> {
+    let capture = &config.capture;
+    let server = fs::read(&capture.server_file).map_err(|source| AgentError::File {
+        what: "the scrcpy server",
+        path: capture.server_file.clone(),
+        source,
+    })?;
+    Ok(Recipe {
+        server: Bytes::from(server),
+        version: capture.server_version,
+        fps_max: capture.fps_max,
+        bit_rate: capture.bit_rate,
+    })
+}
+
+/// The join token is read if it is there: an enrolled host does not need it any more.
+fn link_config(control: &ControlConfig, data: &Path) -> Result<client::Config, AgentError> {
+    let join = match &control.join_token_file {
+        Some(path) => match fs::read_to_string(path) {
+            Ok(text) => {
+                let token = text.trim().parse::<JoinToken>();
+                Some(token.map_err(|source| AgentError::Token {
+                    path: path.clone(),
+                    source,
+                })?)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(source) => {
+                let (what, path) = ("the join token", path.clone());
+                return Err(AgentError::File { what, path, source });
+            }
+        },
+        None => None,
+    };
+    Ok(client::Config {
+        control: control.address.clone(),
+        identity: data.join("identity"),
+        join,
+        name: control.name.clone(),
+    })
+}

@@ -1,0 +1,163 @@
+//! What an agent is told when it starts: one struct per concern. Reading flags and environment is the main
+//! program's job; here is what the values mean and which are refused.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use scrcpy::ServerVersion;
+
+/// Longest name of a device.
+pub const DEVICE_NAME_BYTES_MAX: usize = 63;
+/// Devices of one agent: each takes a capture, and a host has encoders for far fewer. More is refused.
+pub const DEVICES_MAX: usize = 256;
+
+/// Everything an agent needs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where control is.
+    pub control: ControlConfig,
+    /// Folder for the host's certificate, device ids and fences; made if missing. Losing it means joining
+    /// again, new device ids, and an operator who makes sure that no old lease is at work.
+    pub data: PathBuf,
+    /// The devices, at most [`DEVICES_MAX`], each name once.
+    pub devices: Vec<DeviceConfig>,
+    /// How devices are filmed.
+    pub capture: CaptureConfig,
+    /// Where viewers' media arrives.
+    pub media: MediaConfig,
+}
+
+/// Where control is and who we are to it.
+#[derive(Debug, Clone)]
+pub struct ControlConfig {
+    /// `host:port` of its QUIC link.
+    pub address: String,
+    /// A file with a one-time join token, for the first start. It may be missing once the host is enrolled.
+    pub join_token_file: Option<PathBuf>,
+    /// What this host calls itself, for people.
+    pub name: String,
+}
+
+/// How devices are filmed. The same for all, for now.
+#[derive(Debug, Clone)]
+pub struct CaptureConfig {
+    /// The scrcpy server's file, pushed to a device at each start.
+    pub server_file: PathBuf,
+    /// The server's own version, exactly: it refuses to start for another.
+    pub server_version: ServerVersion,
+    /// Pictures per second at most; `None` as many as the device makes. Higher costs the device's encoder
+    /// and everyone's bandwidth, lower costs latency: half a frame on average.
+    pub fps_max: Option<u16>,
+    /// Bits per second of the device's encoder. Higher is sharper and fills links sooner.
+    pub bit_rate: u32,
+}
+
+/// Where viewers' media arrives.
+#[derive(Debug, Clone)]
+pub struct MediaConfig {
+    /// The one UDP socket for all viewers; port 0 lets the system choose.
+    pub bind: SocketAddr,
+    /// Addresses that browsers can reach; empty means the address of `bind`.
+    pub advertise: Vec<IpAddr>,
+}
+
+/// One device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceConfig {
+    /// What it is called on this host: its folder, and with it its id and fence, go by this name.
+    pub name: DeviceName,
+    /// `host:port` of its adb daemon.
+    pub address: String,
+}
+
+/// A device's name: small letters, digits and `-`, 1 to [`DEVICE_NAME_BYTES_MAX`] bytes, so that it can be a
+/// folder and part of a web address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceName(String);
+
+/// Why a text does not name a device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceConfigError {
+    /// Not `NAME=HOST:PORT`.
+    #[error("{0:?} is not of the form NAME=HOST:PORT")]
+    Form(String),
+    /// The name has other characters or is too long.
+    #[error("{0:?} is no device name: small letters, digits and '-', at most {DEVICE_NAME_BYTES_MAX}")]
+    Name(String),
+}
+
+impl DeviceName {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = DeviceConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let good = !text.is_empty() && text.len() <= DEVICE_NAME_BYTES_MAX && text.bytes().all(allowed);
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(DeviceConfigError::Name(text.to_owned()))
+        }
+    }
+}
+
+impl FromStr for DeviceConfig {
+    type Err = DeviceConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let form = || DeviceConfigError::Form(text.to_owned());
+        let (name, address) = text.split_once('=').ok_or_else(form)?;
+        let (host, port) = address.rsplit_once(':').ok_or_else(form)?;
+        if host.is_empty() || !port.parse::<u16>().is_ok_and(|port| port != 0) {
+            return Err(form());
+        }
+        Ok(Self {
+            name: name.parse()?,
+            address: address.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_a_name_and_an_address() {
+        let device: DeviceConfig = "pixel-1=127.0.0.1:6555".parse().unwrap();
+        assert_eq!(
+            (device.name.as_str(), device.address.as_str()),
+            ("pixel-1", "127.0.0.1:6555")
+        );
+        assert_eq!(
+            "a=[::1]:6555".parse::<DeviceConfig>().unwrap().address,
+            "[::1]:6555"
+        );
+    }
+
+    #[test]
+    fn what_could_leave_its_folder_is_no_name() {
+        for name in ["", "..", "a/b", "A", "ä", "a b", &"x".repeat(64)] {
+            assert!(name.parse::<DeviceName>().is_err(), "{name:?}");
+        }
+        for text in ["a", "a=b", "a=:1", "a=h:0", "a=h:70000", "=h:1"] {
+            assert!(text.parse::<DeviceConfig>().is_err(), "{text:?}");
+        }
+    }
+}

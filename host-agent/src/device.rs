@@ -1,0 +1,492 @@
+//! One device: a task that owns its fence and its life, and does what control asks, one job at a time.
+//!
+//! ```text
+//!   Command ──► fence (fsync) ──► pass (hand) ──► gateway fence ──► job ──► outcome ──► fence stage, gate, reply
+//!   Happening ─► lifecycle.rs          a newer epoch: the running job ends at its next effect, then the next starts
+//!   wishes for key frames ─► RESET_VIDEO through the hand
+//! ```
+//!
+//! The fence rises before anything else is done, and people's input stops at the hand before the gateway
+//! hears of it. A repeated request joins the running job or gets the outcome that the fence remembers. After
+//! a restart a device that was prepared is still prepared: its gate opens again at once.
+//!
+//! It does not know the link to control, nor other devices.
+
+use std::sync::Arc;
+
+use adb::Host;
+use gateway::{Gate, Gateway};
+use protocol::agent::{
+    CloseConnection, DeviceFact, PatchKind, Prepare, RefusalCode, Release, Reply, Role, WhepOffer, WhepPatch,
+};
+use protocol::{ConnectionId, DeviceId, Epoch};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::asker::{Asker, refusal};
+use crate::capture::Recipe;
+use crate::config::DeviceConfig;
+use crate::effects::Reach;
+use crate::fence::{Fence, FenceError, Mark, Raise, Stage};
+use crate::film::Seen;
+use crate::hand::{Order, Pass};
+use crate::job::{Job, Outcome, Running, Work};
+use crate::keyframes::KeyFrames;
+use crate::lifecycle::{Life, Surroundings};
+use crate::register::Entry;
+
+/// Requests that wait for one device: control has a handful at work. One more is told `Busy`.
+pub(crate) const COMMANDS_MAX: usize = 64;
+/// Offers and patches that the gateway works on for one device. One more is told `Busy`.
+const NEGOTIATIONS_MAX: usize = 16;
+
+/// What control wants of a device.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Prepare(Prepare, Asker),
+    /// With the connections that are to be told why.
+    Release(Release, Vec<ConnectionId>, Asker),
+    Offer(WhepOffer, Asker),
+    Patch(WhepPatch, Asker),
+    Close(CloseConnection, Asker),
+}
+
+/// What a device tells the agent.
+#[derive(Debug)]
+pub(crate) enum DeviceEvent {
+    /// A fact changed.
+    Fact(DeviceFact),
+    /// An offer came to nothing: there will be no connection.
+    NotConnected(ConnectionId),
+}
+
+/// The agent's end of a device.
+pub(crate) struct Handle {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) orders: watch::Receiver<Option<mpsc::Sender<Order>>>,
+    pub(crate) key_frame_wanted: Arc<Notify>,
+    /// Asks for a new capture.
+    pub(crate) restart: Arc<Notify>,
+}
+
+/// What all devices of an agent share.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) recipe: Recipe,
+    pub(crate) gateway: Gateway,
+    pub(crate) events: mpsc::Sender<DeviceEvent>,
+}
+
+/// One device.
+pub(crate) struct Device {
+    id: DeviceId,
+    config: DeviceConfig,
+    common: Common,
+    /// `None` after a thread that wrote it was lost: then nothing is done any more.
+    fence: Option<Fence>,
+    pass: watch::Sender<Pass>,
+    reach: Reach,
+    life: Life,
+    commands: mpsc::Receiver<Command>,
+    key_frame_wanted: Arc<Notify>,
+    key_frames: KeyFrames,
+    running: Option<Running>,
+    queued: Option<Job>,
+    negotiations: JoinSet<()>,
+    told: Option<DeviceFact>,
+}
+
+impl Device {
+    /// Puts a device together; nothing happens before [`Self::run`].
+    pub(crate) fn new(config: DeviceConfig, entry: Entry, common: Common) -> (Self, Handle) {
+        let mark = entry.fence.mark();
+        let open = mark.stage == Stage::Prepared;
+        let (pass, passes) = watch::channel(Pass {
+            epoch: mark.epoch,
+            open,
+        });
+        let (host, hosts) = watch::channel(None::<Host>);
+        let (orders, hands) = watch::channel(None);
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let (seen, restart) = (Arc::new(Seen::new()), Arc::new(Notify::new()));
+        let key_frame_wanted = Arc::new(Notify::new());
+        common.gateway.set_fence(entry.id, mark.epoch, gate(open));
+        let life = Life::new(Surroundings {
+            device: entry.id,
+            address: config.address.clone(),
+            recipe: common.recipe.clone(),
+            gateway: common.gateway.clone(),
+            seen: Arc::clone(&seen),
+            pass: passes.clone(),
+            host,
+            orders,
+            restart: Arc::clone(&restart),
+        });
+        let handle = Handle {
+            commands: sender,
+            orders: hands.clone(),
+            key_frame_wanted: Arc::clone(&key_frame_wanted),
+            restart: Arc::clone(&restart),
+        };
+        let version = common.recipe.version;
+        let reach = Reach {
+            host: hosts,
+            orders: hands,
+            pass: passes,
+            seen,
+            restart,
+            version,
+        };
+        let device = Self {
+            id: entry.id,
+            config,
+            common,
+            fence: Some(entry.fence),
+            pass,
+            reach,
+            life,
+            commands,
+            key_frame_wanted,
+            key_frames: KeyFrames::default(),
+            running: None,
+            queued: None,
+            negotiations: JoinSet::new(),
+            told: None,
+        };
+        (device, handle)
+    }
+
+    /// What is true of the device now.
+    pub(crate) fn fact(&self) -> DeviceFact {
+        let facts = self.life.facts();
+        let size = self.reach.seen.frame.borrow().size.or(facts.screen);
+        DeviceFact {
+            id: self.id,
+            name: self.config.name.to_string(),
+            serial: if facts.serial.is_empty() {
+                self.config.address.clone()
+            } else {
+                facts.serial.clone()
+            },
+            model: facts.model.clone(),
+            width: size.map_or(0, |size| size.width),
+            height: size.map_or(0, |size| size.height),
+            health: self.life.health(),
+            fence: self.pass.borrow().epoch,
+        }
+    }
+
+    /// Lives until cancelled or until the agent is gone.
+    pub(crate) async fn run(mut self, cancel: CancellationToken) {
+        let mut frames = self.reach.seen.frame.subscribe();
+        loop {
+            let key_frame_due = self.key_frames.due();
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                command = self.commands.recv() => match command {
+                    Some(command) => self.command(command).await,
+                    None => return,
+                },
+                happening = self.life.happens() => self.life.turn(happening, Instant::now()),
+                outcome = finished(&mut self.running) => self.finish(outcome).await,
+                Some(_) = self.negotiations.join_next() => {}
+                () = self.key_frame_wanted.notified() => self.key_frames.wanted(Instant::now()),
+                () = sleep_until(key_frame_due) => self.reset_video(),
+                _ = frames.changed() => {}
+            }
+            self.tell_facts().await;
+        }
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::Prepare(request, asker) => self.prepare(request, asker).await,
+            Command::Release(request, connections, asker) => self.release(request, &connections, asker).await,
+            Command::Offer(offer, asker) => self.offer(offer, asker).await,
+            Command::Patch(patch, asker) => self.patch(patch, asker),
+            Command::Close(request, asker) => {
+                self.common.gateway.close(request.connection, request.reason);
+                asker.reply(Reply::Closed);
+            }
+        }
+    }
+
+    async fn prepare(&mut self, request: Prepare, asker: Asker) {
+        let epoch = request.epoch;
+        match self.raise(epoch).await {
+            Err(error) => return refuse(asker, &error),
+            Ok(Raise::Raised) => self.shut(epoch),
+            Ok(Raise::Standing) => {}
+        }
+        let size = self.reach.seen.frame.borrow().size;
+        match (self.mark().map(|mark| mark.stage), size) {
+            (Some(Stage::Prepared), Some(size)) => {
+                asker.reply(Reply::Prepared {
+                    width: size.width,
+                    height: size.height,
+                });
+            }
+            _ => self.enqueue(Work::Prepare(request), asker),
+        }
+    }
+
+    async fn release(&mut self, request: Release, connections: &[ConnectionId], asker: Asker) {
+        let epoch = request.epoch;
+        let raised = match self.raise(epoch).await {
+            Err(error) => return refuse(asker, &error),
+            Ok(raised) => raised,
+        };
+        // At the fence: an operator's reset, or a repeated request.
+        if raised == Raise::Standing && self.mark().is_some_and(|mark| mark.stage == Stage::Clean) {
+            return asker.reply(Reply::Released);
+        }
+        if raised == Raise::Standing
+            && let Err(error) = self.reach_stage(epoch, Stage::Raised).await
+        {
+            return refuse(asker, &error);
+        }
+        // People's input stops at the hand first; then the viewers are told why, before the fence cuts them.
+        self.pass.send_replace(Pass { epoch, open: false });
+        for connection in connections {
+            self.common.gateway.close(*connection, request.reason);
+        }
+        self.common.gateway.set_fence(self.id, epoch, Gate::Closed);
+        self.enqueue(Work::Release(request), asker);
+    }
+
+    async fn offer(&mut self, offer: WhepOffer, asker: Asker) {
+        let connection = offer.connection;
+        let raised = match self.raise(offer.epoch).await {
+            Ok(raised) => raised,
+            Err(error) => {
+                refuse(asker, &error);
+                return self.not_connected(connection).await;
+            }
+        };
+        if raised == Raise::Raised {
+            self.shut(offer.epoch);
+        }
+        if self.negotiations.len() >= NEGOTIATIONS_MAX {
+            asker.refuse(RefusalCode::Busy, &"too many offers at once");
+            return self.not_connected(connection).await;
+        }
+        let (gateway, events) = (self.common.gateway.clone(), self.common.events.clone());
+        self.negotiations.spawn(async move {
+            let offer = gateway::Offer {
+                connection,
+                device: offer.device,
+                epoch: offer.epoch,
+                role: match offer.role {
+                    Role::Controller => gateway::Role::Controller,
+                    Role::Observer => gateway::Role::Spectator,
+                },
+                sdp: offer.sdp,
+            };
+            match gateway.offer(offer).await {
+                Ok(answer) => asker.reply(Reply::Answer {
+                    sdp: answer.sdp,
+                    etag: answer.etag.trim_matches('"').to_owned(),
+                }),
+                Err(error) => {
+                    asker.refuse(offer_refusal(&error), &error);
+                    // The agent is gone when nobody takes it, and its table with it.
+                    let _ = events.send(DeviceEvent::NotConnected(connection)).await;
+                }
+            }
+        });
+    }
+
+    fn patch(&mut self, patch: WhepPatch, asker: Asker) {
+        let fence = self.pass.borrow().epoch;
+        if patch.epoch < fence {
+            return refuse(
+                asker,
+                &FenceError::Stale {
+                    asked: patch.epoch,
+                    fence,
+                },
+            );
+        }
+        if patch.kind == PatchKind::Restart {
+            return asker.refuse(
+                RefusalCode::BadSdp,
+                &"this host answers no ICE restart: offer anew",
+            );
+        }
+        if self.negotiations.len() >= NEGOTIATIONS_MAX {
+            return asker.refuse(RefusalCode::Busy, &"too many patches at once");
+        }
+        let gateway = self.common.gateway.clone();
+        self.negotiations.spawn(async move {
+            match gateway.patch(patch.connection, patch.fragment).await {
+                Ok(()) => asker.reply(Reply::Patched {
+                    fragment: None,
+                    etag: None,
+                }),
+                Err(error) => asker.refuse(patch_refusal(&error), &error),
+            }
+        });
+    }
+
+    /// Starts a job, or lets it wait for the one before it, which ends at its next effect.
+    fn enqueue(&mut self, work: Work, asker: Asker) {
+        let running = self.running.as_ref().map(Running::job);
+        if let Some(job) = running
+            .into_iter()
+            .chain(&self.queued)
+            .find(|job| job.is_for(&work))
+        {
+            return job.askers.join(asker);
+        }
+        let job = Job::new(work, asker);
+        if self.running.is_none() {
+            self.running = Some(job.start(self.reach.clone()));
+        } else if let Some(older) = self.queued.replace(job) {
+            older.askers.reply(&refusal(
+                RefusalCode::StaleEpoch,
+                &"a newer request took its place",
+            ));
+        }
+    }
+
+    async fn finish(&mut self, outcome: Outcome) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        let (epoch, stage, reply) = (running.job().epoch(), outcome.stage, outcome.reply);
+        let reply = match stage {
+            None => reply,
+            Some(stage) => match self.reach_stage(epoch, stage).await {
+                Ok(()) => reply,
+                Err(error) => refusal(fence_refusal(&error), &error),
+            },
+        };
+        if let Reply::Prepared { .. } = reply {
+            self.pass.send_replace(Pass { epoch, open: true });
+            self.common.gateway.set_fence(self.id, epoch, Gate::Open);
+        }
+        running.job().askers.reply(&reply);
+        if let Some(job) = self.queued.take() {
+            self.running = Some(job.start(self.reach.clone()));
+        }
+    }
+
+    /// The fence has been raised: nothing of an older epoch gets through any more.
+    fn shut(&self, epoch: Epoch) {
+        self.pass.send_replace(Pass { epoch, open: false });
+        self.common.gateway.set_fence(self.id, epoch, Gate::Closed);
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        self.fence.as_ref().map(Fence::mark)
+    }
+
+    async fn raise(&mut self, epoch: Epoch) -> Result<Raise, FenceError> {
+        self.with_fence(move |fence| fence.raise(epoch)).await
+    }
+
+    async fn reach_stage(&mut self, epoch: Epoch, stage: Stage) -> Result<(), FenceError> {
+        self.with_fence(move |fence| fence.reach(epoch, stage)).await
+    }
+
+    /// Works on the fence on a thread that may wait for the disk. Input does not pass here meanwhile.
+    async fn with_fence<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Fence) -> Result<T, FenceError> + Send + 'static,
+    ) -> Result<T, FenceError> {
+        let mut fence = self.fence.take().ok_or(FenceError::Lost)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&mut fence);
+            (fence, done)
+        });
+        let (fence, done) = done.await.map_err(|_| FenceError::Lost)?;
+        self.fence = Some(fence);
+        done
+    }
+
+    fn reset_video(&mut self) {
+        if !self.key_frames.take(Instant::now()) {
+            return;
+        }
+        if !self.reach.version.at_least(3, 0, 0) {
+            return self.reach.restart.notify_waiters();
+        }
+        let orders = self.reach.orders.borrow().clone();
+        // Without a capture its next start brings a key frame; a full queue gets its wish in a second.
+        if let Some(orders) = orders
+            && let Err(mpsc::error::TrySendError::Full(_)) = orders.try_send(Order::ResetVideo)
+        {
+            self.key_frames.wanted(Instant::now());
+        }
+    }
+
+    async fn tell_facts(&mut self) {
+        let fact = self.fact();
+        if self.told.as_ref() != Some(&fact) {
+            self.told = Some(fact.clone());
+            // The agent is gone when nobody takes it; then this ends too.
+            let _ = self.common.events.send(DeviceEvent::Fact(fact)).await;
+        }
+    }
+
+    async fn not_connected(&self, connection: ConnectionId) {
+        let _ = self
+            .common
+            .events
+            .send(DeviceEvent::NotConnected(connection))
+            .await;
+    }
+}
+
+/// The outcome of the running job, if there is one. Safe to cancel.
+async fn finished(running: &mut Option<Running>) -> Outcome {
+    match running {
+        Some(running) => running.outcome().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn gate(open: bool) -> Gate {
+    if open { Gate::Open } else { Gate::Closed }
+}
+
+fn refuse(asker: Asker, error: &FenceError) {
+    asker.refuse(fence_refusal(error), error);
+}
+
+fn fence_refusal(error: &FenceError) -> RefusalCode {
+    match error {
+        FenceError::Stale { .. } => RefusalCode::StaleEpoch,
+        _ => RefusalCode::Internal,
+    }
+}
+
+fn offer_refusal(error: &gateway::OfferError) -> RefusalCode {
+    use gateway::OfferError as E;
+    match error {
+        E::TooLarge { .. } | E::Malformed(_) => RefusalCode::BadSdp,
+        E::CodecUnsupported => RefusalCode::CodecUnsupported,
+        E::TooManyViewers { .. } | E::Busy => RefusalCode::Busy,
+        E::Fenced { .. } => RefusalCode::StaleEpoch,
+        _ => RefusalCode::Internal,
+    }
+}
+
+fn patch_refusal(error: &gateway::PatchError) -> RefusalCode {
+    use gateway::PatchError as E;
+    match error {
+        E::UnknownConnection(_) => RefusalCode::ConnectionNotFound,
+        E::TooLarge { .. } | E::OtherSession => RefusalCode::BadSdp,
+        E::Busy => RefusalCode::Busy,
+        _ => RefusalCode::Internal,
+    }
+}

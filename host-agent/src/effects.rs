@@ -1,0 +1,214 @@
+//! What the agent itself does to a device under an epoch: shell commands, key presses, a fresh picture. Every
+//! one of them is checked against the fence right before it is sent, and none is left running behind: a shell
+//! command is waited for even when its epoch is over, so that it cannot hit whoever comes next.
+//!
+//! ```text
+//!   job ── Effects { epoch } ──┬── shell("…")  ──► adb shell
+//!                              ├── press, clear  ─► the hand (Order::Effect)
+//!                              └── fresh_picture ─► RESET_VIDEO, or a new capture before 3.0
+//! ```
+//!
+//! A device that is away is waited for, for a while: its connection or its capture may be coming back. It does
+//! not know what the effects are good for (reset.rs, tenancy.rs).
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use adb::Host;
+use protocol::Epoch;
+use scrcpy::control::KeyAction;
+use scrcpy::keys::{KeyCode, MetaState};
+use scrcpy::{ControlMsg, ServerVersion};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::film::Seen;
+use crate::fingers::PictureSize;
+use crate::hand::{Order, Pass};
+
+/// How long a device that is away is waited for: a lost connection is tried again at least twice within it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one shell command may take: `pm clear` of a large app on a slow device is 3 s. At the limit it is
+/// hung up on and the job fails.
+const SHELL_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the device may take for one order of the hand.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(5);
+/// When a fresh picture that did not come is asked for again.
+const PICTURE_RETRY: Duration = Duration::from_secs(3);
+/// What is told of a failing command's output, characters.
+const SAID_MAX: usize = 200;
+
+/// Where the parts of a device are, as they come and go.
+#[derive(Clone)]
+pub(crate) struct Reach {
+    pub(crate) host: watch::Receiver<Option<Host>>,
+    pub(crate) orders: watch::Receiver<Option<mpsc::Sender<Order>>>,
+    pub(crate) pass: watch::Receiver<Pass>,
+    pub(crate) seen: Arc<Seen>,
+    /// Asks for a new capture.
+    pub(crate) restart: Arc<Notify>,
+    pub(crate) version: ServerVersion,
+}
+
+/// The agent's effects under one epoch.
+pub(crate) struct Effects {
+    reach: Reach,
+    epoch: Epoch,
+}
+
+/// Why an effect did not happen, or is not known to have happened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EffectError {
+    /// The fence has moved on.
+    #[error("epoch {0} is over")]
+    Over(Epoch),
+    /// The device is away.
+    #[error("the device does not answer")]
+    Away,
+    /// The device said no.
+    #[error("{what}: {why}")]
+    Failed { what: String, why: String },
+    /// The device did not say anything in time.
+    #[error("{0} took too long")]
+    Late(String),
+}
+
+impl Effects {
+    pub(crate) fn new(reach: Reach, epoch: Epoch) -> Self {
+        Self { reach, epoch }
+    }
+
+    /// Runs a shell command to its end; gives its output. An exit code other than 0 is a failure.
+    pub(crate) async fn shell(&self, command: &str) -> Result<String, EffectError> {
+        let failed = |why: String| EffectError::Failed {
+            what: command.to_owned(),
+            why,
+        };
+        let host = self.while_current(present(self.reach.host.clone())).await??;
+        self.check()?;
+        let output = tokio::time::timeout(SHELL_TIMEOUT, host.shell(command))
+            .await
+            .map_err(|_| EffectError::Late(command.to_owned()))?
+            .map_err(|error| {
+                if host.end().is_some() {
+                    EffectError::Away
+                } else {
+                    failed(error.to_string())
+                }
+            })?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        match output.exit {
+            Some(0) | None => Ok(said),
+            Some(code) => {
+                let words = String::from_utf8_lossy(&output.stderr).into_owned() + &said;
+                let words: String = words.trim().chars().take(SAID_MAX).collect();
+                Err(failed(format!("exit code {code}: {words}")))
+            }
+        }
+    }
+
+    /// Presses and releases a key; returns once it is on its way to the device.
+    pub(crate) async fn press(&self, keycode: KeyCode) -> Result<(), EffectError> {
+        let messages = [KeyAction::DOWN, KeyAction::UP].map(|action| ControlMsg::Key {
+            action,
+            keycode,
+            repeat: 0,
+            metastate: MetaState::NONE,
+        });
+        self.send(messages.into()).await
+    }
+
+    /// Empties the clipboard; returns once the device said that it is empty.
+    pub(crate) async fn clear_clipboard(&self) -> Result<(), EffectError> {
+        let epoch = self.epoch;
+        self.order("clearing the clipboard", |done| Order::ClearClipboard {
+            epoch,
+            done,
+        })
+        .await
+    }
+
+    /// Makes the encoder start over and waits for its first key frame: a picture of now, and no viewer can be
+    /// shown an older one. Gives the picture's size.
+    pub(crate) async fn fresh_picture(&self) -> Result<PictureSize, EffectError> {
+        let mut progress = self.reach.seen.progress.subscribe();
+        let before = progress.borrow_and_update().starts;
+        loop {
+            self.check()?;
+            if self.reach.version.at_least(3, 0, 0) {
+                self.send(vec![ControlMsg::ResetVideo]).await?;
+            } else {
+                self.reach.restart.notify_waiters();
+            }
+            let fresh = progress.wait_for(|progress| progress.key_starts > before);
+            let fresh = tokio::time::timeout(PICTURE_RETRY, fresh);
+            if self
+                .while_current(async { fresh.await.is_ok_and(|seen| seen.is_ok()) })
+                .await?
+            {
+                break;
+            }
+        }
+        let frame = *self.reach.seen.frame.borrow();
+        frame
+            .size
+            .ok_or_else(|| EffectError::Late("the picture's size".to_owned()))
+    }
+
+    async fn send(&self, messages: Vec<ControlMsg>) -> Result<(), EffectError> {
+        let epoch = self.epoch;
+        self.order("the control socket", |done| Order::Effect {
+            epoch,
+            messages,
+            done,
+        })
+        .await
+    }
+
+    async fn order(
+        &self,
+        what: &str,
+        order: impl FnOnce(oneshot::Sender<bool>) -> Order,
+    ) -> Result<(), EffectError> {
+        let orders = self.while_current(present(self.reach.orders.clone())).await??;
+        let (done, answer) = oneshot::channel();
+        let obeyed = async {
+            orders.send(order(done)).await.map_err(|_| EffectError::Away)?;
+            answer.await.map_err(|_| EffectError::Away)
+        };
+        match tokio::time::timeout(ORDER_TIMEOUT, obeyed).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(EffectError::Over(self.epoch)),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(EffectError::Late(what.to_owned())),
+        }
+    }
+
+    fn check(&self) -> Result<(), EffectError> {
+        if self.reach.pass.borrow().epoch == self.epoch {
+            Ok(())
+        } else {
+            Err(EffectError::Over(self.epoch))
+        }
+    }
+
+    /// Gives up `waiting`, which must be without effect, when the epoch is over.
+    async fn while_current<T>(&self, waiting: impl Future<Output = T>) -> Result<T, EffectError> {
+        let mut pass = self.reach.pass.clone();
+        let epoch = self.epoch;
+        tokio::select! {
+            biased;
+            _ = pass.wait_for(|pass| pass.epoch != epoch) => Err(EffectError::Over(epoch)),
+            done = waiting => Ok(done),
+        }
+    }
+}
+
+/// The part once it is there.
+async fn present<T: Clone>(mut part: watch::Receiver<Option<T>>) -> Result<T, EffectError> {
+    let there = tokio::time::timeout(PATIENCE, part.wait_for(Option::is_some)).await;
+    match there {
+        Ok(Ok(part)) => part.clone().ok_or(EffectError::Away),
+        Ok(Err(_)) | Err(_) => Err(EffectError::Away),
+    }
+}

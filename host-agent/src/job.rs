@@ -1,0 +1,149 @@
+//! One long piece of work on a device, as a task with askers: a [`Prepare`] or a [`Release`].
+//!
+//! ```text
+//!   Job ── start ──► Running ── outcome ──► { stage that the fence has reached, reply }
+//! ```
+//!
+//! It is over within its deadline. It does not know the fence's file or the gateway: device.rs acts on the
+//! outcome.
+
+use std::time::Duration;
+
+use protocol::Epoch;
+use protocol::agent::{Prepare, RefusalCode, Release, Reply};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::asker::{Asker, Askers, refusal};
+use crate::effects::{EffectError, Effects, Reach};
+use crate::fence::Stage;
+use crate::tenancy;
+
+/// The longest that a job may take, whatever control allows.
+const DEADLINE_MAX: Duration = Duration::from_secs(120);
+/// How long a release may take: control quarantines the device after 30 s.
+const RELEASE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Work {
+    Prepare(Prepare),
+    Release(Release),
+}
+
+/// Work with those who wait for it.
+#[derive(Debug)]
+pub(crate) struct Job {
+    work: Work,
+    pub(crate) askers: Askers,
+}
+
+/// A job at work. Dropping it abandons the work.
+pub(crate) struct Running {
+    job: Job,
+    task: AbortOnDropHandle<Outcome>,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// How far the epoch came; `None` if it failed.
+    pub(crate) stage: Option<Stage>,
+    pub(crate) reply: Reply,
+}
+
+impl Job {
+    pub(crate) fn new(work: Work, asker: Asker) -> Self {
+        let askers = Askers::default();
+        askers.join(asker);
+        Self { work, askers }
+    }
+
+    /// Whether this job is the answer to `work` as well: the same kind under the same epoch.
+    pub(crate) fn is_for(&self, work: &Work) -> bool {
+        match (&self.work, work) {
+            (Work::Prepare(mine), Work::Prepare(other)) => mine.epoch == other.epoch,
+            (Work::Release(mine), Work::Release(other)) => mine.epoch == other.epoch,
+            (Work::Prepare(_), Work::Release(_)) | (Work::Release(_), Work::Prepare(_)) => false,
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        match &self.work {
+            Work::Prepare(request) => request.epoch,
+            Work::Release(request) => request.epoch,
+        }
+    }
+
+    pub(crate) fn start(self, reach: Reach) -> Running {
+        let (work, askers) = (self.work.clone(), self.askers.clone());
+        let effects = Effects::new(reach, self.epoch());
+        let task = tokio::spawn(async move { carry_out(&effects, &work, &askers).await });
+        Running {
+            job: self,
+            task: AbortOnDropHandle::new(task),
+        }
+    }
+}
+
+impl Running {
+    pub(crate) fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// Waits for the end. Safe to cancel; once it has come, not to be called again.
+    pub(crate) async fn outcome(&mut self) -> Outcome {
+        match (&mut self.task).await {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome {
+                stage: None,
+                reply: refusal(RefusalCode::Internal, &error),
+            },
+        }
+    }
+}
+
+async fn carry_out(effects: &Effects, work: &Work, askers: &Askers) -> Outcome {
+    let deadline = match work {
+        Work::Prepare(request) => Duration::from_millis(request.deadline_ms).min(DEADLINE_MAX),
+        Work::Release(_) => RELEASE_DEADLINE,
+    };
+    let done = tokio::time::timeout(deadline, async {
+        match work {
+            Work::Prepare(request) => {
+                let size = tenancy::prepare(effects, request, |progress| askers.tell(progress)).await?;
+                let reply = Reply::Prepared {
+                    width: size.width,
+                    height: size.height,
+                };
+                Ok(Outcome {
+                    stage: Some(Stage::Prepared),
+                    reply,
+                })
+            }
+            Work::Release(request) => {
+                tenancy::release(effects, request, |progress| askers.tell(progress)).await?;
+                Ok(Outcome {
+                    stage: Some(Stage::Clean),
+                    reply: Reply::Released,
+                })
+            }
+        }
+    });
+    match done.await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => failed(&error),
+        Err(_) => failed(&EffectError::Late("preparing the device".to_owned())),
+    }
+}
+
+fn failed(error: &EffectError) -> Outcome {
+    let code = match error {
+        EffectError::Over(_) => RefusalCode::StaleEpoch,
+        EffectError::Away => RefusalCode::DeviceOffline,
+        EffectError::Failed { .. } | EffectError::Late(_) => RefusalCode::SetupFailed,
+    };
+    Outcome {
+        stage: None,
+        reply: refusal(code, error),
+    }
+}
