@@ -108,14 +108,18 @@ fn serve_open(open: IncomingOpen, userland: &Userland, reverses: &mut Reverses, 
     match name {
         "localabstract" => bridge::spawn(streams, open, userland.sockets.connect(argument)),
         "tcp" => bridge::spawn(streams, open, userland.ports.connect(argument)),
-        "sync" if argument.is_empty() => spawn(streams, open, move |stream| sync_service::serve(stream, userland.files)),
+        "sync" if argument.is_empty() => spawn(streams, open, move |stream| {
+            sync_service::serve(stream, userland.files)
+        }),
         "reverse" => {
             let reply = reverses.request(argument, &userland);
             spawn(streams, open, move |stream| reverse::answer(stream, reply));
         }
         _ => match shell_service::Request::parse(&service) {
             Some(request) => {
-                spawn(streams, open, move |stream| shell_service::serve(stream, request, userland, unix_now_s()));
+                spawn(streams, open, move |stream| {
+                    shell_service::serve(stream, request, userland, unix_now_s())
+                });
             }
             None => open.refuse(),
         },

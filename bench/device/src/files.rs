@@ -21,8 +21,16 @@ pub const MAX_ENTRIES: usize = 4096;
 /// Where the shell user may write.
 const WRITABLE: [&str; 2] = ["/data/local/tmp", "/sdcard"];
 /// Directories that exist from the start.
-const DIRECTORIES: [&str; 8] =
-    ["/", "/data", "/data/local", "/data/local/tmp", "/sdcard", "/sdcard/Download", "/system", "/system/bin"];
+const DIRECTORIES: [&str; 8] = [
+    "/",
+    "/data",
+    "/data/local",
+    "/data/local/tmp",
+    "/sdcard",
+    "/sdcard/Download",
+    "/system",
+    "/system/bin",
+];
 
 /// The file system; cheap to clone, all clones are one.
 #[derive(Clone)]
@@ -36,8 +44,14 @@ struct Tree {
 }
 
 enum Node {
-    Directory { mtime_s: u32 },
-    File { content: Bytes, permissions: u32, mtime_s: u32 },
+    Directory {
+        mtime_s: u32,
+    },
+    File {
+        content: Bytes,
+        permissions: u32,
+        mtime_s: u32,
+    },
 }
 
 /// What is known of a path.
@@ -108,7 +122,12 @@ impl Files {
     #[must_use]
     pub fn new(now_s: u32) -> Self {
         let nodes = DIRECTORIES.map(|path| (path.to_owned(), Node::Directory { mtime_s: now_s }));
-        Self { tree: Arc::new(Mutex::new(Tree { nodes: nodes.into(), total_bytes: 0 })) }
+        Self {
+            tree: Arc::new(Mutex::new(Tree {
+                nodes: nodes.into(),
+                total_bytes: 0,
+            })),
+        }
     }
 
     /// Replaces a file's content, or creates it together with its missing parent directories.
@@ -130,7 +149,14 @@ impl Files {
         tree.make_parents(&path, attributes.mtime_s)?;
         tree.total_bytes = tree.total_bytes - old + content.len();
         let Attributes { permissions, mtime_s } = attributes;
-        tree.nodes.insert(path, Node::File { content, permissions: permissions & 0o7777, mtime_s });
+        tree.nodes.insert(
+            path,
+            Node::File {
+                content,
+                permissions: permissions & 0o7777,
+                mtime_s,
+            },
+        );
         Ok(())
     }
 
@@ -158,7 +184,9 @@ impl Files {
         match (tree.nodes.get(&path), parents) {
             (Some(Node::Directory { .. }), Parents::Create) => return Ok(()),
             (Some(_), _) => return Err(FileError::Exists),
-            (None, Parents::Require) if !tree.nodes.contains_key(parent(&path)) => return Err(FileError::NotFound),
+            (None, Parents::Require) if !tree.nodes.contains_key(parent(&path)) => {
+                return Err(FileError::NotFound);
+            }
             (None, _) => {}
         }
         writable(&path)?;
@@ -174,7 +202,10 @@ impl Files {
     pub fn remove(&self, path: &str, depth: Depth) -> Result<(), FileError> {
         let path = normal(path);
         let mut tree = self.tree();
-        let is_directory = matches!(tree.nodes.get(&path).ok_or(FileError::NotFound)?, Node::Directory { .. });
+        let is_directory = matches!(
+            tree.nodes.get(&path).ok_or(FileError::NotFound)?,
+            Node::Directory { .. }
+        );
         writable(&path)?;
         if DIRECTORIES.contains(&path.as_str()) {
             return Err(FileError::Denied);
@@ -189,7 +220,8 @@ impl Files {
             return Err(FileError::NotADirectory);
         }
         let below = format!("{path}/");
-        tree.nodes.retain(|name, _| *name != path && !name.starts_with(&below));
+        tree.nodes
+            .retain(|name, _| *name != path && !name.starts_with(&below));
         tree.total_bytes = tree.nodes.values().map(Node::len).sum();
         Ok(())
     }
@@ -210,7 +242,11 @@ impl Files {
     /// # Errors
     /// [`FileError::NotFound`].
     pub fn status(&self, path: &str) -> Result<Status, FileError> {
-        self.tree().nodes.get(&normal(path)).map(Node::status).ok_or(FileError::NotFound)
+        self.tree()
+            .nodes
+            .get(&normal(path))
+            .map(Node::status)
+            .ok_or(FileError::NotFound)
     }
 
     /// The names in a directory, sorted, each with what is known of it.
@@ -222,9 +258,10 @@ impl Files {
         let tree = self.tree();
         match tree.nodes.get(&path).ok_or(FileError::NotFound)? {
             Node::File { .. } => Err(FileError::NotADirectory),
-            Node::Directory { .. } => {
-                Ok(tree.children(&path).map(|(name, node)| (name.to_owned(), node.status())).collect())
-            }
+            Node::Directory { .. } => Ok(tree
+                .children(&path)
+                .map(|(name, node)| (name.to_owned(), node.status()))
+                .collect()),
         }
     }
 
@@ -270,16 +307,24 @@ impl Tree {
         if self.nodes.len() + missing.len() >= MAX_ENTRIES {
             return Err(FileError::NoSpace);
         }
-        self.nodes.extend(missing.into_iter().map(|path| (path, Node::Directory { mtime_s })));
+        self.nodes.extend(
+            missing
+                .into_iter()
+                .map(|path| (path, Node::Directory { mtime_s })),
+        );
         Ok(())
     }
 
     fn children<'a>(&'a self, directory: &str) -> impl Iterator<Item = (&'a str, &'a Node)> {
-        let below = if directory == "/" { "/".to_owned() } else { format!("{directory}/") };
+        let below = if directory == "/" {
+            "/".to_owned()
+        } else {
+            format!("{directory}/")
+        };
         let range = self.nodes.range(below.clone()..);
-        range.map_while(move |(path, node)| path.strip_prefix(&below).map(|name| (name, node))).filter(
-            |(name, _)| !name.is_empty() && !name.contains('/'),
-        )
+        range
+            .map_while(move |(path, node)| path.strip_prefix(&below).map(|name| (name, node)))
+            .filter(|(name, _)| !name.is_empty() && !name.contains('/'))
     }
 }
 
@@ -293,10 +338,16 @@ impl Node {
 
     fn status(&self) -> Status {
         match self {
-            Self::Directory { mtime_s } => {
-                Status { mode: adb::sync::S_IFDIR | 0o771, size: 4096, mtime_s: *mtime_s }
-            }
-            Self::File { content, permissions, mtime_s } => Status {
+            Self::Directory { mtime_s } => Status {
+                mode: adb::sync::S_IFDIR | 0o771,
+                size: 4096,
+                mtime_s: *mtime_s,
+            },
+            Self::File {
+                content,
+                permissions,
+                mtime_s,
+            } => Status {
                 mode: adb::sync::S_IFREG | permissions,
                 size: content.len() as u64,
                 mtime_s: *mtime_s,
@@ -330,26 +381,52 @@ fn parent(path: &str) -> &str {
 }
 
 fn writable(path: &str) -> Result<(), FileError> {
-    let inside = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if WRITABLE.into_iter().any(inside) { Ok(()) } else { Err(FileError::Denied) }
+    let inside = |root: &str| {
+        path.strip_prefix(root)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if WRITABLE.into_iter().any(inside) {
+        Ok(())
+    } else {
+        Err(FileError::Denied)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PLAIN: Attributes = Attributes { permissions: 0o644, mtime_s: 7 };
+    const PLAIN: Attributes = Attributes {
+        permissions: 0o644,
+        mtime_s: 7,
+    };
 
     #[test]
     fn a_file_is_found_where_it_was_written_with_its_parents() {
         let files = Files::new(1);
-        files.write("/sdcard//a/./b/../c.txt", Bytes::from_static(b"hi"), PLAIN).unwrap();
+        files
+            .write("/sdcard//a/./b/../c.txt", Bytes::from_static(b"hi"), PLAIN)
+            .unwrap();
         assert_eq!(files.read("/sdcard/a/c.txt").unwrap(), "hi");
         let status = files.status("/sdcard/a/c.txt").unwrap();
-        assert_eq!(status, Status { mode: 0o100_644, size: 2, mtime_s: 7 });
+        assert_eq!(
+            status,
+            Status {
+                mode: 0o100_644,
+                size: 2,
+                mtime_s: 7
+            }
+        );
         files.append("/sdcard/a/c.txt", b"!", PLAIN).unwrap();
         assert_eq!(files.read("sdcard/a/c.txt").unwrap(), "hi!");
-        let names = |path| files.list(path).unwrap().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let names = |path| {
+            files
+                .list(path)
+                .unwrap()
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(names("/sdcard"), ["Download", "a"]);
         assert_eq!(names("/"), ["data", "sdcard", "system"]);
     }
@@ -361,9 +438,18 @@ mod tests {
         files.write("/sdcard/1", half.clone(), PLAIN).unwrap();
         files.write("/sdcard/d/2", half.clone(), PLAIN).unwrap();
         files.write("/sdcard/1", half.clone(), PLAIN).unwrap();
-        assert_eq!(files.write("/sdcard/3", Bytes::from_static(b"x"), PLAIN), Err(FileError::NoSpace));
-        assert_eq!(files.remove("/sdcard/d", Depth::FileOnly), Err(FileError::IsADirectory));
-        assert_eq!(files.remove("/sdcard/d", Depth::EmptyDirectory), Err(FileError::NotEmpty));
+        assert_eq!(
+            files.write("/sdcard/3", Bytes::from_static(b"x"), PLAIN),
+            Err(FileError::NoSpace)
+        );
+        assert_eq!(
+            files.remove("/sdcard/d", Depth::FileOnly),
+            Err(FileError::IsADirectory)
+        );
+        assert_eq!(
+            files.remove("/sdcard/d", Depth::EmptyDirectory),
+            Err(FileError::NotEmpty)
+        );
         files.remove("/sdcard/d", Depth::Everything).unwrap();
         assert_eq!(files.read("/sdcard/d/2"), Err(FileError::NotFound));
         files.write("/sdcard/3", half, PLAIN).unwrap();
@@ -372,22 +458,44 @@ mod tests {
     #[test]
     fn the_shell_user_writes_only_where_it_may() {
         let files = Files::new(1);
-        assert_eq!(files.write("/system/x", Bytes::new(), PLAIN), Err(FileError::Denied));
-        assert_eq!(files.write("/sdcardx/y", Bytes::new(), PLAIN), Err(FileError::Denied));
-        assert_eq!(files.write("/sdcard", Bytes::new(), PLAIN), Err(FileError::IsADirectory));
+        assert_eq!(
+            files.write("/system/x", Bytes::new(), PLAIN),
+            Err(FileError::Denied)
+        );
+        assert_eq!(
+            files.write("/sdcardx/y", Bytes::new(), PLAIN),
+            Err(FileError::Denied)
+        );
+        assert_eq!(
+            files.write("/sdcard", Bytes::new(), PLAIN),
+            Err(FileError::IsADirectory)
+        );
         assert_eq!(files.remove("/sdcard", Depth::Everything), Err(FileError::Denied));
-        assert_eq!(files.remove("/system/bin", Depth::Everything), Err(FileError::Denied));
+        assert_eq!(
+            files.remove("/system/bin", Depth::Everything),
+            Err(FileError::Denied)
+        );
         files.write("/sdcard/f", Bytes::new(), PLAIN).unwrap();
-        assert_eq!(files.write("/sdcard/f/g", Bytes::new(), PLAIN), Err(FileError::NotADirectory));
-        assert_eq!(files.make_directory("/sdcard/p/q", Parents::Require, 1), Err(FileError::NotFound));
+        assert_eq!(
+            files.write("/sdcard/f/g", Bytes::new(), PLAIN),
+            Err(FileError::NotADirectory)
+        );
+        assert_eq!(
+            files.make_directory("/sdcard/p/q", Parents::Require, 1),
+            Err(FileError::NotFound)
+        );
         files.make_directory("/sdcard/p/q", Parents::Create, 1).unwrap();
-        assert_eq!(files.make_directory("/sdcard/p", Parents::Require, 1), Err(FileError::Exists));
+        assert_eq!(
+            files.make_directory("/sdcard/p", Parents::Require, 1),
+            Err(FileError::Exists)
+        );
     }
 
     #[test]
     fn the_number_of_entries_is_bounded() {
         let files = Files::new(1);
-        let result = (0..MAX_ENTRIES).try_for_each(|n| files.write(&format!("/sdcard/{n}"), Bytes::new(), PLAIN));
+        let result =
+            (0..MAX_ENTRIES).try_for_each(|n| files.write(&format!("/sdcard/{n}"), Bytes::new(), PLAIN));
         assert_eq!(result, Err(FileError::NoSpace));
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 mod activity;
+mod app_process;
 pub mod console;
 mod display;
 mod input;
@@ -17,6 +18,7 @@ mod instant;
 pub mod interactive;
 mod lasting;
 mod packages;
+mod screencap;
 mod storage;
 pub mod words;
 
@@ -55,11 +57,18 @@ pub(crate) struct Done {
 
 impl Done {
     pub(crate) fn ok(out: impl Into<Vec<u8>>) -> Self {
-        Self { out: out.into(), ..Self::default() }
+        Self {
+            out: out.into(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn fail(code: u8, err: impl Into<String>) -> Self {
-        Self { err: err.into(), code, ..Self::default() }
+        Self {
+            err: err.into(),
+            code,
+            ..Self::default()
+        }
     }
 }
 
@@ -75,8 +84,21 @@ pub(crate) struct Call<'a> {
 impl Session {
     /// A shell on a device, printing to and reading from these ends.
     #[must_use]
-    pub fn new(userland: Userland, prints: mpsc::Sender<Print>, input: mpsc::Receiver<Bytes>, now_s: u32) -> Self {
-        Self { userland, prints, input, variables: BTreeMap::new(), last_exit: 0, exited: false, now_s }
+    pub fn new(
+        userland: Userland,
+        prints: mpsc::Sender<Print>,
+        input: mpsc::Receiver<Bytes>,
+        now_s: u32,
+    ) -> Self {
+        Self {
+            userland,
+            prints,
+            input,
+            variables: BTreeMap::new(),
+            last_exit: 0,
+            exited: false,
+            now_s,
+        }
     }
 
     /// Runs a script and returns its exit code. Safe to drop half way: what the script started ends then.
@@ -110,10 +132,15 @@ impl Session {
 
     async fn command(&mut self, command: &Simple) -> Result<(), HungUp> {
         let value = |name: &str| self.value(name);
-        let args: Vec<String> = command.words.iter().filter_map(|word| word.expand(value)).collect();
+        let args: Vec<String> = command
+            .words
+            .iter()
+            .filter_map(|word| word.expand(value))
+            .collect();
         let assigned = command.assignments.iter();
-        let assigned: Vec<_> =
-            assigned.map(|(name, word)| (name.clone(), word.expand(value).unwrap_or_default())).collect();
+        let assigned: Vec<_> = assigned
+            .map(|(name, word)| (name.clone(), word.expand(value).unwrap_or_default()))
+            .collect();
         let (out, err) = match self.redirected(&command.redirects) {
             Ok(sinks) => sinks,
             Err(text) => {
@@ -132,15 +159,27 @@ impl Session {
         if name == "exit" {
             if let Some(code) = args.first() {
                 // As in every shell, the code is taken modulo 256.
-                self.last_exit = code.parse::<i64>().map_or(1, |code| code.rem_euclid(256).try_into().unwrap_or(1));
+                self.last_exit = code
+                    .parse::<i64>()
+                    .map_or(1, |code| code.rem_euclid(256).try_into().unwrap_or(1));
             }
             self.exited = true;
             return Ok(());
         }
         let mut variables = self.variables.clone();
         variables.extend(assigned);
-        let call = Call { userland: &self.userland, name, args, variables: &variables, now_s: self.now_s };
-        let io = Io { out, err, input: &mut self.input };
+        let call = Call {
+            userland: &self.userland,
+            name,
+            args,
+            variables: &variables,
+            now_s: self.now_s,
+        };
+        let io = Io {
+            out,
+            err,
+            input: &mut self.input,
+        };
         self.last_exit = run_call(&call, io).await?;
         Ok(())
     }
@@ -155,9 +194,8 @@ impl Session {
                 Target::File(word) | Target::Append(word) => {
                     let path = word.expand(|name| self.value(name)).unwrap_or_default();
                     let keep = matches!(redirect.to, Target::Append(_));
-                    self.file(&path, keep).map_err(|error| {
-                        format!("/system/bin/sh: can't create {path}: {error}\n")
-                    })?
+                    self.file(&path, keep)
+                        .map_err(|error| format!("/system/bin/sh: can't create {path}: {error}\n"))?
                 }
             };
             match redirect.from {
@@ -172,13 +210,20 @@ impl Session {
         if path == "/dev/null" {
             return Ok(Sink::Null);
         }
-        let attributes = Attributes { permissions: 0o644, mtime_s: self.now_s };
+        let attributes = Attributes {
+            permissions: 0o644,
+            mtime_s: self.now_s,
+        };
         if keep {
             self.userland.files.append(path, b"", attributes)?;
         } else {
             self.userland.files.write(path, Bytes::new(), attributes)?;
         }
-        Ok(Sink::File { files: self.userland.files.clone(), path: path.to_owned(), now_s: self.now_s })
+        Ok(Sink::File {
+            files: self.userland.files.clone(),
+            path: path.to_owned(),
+            now_s: self.now_s,
+        })
     }
 
     fn console(&self, fd: Fd) -> Sink {
@@ -209,7 +254,11 @@ async fn run_call(call: &Call<'_>, io: Io<'_>) -> Result<u8, HungUp> {
     if let Some(code) = Box::pin(lasting::run(call, io.out.clone(), io.err.clone(), io.input)).await? {
         return Ok(code);
     }
-    io.err.print(format!("/system/bin/sh: {}: inaccessible or not found\n", call.name)).await?;
+    io.err
+        .print(format!(
+            "/system/bin/sh: {}: inaccessible or not found\n",
+            call.name
+        ))
+        .await?;
     Ok(127)
 }
-

@@ -1,7 +1,8 @@
-//! What the programs of one device share: its state, its files, its sockets. It only holds them together.
+//! What the programs of one device share: its state, its picture, its files, its sockets. It only holds them together.
 
 use crate::abstract_sockets::AbstractSockets;
 use crate::android::Android;
+use crate::display::Display;
 use crate::files::Files;
 
 /// The device as its programs see it; cheap to clone, all clones are one.
@@ -9,6 +10,8 @@ use crate::files::Files;
 pub struct Userland {
     /// Screen, packages, settings.
     pub android: Android,
+    /// The picture.
+    pub display: Display,
     /// The file system.
     pub files: Files,
     /// `localabstract:NAME`, by name.
@@ -18,11 +21,12 @@ pub struct Userland {
 }
 
 impl Userland {
-    /// A fresh device; `now_s` is the unix time in seconds of its directories.
+    /// A device with fresh files; `now_s` is the unix time in seconds of the directories.
     #[must_use]
-    pub fn new(android: Android, now_s: u32) -> Self {
+    pub fn new(android: Android, display: Display, now_s: u32) -> Self {
         Self {
             android,
+            display,
             files: Files::new(now_s),
             sockets: AbstractSockets::default(),
             ports: AbstractSockets::default(),

@@ -43,7 +43,11 @@ struct Entry {
 
 impl Reverses {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, entries: BTreeMap::new(), tasks: JoinSet::new() }
+        Self {
+            connection,
+            entries: BTreeMap::new(),
+            tasks: JoinSet::new(),
+        }
     }
 
     /// Does what is asked and returns the bytes of the answer.
@@ -93,7 +97,13 @@ impl Reverses {
             Some(port) => format!("OKAY{}", prefixed(port)),
             None => "OKAY".to_owned(),
         };
-        self.entries.insert(local, Entry { remote: remote.to_owned(), _listening: stop.drop_guard() });
+        self.entries.insert(
+            local,
+            Entry {
+                remote: remote.to_owned(),
+                _listening: stop.drop_guard(),
+            },
+        );
         Ok(reply)
     }
 }
@@ -108,15 +118,26 @@ pub(super) async fn answer(mut stream: Stream, reply: String) {
 
 fn bind(local: &str, userland: &Userland) -> Result<(String, Listener), String> {
     let listen = |sockets: &AbstractSockets, name: &str| {
-        sockets.listen(name).map_err(|_| format!("cannot bind '{local}': Address already in use"))
+        sockets
+            .listen(name)
+            .map_err(|_| format!("cannot bind '{local}': Address already in use"))
     };
     match local.split_once(':') {
         Some(("localabstract", name)) => Ok((local.to_owned(), listen(&userland.sockets, name)?)),
         Some(("tcp", "0")) => {
-            let free = |port| Some((format!("tcp:{port}"), userland.ports.listen(&u16::to_string(&port)).ok()?));
-            (FIRST_FREE_PORT..=u16::MAX).find_map(free).ok_or_else(|| "no free port".to_owned())
+            let free = |port| {
+                Some((
+                    format!("tcp:{port}"),
+                    userland.ports.listen(&u16::to_string(&port)).ok()?,
+                ))
+            };
+            (FIRST_FREE_PORT..=u16::MAX)
+                .find_map(free)
+                .ok_or_else(|| "no free port".to_owned())
         }
-        Some(("tcp", port)) if port.parse::<u16>().is_ok() => Ok((local.to_owned(), listen(&userland.ports, port)?)),
+        Some(("tcp", port)) if port.parse::<u16>().is_ok() => {
+            Ok((local.to_owned(), listen(&userland.ports, port)?))
+        }
         _ => Err(format!("unknown socket specification '{local}'")),
     }
 }

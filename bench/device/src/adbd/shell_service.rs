@@ -50,7 +50,10 @@ impl Request {
         let mut options = head.split(',');
         let name = options.next()?;
         let v2 = options.clone().any(|option| option == "v2");
-        let pty = match (options.clone().any(|option| option == "pty"), options.any(|option| option == "raw")) {
+        let pty = match (
+            options.clone().any(|option| option == "pty"),
+            options.any(|option| option == "raw"),
+        ) {
             (true, _) => true,
             (false, true) => false,
             (false, false) => command.is_empty(),
@@ -61,7 +64,11 @@ impl Request {
             ("shell", true) => (Framing::V2, if pty { Terminal::Yes } else { Terminal::No }),
             _ => return None,
         };
-        Some(Self { framing, terminal, command: command.to_owned() })
+        Some(Self {
+            framing,
+            terminal,
+            command: command.to_owned(),
+        })
     }
 }
 
@@ -81,7 +88,9 @@ pub(super) async fn serve(stream: Stream, request: Request, userland: Userland, 
     };
     let whole = async {
         let (code, writer) = tokio::join!(running, print_all(to_print, writer, &request));
-        let (Ok(code), Some(mut writer)) = (code, writer) else { return };
+        let (Ok(code), Some(mut writer)) = (code, writer) else {
+            return;
+        };
         if request.framing == Framing::V2 {
             let mut out = BytesMut::new();
             Frame::Exit(code).encode(&mut out);
@@ -99,9 +108,17 @@ pub(super) async fn serve(stream: Stream, request: Request, userland: Userland, 
 }
 
 /// Sends what is printed; `None` when the host is gone.
-async fn print_all(mut prints: mpsc::Receiver<Print>, mut writer: Writer, request: &Request) -> Option<Writer> {
+async fn print_all(
+    mut prints: mpsc::Receiver<Print>,
+    mut writer: Writer,
+    request: &Request,
+) -> Option<Writer> {
     while let Some(Print { fd, data }) = prints.recv().await {
-        let data = if request.terminal == Terminal::Yes { with_returns(&data) } else { data };
+        let data = if request.terminal == Terminal::Yes {
+            with_returns(&data)
+        } else {
+            data
+        };
         match request.framing {
             Framing::Raw => writer.send(&data).await.ok()?,
             Framing::V2 => {
@@ -181,10 +198,19 @@ mod tests {
             Some((request.framing, request.terminal, request.command))
         };
         let id = || "id: x".to_owned();
-        assert_eq!(parse("shell,v2,TERM=xterm,raw:id: x"), Some((Framing::V2, Terminal::No, id())));
-        assert_eq!(parse("shell,v2,TERM=xterm-256color,pty:id: x"), Some((Framing::V2, Terminal::Yes, id())));
+        assert_eq!(
+            parse("shell,v2,TERM=xterm,raw:id: x"),
+            Some((Framing::V2, Terminal::No, id()))
+        );
+        assert_eq!(
+            parse("shell,v2,TERM=xterm-256color,pty:id: x"),
+            Some((Framing::V2, Terminal::Yes, id()))
+        );
         assert_eq!(parse("shell,v2:id: x"), Some((Framing::V2, Terminal::No, id())));
-        assert_eq!(parse("shell,v2:"), Some((Framing::V2, Terminal::Yes, String::new())));
+        assert_eq!(
+            parse("shell,v2:"),
+            Some((Framing::V2, Terminal::Yes, String::new()))
+        );
         assert_eq!(parse("shell:id: x"), Some((Framing::Raw, Terminal::Yes, id())));
         assert_eq!(parse("exec:id: x"), Some((Framing::Raw, Terminal::No, id())));
         assert_eq!(parse("framebuffer:"), None);

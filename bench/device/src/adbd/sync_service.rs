@@ -43,7 +43,11 @@ struct Session {
 
 /// A file that comes in. After a failure the rest is still taken, and told at the end, as adbd does.
 enum Upload {
-    Growing { path: String, permissions: u32, content: BytesMut },
+    Growing {
+        path: String,
+        permissions: u32,
+        content: BytesMut,
+    },
     Failed(FileError),
 }
 
@@ -51,20 +55,32 @@ impl Session {
     /// The answer in pieces of at most some DATA each.
     fn answer(&mut self, request: Request) -> Vec<Bytes> {
         match request {
-            Request::Stat(path) => one(&Response::Stat(self.files.status(&path).map_or(Stat::default(), stat))),
+            Request::Stat(path) => one(&Response::Stat(
+                self.files.status(&path).map_or(Stat::default(), stat),
+            )),
             Request::Stat2(path) => one(&Response::Stat2(self.stat2(&path))),
             Request::Lstat2(path) => one(&Response::Lstat2(self.stat2(&path))),
             Request::List(path) => {
                 let entries = self.files.list(&path).unwrap_or_default().into_iter();
-                all(entries.map(|(name, status)| Response::Entry(stat(status), name)), Listing::V1)
+                all(
+                    entries.map(|(name, status)| Response::Entry(stat(status), name)),
+                    Listing::V1,
+                )
             }
             Request::List2(path) => {
                 let entries = self.files.list(&path).unwrap_or_default().into_iter();
-                all(entries.map(|(name, status)| Response::Entry2(stat2(&name, status), name)), Listing::V2)
+                all(
+                    entries.map(|(name, status)| Response::Entry2(stat2(&name, status), name)),
+                    Listing::V2,
+                )
             }
             Request::Send { path, mode } => {
                 self.upload = Some(match mode & S_IFMT {
-                    S_IFREG => Upload::Growing { path, permissions: mode & 0o7777, content: BytesMut::new() },
+                    S_IFREG => Upload::Growing {
+                        path,
+                        permissions: mode & 0o7777,
+                        content: BytesMut::new(),
+                    },
                     // There are no links and no devices here.
                     _ => Upload::Failed(FileError::Denied),
                 });
@@ -99,9 +115,13 @@ impl Session {
 
     fn store(&mut self, mtime_s: u32) -> Response {
         let stored = match self.upload.take() {
-            Some(Upload::Growing { path, permissions, content }) => {
-                self.files.write(&path, content.freeze(), Attributes { permissions, mtime_s })
-            }
+            Some(Upload::Growing {
+                path,
+                permissions,
+                content,
+            }) => self
+                .files
+                .write(&path, content.freeze(), Attributes { permissions, mtime_s }),
             Some(Upload::Failed(error)) => Err(error),
             None => return Response::Fail("DONE without SEND".to_owned()),
         };
@@ -111,14 +131,21 @@ impl Session {
     fn stat2(&self, path: &str) -> Stat2 {
         match self.files.status(path) {
             Ok(status) => stat2(&normal(path), status),
-            Err(error) => Stat2 { error: error.errno(), ..Stat2::default() },
+            Err(error) => Stat2 {
+                error: error.errno(),
+                ..Stat2::default()
+            },
         }
     }
 }
 
 fn stat(status: Status) -> Stat {
     let size = u32::try_from(status.size).unwrap_or(u32::MAX);
-    Stat { mode: status.mode, size, mtime_s: status.mtime_s }
+    Stat {
+        mode: status.mode,
+        size,
+        mtime_s: status.mtime_s,
+    }
 }
 
 /// Owned by the shell user, uid and gid 2000; the inode number is made from the name, for there are no links.

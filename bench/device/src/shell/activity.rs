@@ -28,7 +28,12 @@ pub(super) fn am(android: &Android, args: &[&str]) -> Done {
 pub(super) fn monkey(android: &Android, args: &[&str]) -> Done {
     let package = match args {
         ["-p", package, "1"] | ["-p", package, "-c", "android.intent.category.LAUNCHER", "1"] => package,
-        _ => return Done::fail(1, "usage: monkey -p PACKAGE [-c android.intent.category.LAUNCHER] 1\n"),
+        _ => {
+            return Done::fail(
+                1,
+                "usage: monkey -p PACKAGE [-c android.intent.category.LAUNCHER] 1\n",
+            );
+        }
     };
     match android.start(package) {
         Ok(()) => Done::ok("Events injected: 1\n"),
@@ -58,12 +63,20 @@ fn start(android: &Android, args: &[&str]) -> Done {
         Err(error) => return Done::fail(255, format!("Error: {error}\n")),
     };
     let starting = format!("Starting: Intent {{ {} }}\n", intent.describe());
-    let failed = |why: String| Done { out: starting.clone().into_bytes(), err: why, code: 1 };
+    let failed = |why: String| Done {
+        out: starting.clone().into_bytes(),
+        err: why,
+        code: 1,
+    };
     let Some(package) = intent.target() else {
         let intent = intent.describe();
-        return failed(format!("Error: Activity not started, unable to resolve Intent {{ {intent} }}\n"));
+        return failed(format!(
+            "Error: Activity not started, unable to resolve Intent {{ {intent} }}\n"
+        ));
     };
-    let component = intent.component.map_or_else(|| format!("{package}/{ACTIVITY}"), str::to_owned);
+    let component = intent
+        .component
+        .map_or_else(|| format!("{package}/{ACTIVITY}"), str::to_owned);
     let missing = || format!("Error type 3\nError: Activity class {{{component}}} does not exist.\n");
     if !is_main(&component) {
         return failed(missing());
@@ -73,11 +86,16 @@ fn start(android: &Android, args: &[&str]) -> Done {
         let _ = android.force_stop(package);
     }
     match android.start(package) {
-        Ok(()) if intent.wait => Done::ok(format!("{starting}Status: ok\nActivity: {package}/{ACTIVITY}\nComplete\n")),
+        Ok(()) if intent.wait => Done::ok(format!(
+            "{starting}Status: ok\nActivity: {package}/{ACTIVITY}\nComplete\n"
+        )),
         Ok(()) => Done::ok(starting),
-        Err(PackageError::Unknown(_) | PackageError::NoActivity(_) | PackageError::System(_) | PackageError::Full) => {
-            failed(missing())
-        }
+        Err(
+            PackageError::Unknown(_)
+            | PackageError::NoActivity(_)
+            | PackageError::System(_)
+            | PackageError::Full,
+        ) => failed(missing()),
     }
 }
 
@@ -85,7 +103,11 @@ fn intent<'a>(args: &[&'a str]) -> Result<Intent<'a>, String> {
     let mut intent = Intent::default();
     let mut args = args.iter();
     while let Some(arg) = args.next() {
-        let mut value = || args.next().copied().ok_or_else(|| format!("Argument expected after \"{arg}\""));
+        let mut value = || {
+            args.next()
+                .copied()
+                .ok_or_else(|| format!("Argument expected after \"{arg}\""))
+        };
         match *arg {
             "-W" => intent.wait = true,
             "-S" => intent.stop_first = true,
@@ -96,7 +118,10 @@ fn intent<'a>(args: &[&'a str]) -> Result<Intent<'a>, String> {
             "-d" => intent.data = Some(value()?),
             // Taken and without effect: one user, one display, apps that read no flags.
             "-f" | "--user" | "--display" | "-t" => drop(value()?),
-            "--activity-clear-top" | "--activity-clear-task" | "--activity-single-top" | "--activity-brought-to-front" => {}
+            "--activity-clear-top"
+            | "--activity-clear-task"
+            | "--activity-single-top"
+            | "--activity-brought-to-front" => {}
             option if option.starts_with('-') => return Err(format!("Unknown option: {option}")),
             component if component.contains('/') => intent.component = Some(component),
             package => intent.package = Some(package),
@@ -114,7 +139,8 @@ impl<'a> Intent<'a> {
 
     fn describe(&self) -> String {
         let field = |name: &str, value: Option<&str>| value.map(|value| format!("{name}={value}"));
-        let categories = (!self.categories.is_empty()).then(|| format!("cat=[{}]", self.categories.join(",")));
+        let categories =
+            (!self.categories.is_empty()).then(|| format!("cat=[{}]", self.categories.join(",")));
         let fields = [
             field("act", self.action),
             categories,
@@ -128,7 +154,10 @@ impl<'a> Intent<'a> {
 
 fn is_main(component: &str) -> bool {
     component.split_once('/').is_some_and(|(package, activity)| {
-        activity == ACTIVITY || activity.strip_prefix(package).is_some_and(|rest| rest == ACTIVITY)
+        activity == ACTIVITY
+            || activity
+                .strip_prefix(package)
+                .is_some_and(|rest| rest == ACTIVITY)
     })
 }
 

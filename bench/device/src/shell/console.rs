@@ -49,7 +49,10 @@ impl Sink {
         match self {
             Self::Console(prints, fd) => prints.send(Print { fd: *fd, data }).await.map_err(|_| HungUp),
             Self::File { files, path, now_s } => {
-                let attributes = Attributes { permissions: 0o644, mtime_s: *now_s };
+                let attributes = Attributes {
+                    permissions: 0o644,
+                    mtime_s: *now_s,
+                };
                 if let Err(error) = files.append(path, &data, attributes) {
                     tracing::debug!(path, %error, "output of a simulated command is lost");
                 }

@@ -34,14 +34,18 @@ pub(super) fn dumpsys(android: &Android, args: &[&str]) -> Done {
         ["window", ..] => Done::ok(window(android)),
         ["activity", "activities", ..] => {
             let package = android.foreground();
-            Done::ok(format!("  topResumedActivity=ActivityRecord{{0 u0 {package}/{ACTIVITY} t1}}\n"))
+            Done::ok(format!(
+                "  topResumedActivity=ActivityRecord{{0 u0 {package}/{ACTIVITY} t1}}\n"
+            ))
         }
         ["display", ..] => Done::ok(display(android)),
         ["power", ..] => {
             let state = if android.screen_on() { "Awake" } else { "Asleep" };
             Done::ok(format!("  mWakefulness={state}\n"))
         }
-        [] | ["-l"] => Done::ok("Currently running services:\n  activity\n  display\n  power\n  simulated\n  window\n"),
+        [] | ["-l"] => {
+            Done::ok("Currently running services:\n  activity\n  display\n  power\n  simulated\n  window\n")
+        }
         [service, ..] => Done::fail(1, format!("Can't find service: {service}\n")),
     }
 }

@@ -16,7 +16,8 @@ const SWIPE: Duration = Duration::from_millis(300);
 const STEP: Duration = Duration::from_millis(16);
 /// Longest swipe; a longer one is cut to it.
 const MAX_SWIPE: Duration = Duration::from_secs(60);
-const USAGE: &str = "usage: input [touchscreen] tap X Y | swipe X1 Y1 X2 Y2 [MS] | keyevent KEY… | text TEXT\n";
+const USAGE: &str =
+    "usage: input [touchscreen] tap X Y | swipe X1 Y1 X2 Y2 [MS] | keyevent KEY… | text TEXT\n";
 
 /// Whether this call takes time.
 pub(super) fn lasts(args: &[&str]) -> bool {
@@ -34,7 +35,9 @@ pub(super) fn input(android: &Android, args: &[&str]) -> Done {
             }
             _ => Done::fail(255, USAGE),
         },
-        ["keyevent", "--longpress", keys @ ..] | ["keyevent", keys @ ..] if !keys.is_empty() => press(android, keys),
+        ["keyevent", "--longpress", keys @ ..] | ["keyevent", keys @ ..] if !keys.is_empty() => {
+            press(android, keys)
+        }
         ["text", text] => {
             // `input` writes a space as %s, because the shell would split it.
             android.type_text(&text.replace("%s", " "));
@@ -46,7 +49,10 @@ pub(super) fn input(android: &Android, args: &[&str]) -> Done {
 
 /// `input swipe`: down, moves at 60 Hz, up.
 pub(super) async fn swipe(android: &Android, args: &[&str]) -> Done {
-    let numbers: Option<Vec<i32>> = without_source(args)[1..].iter().map(|text| coordinate(text)).collect();
+    let numbers: Option<Vec<i32>> = without_source(args)[1..]
+        .iter()
+        .map(|text| coordinate(text))
+        .collect();
     let (from, to, duration) = match numbers.as_deref() {
         Some([x1, y1, x2, y2]) => ((*x1, *y1), (*x2, *y2), SWIPE),
         Some([x1, y1, x2, y2, ms]) => {
@@ -55,7 +61,9 @@ pub(super) async fn swipe(android: &Android, args: &[&str]) -> Done {
         }
         _ => return Done::fail(255, USAGE),
     };
-    let steps = i32::try_from(duration.as_millis() / STEP.as_millis()).unwrap_or(1).max(1);
+    let steps = i32::try_from(duration.as_millis() / STEP.as_millis())
+        .unwrap_or(1)
+        .max(1);
     android.touch(TouchKind::Down, FINGER, from.0, from.1);
     let mut ticks = tokio::time::interval(duration.max(STEP) / u32::try_from(steps).unwrap_or(1));
     ticks.tick().await;
@@ -63,7 +71,9 @@ pub(super) async fn swipe(android: &Android, args: &[&str]) -> Done {
     let lifted = LiftOnDrop(android);
     for step in 1..=steps {
         ticks.tick().await;
-        let at = |from: i32, to: i32| from + i32::try_from(i64::from(to - from) * i64::from(step) / i64::from(steps)).unwrap_or(0);
+        let at = |from: i32, to: i32| {
+            from + i32::try_from(i64::from(to - from) * i64::from(step) / i64::from(steps)).unwrap_or(0)
+        };
         android.touch(TouchKind::Move, FINGER, at(from.0, to.0), at(from.1, to.1));
     }
     android.touch(TouchKind::Up, FINGER, to.0, to.1);
@@ -89,7 +99,11 @@ fn press(android: &Android, keys: &[&str]) -> Done {
     }
     for code in codes {
         for down in [true, false] {
-            android.key(KeyPress { down, code, meta: MetaState::NONE });
+            android.key(KeyPress {
+                down,
+                code,
+                meta: MetaState::NONE,
+            });
         }
     }
     Done::default()
@@ -143,7 +157,13 @@ fn without_source<'a>(args: &'a [&'a str]) -> &'a [&'a str] {
 }
 
 /// Android takes fractions of a pixel; the device's events are whole ones.
-#[expect(clippy::cast_possible_truncation, reason = "out of range becomes the nearest i32, far outside the screen")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "out of range becomes the nearest i32, far outside the screen"
+)]
 fn coordinate(text: &str) -> Option<i32> {
-    text.parse::<f32>().ok().filter(|value| value.is_finite()).map(|value| value as i32)
+    text.parse::<f32>()
+        .ok()
+        .filter(|value| value.is_finite())
+        .map(|value| value as i32)
 }

@@ -10,7 +10,10 @@ pub(super) fn run(call: &Call<'_>) -> Option<Done> {
     let files = &call.userland.files;
     Some(match call.name {
         "true" | ":" => Done::default(),
-        "false" => Done { code: 1, ..Done::default() },
+        "false" => Done {
+            code: 1,
+            ..Done::default()
+        },
         "echo" => echo(&args),
         "id" => Done::ok("uid=2000(shell) gid=2000(shell) groups=2000(shell) context=u:r:shell:s0\n"),
         "whoami" => Done::ok("shell\n"),
@@ -49,7 +52,10 @@ fn cmd(call: &Call<'_>, args: &[&str]) -> Done {
         ["activity", rest @ ..] => activity::am(android, rest),
         ["window", rest @ ..] => display::wm(android, rest),
         ["settings", rest @ ..] => settings(android, rest),
-        [] => Done::fail(20, "cmd: No service specified; use -l to list all running services.\n"),
+        [] => Done::fail(
+            20,
+            "cmd: No service specified; use -l to list all running services.\n",
+        ),
         [service, ..] => Done::fail(20, format!("cmd: Can't find service: {service}\n")),
     }
 }
@@ -57,7 +63,10 @@ fn cmd(call: &Call<'_>, args: &[&str]) -> Done {
 fn getprop(android: &crate::Android, args: &[&str]) -> Done {
     match args {
         [] => {
-            let lines = android.properties().into_iter().map(|(name, value)| format!("[{name}]: [{value}]\n"));
+            let lines = android
+                .properties()
+                .into_iter()
+                .map(|(name, value)| format!("[{name}]: [{value}]\n"));
             Done::ok(lines.collect::<String>())
         }
         [name] => Done::ok(android.property(name).unwrap_or_default() + "\n"),
@@ -69,9 +78,10 @@ fn getprop(android: &crate::Android, args: &[&str]) -> Done {
 fn setprop(android: &crate::Android, args: &[&str]) -> Done {
     match args {
         // Properties that start with ro. are written once, when the device starts.
-        [name, _] if name.starts_with("ro.") => {
-            Done::fail(1, format!("Failed to set property '{name}'.\nSee dmesg for error reason.\n"))
-        }
+        [name, _] if name.starts_with("ro.") => Done::fail(
+            1,
+            format!("Failed to set property '{name}'.\nSee dmesg for error reason.\n"),
+        ),
         [name, value] => {
             android.set_property(name, value);
             Done::default()
@@ -89,16 +99,23 @@ fn settings(android: &crate::Android, args: &[&str]) -> Done {
         ["get" | "put" | "delete", namespace, ..] if !["system", "secure", "global"].contains(namespace) => {
             Done::fail(1, format!("Invalid namespace '{namespace}'\n"))
         }
-        ["get", namespace, key] => {
-            Done::ok(android.setting(namespace, key).unwrap_or_else(|| "null".to_owned()) + "\n")
-        }
+        ["get", namespace, key] => Done::ok(
+            android
+                .setting(namespace, key)
+                .unwrap_or_else(|| "null".to_owned())
+                + "\n",
+        ),
         ["put", namespace, key, value] => {
             android.set_setting(namespace, key, value);
             Done::default()
         }
-        ["delete", namespace, key] => {
-            Done::ok(format!("Deleted {} rows\n", u8::from(android.delete_setting(namespace, key))))
-        }
-        _ => Done::fail(1, "usage: settings get|put|delete system|secure|global KEY [VALUE]\n"),
+        ["delete", namespace, key] => Done::ok(format!(
+            "Deleted {} rows\n",
+            u8::from(android.delete_setting(namespace, key))
+        )),
+        _ => Done::fail(
+            1,
+            "usage: settings get|put|delete system|secure|global KEY [VALUE]\n",
+        ),
     }
 }

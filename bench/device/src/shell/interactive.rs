@@ -16,7 +16,10 @@ const PROMPT: &str = "simulated:/ $ ";
 /// [`HungUp`] when nobody reads the output.
 pub async fn run(session: &mut Session, terminal: bool) -> Result<u8, HungUp> {
     let out = session.console(Fd::Stdout);
-    let mut typed = Typed { line: Vec::new(), waiting: Bytes::new() };
+    let mut typed = Typed {
+        line: Vec::new(),
+        waiting: Bytes::new(),
+    };
     loop {
         if terminal {
             out.print(PROMPT).await?;

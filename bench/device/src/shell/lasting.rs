@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::console::{HungUp, Sink};
-use super::{Call, input};
+use super::{Call, app_process, input, screencap};
 use crate::abstract_sockets::Socket;
 
 /// Longest `sleep`; a longer one is cut to it.
@@ -18,11 +18,18 @@ const NC_BYTES: usize = 64 * 1024;
 type Input = mpsc::Receiver<Bytes>;
 
 /// Runs a command that takes time; `None` when there is none of this name.
-pub(super) async fn run(call: &Call<'_>, out: Sink, err: Sink, stdin: &mut Input) -> Result<Option<u8>, HungUp> {
+pub(super) async fn run(
+    call: &Call<'_>,
+    out: Sink,
+    err: Sink,
+    stdin: &mut Input,
+) -> Result<Option<u8>, HungUp> {
     let args: Vec<&str> = call.args.iter().map(String::as_str).collect();
     let code = match call.name {
         "cat" => cat(call, &args, &out, &err, stdin).await?,
         "sleep" => sleep(&args, &err).await?,
+        "app_process" => app_process::run(call, &args, &out, &err).await?,
+        "screencap" => screencap::run(call, &args, &out, &err).await?,
         "nc" => nc(call, &args, &out, &err, stdin).await?,
         "input" => {
             let done = input::swipe(&call.userland.android, &args).await;
@@ -35,7 +42,13 @@ pub(super) async fn run(call: &Call<'_>, out: Sink, err: Sink, stdin: &mut Input
 }
 
 /// `cat` where at least one operand is the input.
-async fn cat(call: &Call<'_>, args: &[&str], out: &Sink, err: &Sink, stdin: &mut Input) -> Result<u8, HungUp> {
+async fn cat(
+    call: &Call<'_>,
+    args: &[&str],
+    out: &Sink,
+    err: &Sink,
+    stdin: &mut Input,
+) -> Result<u8, HungUp> {
     let operands = if args.is_empty() { &["-"] } else { args };
     let mut code = 0;
     for operand in operands {
@@ -79,9 +92,10 @@ async fn nc(call: &Call<'_>, args: &[&str], out: &Sink, err: &Sink, stdin: &mut 
             Err(_) => Err("Address already in use"),
         },
         ["localhost" | "127.0.0.1", port] => userland.ports.connect(port).map_err(|_| "Connection refused"),
-        ["-U", name] if name.starts_with('@') => {
-            userland.sockets.connect(&name[1..]).map_err(|_| "Connection refused")
-        }
+        ["-U", name] if name.starts_with('@') => userland
+            .sockets
+            .connect(&name[1..])
+            .map_err(|_| "Connection refused"),
         _ => Err("usage: nc -l -p PORT | localhost PORT | -U @NAME"),
     };
     match socket {

@@ -11,17 +11,26 @@ pub(super) fn pm(android: &Android, args: &[&str]) -> Done {
             Some(_) => Done::ok(format!("package:/data/app/{package}/base.apk\n")),
             None => Done::fail(1, ""),
         },
-        ["clear", package] | ["clear", "--user", _, package] => outcome(android.clear(package).is_ok(), "Failed"),
-        ["uninstall", package] | ["uninstall", "--user", _, package] => {
-            outcome(android.uninstall(package).is_ok(), "Failure [DELETE_FAILED_INTERNAL_ERROR]")
+        ["clear", package] | ["clear", "--user", _, package] => {
+            outcome(android.clear(package).is_ok(), "Failed")
         }
+        ["uninstall", package] | ["uninstall", "--user", _, package] => outcome(
+            android.uninstall(package).is_ok(),
+            "Failure [DELETE_FAILED_INTERNAL_ERROR]",
+        ),
         ["resolve-activity", "--brief", rest @ ..] => match rest {
             [package] | [.., "-p", package] => resolve(android, package),
             _ => Done::ok("No activity found\n"),
         },
         // An APK cannot run here, so taking one would be a lie.
-        ["install", ..] => Done::fail(1, "Failure [INSTALL_FAILED_INTERNAL_ERROR: the simulated device runs no APK]\n"),
-        _ => Done::fail(1, "usage: pm list packages|path|clear|uninstall|resolve-activity …\n"),
+        ["install", ..] => Done::fail(
+            1,
+            "Failure [INSTALL_FAILED_INTERNAL_ERROR: the simulated device runs no APK]\n",
+        ),
+        _ => Done::fail(
+            1,
+            "usage: pm list packages|path|clear|uninstall|resolve-activity …\n",
+        ),
     }
 }
 
@@ -31,7 +40,9 @@ fn list(android: &Android, args: &[&str]) -> Done {
         match *arg {
             // All packages of this device are third-party but the launcher.
             "-3" | "-s" | "-e" => {}
-            option if option.starts_with('-') => return Done::fail(1, format!("Error: Unknown option: {option}\n")),
+            option if option.starts_with('-') => {
+                return Done::fail(1, format!("Error: Unknown option: {option}\n"));
+            }
             text => filter = text,
         }
     }
@@ -41,7 +52,11 @@ fn list(android: &Android, args: &[&str]) -> Done {
             && !(args.contains(&"-3") && is_system(name))
             && !(args.contains(&"-s") && !is_system(name))
     };
-    let lines = android.packages().into_iter().filter(wanted).map(|name| format!("package:{name}\n"));
+    let lines = android
+        .packages()
+        .into_iter()
+        .filter(wanted)
+        .map(|name| format!("package:{name}\n"));
     Done::ok(lines.collect::<String>())
 }
 
@@ -58,6 +73,10 @@ fn outcome(success: bool, failure: &str) -> Done {
     if success {
         Done::ok("Success\n")
     } else {
-        Done { out: format!("{failure}\n").into_bytes(), code: 1, ..Done::default() }
+        Done {
+            out: format!("{failure}\n").into_bytes(),
+            code: 1,
+            ..Done::default()
+        }
     }
 }

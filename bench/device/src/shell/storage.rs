@@ -22,7 +22,11 @@ fn flags<'a>(name: &str, known: &str, args: &[&'a str]) -> Result<(String, Vec<&
 }
 
 /// Does something for each operand; what fails is told and the rest still done.
-fn each(name: &str, operands: &[&str], mut act: impl FnMut(&str, &mut Vec<u8>) -> Result<(), FileError>) -> Done {
+fn each(
+    name: &str,
+    operands: &[&str],
+    mut act: impl FnMut(&str, &mut Vec<u8>) -> Result<(), FileError>,
+) -> Done {
     let mut done = Done::default();
     if operands.is_empty() {
         return Done::fail(1, format!("{name}: Needs 1 argument\n"));
@@ -50,7 +54,11 @@ pub(super) fn ls(files: &Files, args: &[&str]) -> Done {
     };
     let operands = if operands.is_empty() { vec!["/"] } else { operands };
     let line = |name: &str, status: &Status| {
-        if flags.contains('l') { long(name, status) } else { format!("{name}\n") }
+        if flags.contains('l') {
+            long(name, status)
+        } else {
+            format!("{name}\n")
+        }
     };
     each("ls", &operands, |path, out| {
         let status = files.status(path)?;
@@ -70,12 +78,26 @@ pub(super) fn ls(files: &Files, args: &[&str]) -> Done {
 }
 
 fn long(name: &str, status: &Status) -> String {
-    let kind = if status.mode & adb::sync::S_IFMT == adb::sync::S_IFDIR { 'd' } else { '-' };
+    let kind = if status.mode & adb::sync::S_IFMT == adb::sync::S_IFDIR {
+        'd'
+    } else {
+        '-'
+    };
     let bits = ['r', 'w', 'x'].into_iter().cycle().enumerate().take(9);
-    let bits: String =
-        bits.map(|(at, letter)| if status.mode & (0o400 >> at) != 0 { letter } else { '-' }).collect();
+    let bits: String = bits
+        .map(|(at, letter)| {
+            if status.mode & (0o400 >> at) != 0 {
+                letter
+            } else {
+                '-'
+            }
+        })
+        .collect();
     // toybox prints a date here; seconds of unix time say the same without a time zone.
-    format!("{kind}{bits} 1 shell shell {:>10} {} {name}\n", status.size, status.mtime_s)
+    format!(
+        "{kind}{bits} 1 shell shell {:>10} {} {name}\n",
+        status.size, status.mtime_s
+    )
 }
 
 pub(super) fn rm(files: &Files, args: &[&str]) -> Done {
@@ -86,7 +108,11 @@ pub(super) fn rm(files: &Files, args: &[&str]) -> Done {
     if flags.contains('f') && operands.is_empty() {
         return Done::default();
     }
-    let depth = if flags.contains(['r', 'R']) { Depth::Everything } else { Depth::FileOnly };
+    let depth = if flags.contains(['r', 'R']) {
+        Depth::Everything
+    } else {
+        Depth::FileOnly
+    };
     each("rm", &operands, |path, _| match files.remove(path, depth) {
         Err(FileError::NotFound) if flags.contains('f') => Ok(()),
         result => result,
@@ -98,8 +124,14 @@ pub(super) fn mkdir(files: &Files, args: &[&str], now_s: u32) -> Done {
         Ok(parsed) => parsed,
         Err(done) => return done,
     };
-    let parents = if flags.contains('p') { Parents::Create } else { Parents::Require };
-    each("mkdir", &operands, |path, _| files.make_directory(path, parents, now_s))
+    let parents = if flags.contains('p') {
+        Parents::Create
+    } else {
+        Parents::Require
+    };
+    each("mkdir", &operands, |path, _| {
+        files.make_directory(path, parents, now_s)
+    })
 }
 
 pub(super) fn rmdir(files: &Files, args: &[&str]) -> Done {
@@ -113,7 +145,11 @@ pub(super) fn test(files: &Files, name: &str, args: &[&str]) -> Done {
         ("[", _) => return Done::fail(2, "/system/bin/sh: [: missing ]\n"),
         (_, args) => args,
     };
-    let kind = |path: &str| files.status(&normal(path)).map(|status| status.mode & adb::sync::S_IFMT);
+    let kind = |path: &str| {
+        files
+            .status(&normal(path))
+            .map(|status| status.mode & adb::sync::S_IFMT)
+    };
     let holds = match args {
         [] => false,
         [text] | ["-n", text] => !text.is_empty(),
@@ -123,7 +159,15 @@ pub(super) fn test(files: &Files, name: &str, args: &[&str]) -> Done {
         ["-d", path] => kind(path) == Ok(adb::sync::S_IFDIR),
         [left, "=" | "==", right] => left == right,
         [left, "!=", right] => left != right,
-        _ => return Done::fail(2, "/system/bin/sh: test: not supported by the simulated device's shell\n"),
+        _ => {
+            return Done::fail(
+                2,
+                "/system/bin/sh: test: not supported by the simulated device's shell\n",
+            );
+        }
     };
-    Done { code: u8::from(!holds), ..Done::default() }
+    Done {
+        code: u8::from(!holds),
+        ..Done::default()
+    }
 }

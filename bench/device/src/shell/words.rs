@@ -142,7 +142,11 @@ pub fn parse(script: &str) -> Result<Vec<(Join, Simple)>, SyntaxError> {
     if script.len() > MAX_SCRIPT {
         return Err(SyntaxError::TooLong);
     }
-    let mut parser = Parser { letters: script.chars().peekable(), commands: Vec::new(), join: Join::Always };
+    let mut parser = Parser {
+        letters: script.chars().peekable(),
+        commands: Vec::new(),
+        join: Join::Always,
+    };
     while parser.command()? {
         if parser.commands.len() > MAX_COMMANDS {
             return Err(SyntaxError::TooLong);
@@ -221,7 +225,9 @@ impl Parser<'_> {
                     };
                     return self.redirect(command, from);
                 }
-                Some('=') if name.is_none() && command.words.is_empty() && word.plain().is_some_and(is_name) => {
+                Some('=')
+                    if name.is_none() && command.words.is_empty() && word.plain().is_some_and(is_name) =>
+                {
                     self.skip();
                     name = word.plain().map(str::to_owned);
                     word = Word::default();
@@ -311,7 +317,9 @@ impl Parser<'_> {
                 }
             }
             _ => {
-                while let Some(letter) = self.letters.next_if(|letter| letter.is_ascii_alphanumeric() || *letter == '_')
+                while let Some(letter) = self
+                    .letters
+                    .next_if(|letter| letter.is_ascii_alphanumeric() || *letter == '_')
                 {
                     name.push(letter);
                 }
@@ -348,7 +356,11 @@ impl Parser<'_> {
     }
 
     fn file_name(&mut self) -> Result<Word, SyntaxError> {
-        while self.letters.next_if(|letter| matches!(letter, ' ' | '\t')).is_some() {}
+        while self
+            .letters
+            .next_if(|letter| matches!(letter, ' ' | '\t'))
+            .is_some()
+        {}
         let mut word = Word::default();
         while !matches!(
             self.letters.peek(),
@@ -356,7 +368,11 @@ impl Parser<'_> {
         ) {
             self.piece(&mut word)?;
         }
-        if word.is_empty() { Err(unexpected(self.letters.peek().copied())) } else { Ok(word) }
+        if word.is_empty() {
+            Err(unexpected(self.letters.peek().copied()))
+        } else {
+            Ok(word)
+        }
     }
 
     fn skip(&mut self) {
@@ -370,7 +386,9 @@ fn unexpected(letter: Option<char>) -> SyntaxError {
 
 fn is_name(text: &str) -> bool {
     let mut letters = text.chars();
-    letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+    letters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
@@ -380,22 +398,46 @@ mod tests {
 
     fn words(script: &str) -> Vec<Vec<String>> {
         let value = |name: &str| (name == "X").then(|| "x y".to_owned());
-        let expand = |(_, simple): &(Join, Simple)| simple.words.iter().filter_map(|word| word.expand(value)).collect();
+        let expand = |(_, simple): &(Join, Simple)| {
+            simple
+                .words
+                .iter()
+                .filter_map(|word| word.expand(value))
+                .collect()
+        };
         parse(script).unwrap().iter().map(expand).collect()
     }
 
     #[test]
     fn quotes_and_variables_make_words() {
         assert_eq!(words(r#"echo a'b c'"d e"\ f"#), [["echo", "ab cd e f"]]);
-        assert_eq!(words(r#"echo "$X" '$X' ${X}z \$X $ "#), [["echo", "x y", "$X", "x yz", "$X", "$"]]);
-        assert_eq!(words(r#"echo $NONE "" '' "a\"b\n""#), [["echo", "", "", "a\"b\\n"]]);
-        assert_eq!(words("am start --es k='it'\\''s'"), [["am", "start", "--es", "k=it's"]]);
+        assert_eq!(
+            words(r#"echo "$X" '$X' ${X}z \$X $ "#),
+            [["echo", "x y", "$X", "x yz", "$X", "$"]]
+        );
+        assert_eq!(
+            words(r#"echo $NONE "" '' "a\"b\n""#),
+            [["echo", "", "", "a\"b\\n"]]
+        );
+        assert_eq!(
+            words("am start --es k='it'\\''s'"),
+            [["am", "start", "--es", "k=it's"]]
+        );
     }
 
     #[test]
     fn separators_decide_when_a_command_runs() {
-        let joins = |script| parse(script).unwrap().into_iter().map(|(join, _)| join).collect::<Vec<_>>();
-        assert_eq!(joins("a; b && c || d"), [Join::Always, Join::Always, Join::IfOk, Join::IfFailed]);
+        let joins = |script| {
+            parse(script)
+                .unwrap()
+                .into_iter()
+                .map(|(join, _)| join)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            joins("a; b && c || d"),
+            [Join::Always, Join::Always, Join::IfOk, Join::IfFailed]
+        );
         assert_eq!(joins("\na\n\nb;\n# no\nc # no"), [Join::Always; 3]);
         assert_eq!(joins(""), []);
     }
@@ -414,7 +456,11 @@ mod tests {
         let script = parse("ls /x 2>/dev/null >> out 2>&1 a2>b").unwrap();
         let simple = &script[0].1;
         assert_eq!(simple.words.len(), 3, "ls, /x, a2");
-        let kinds: Vec<_> = simple.redirects.iter().map(|redirect| (redirect.from, &redirect.to)).collect();
+        let kinds: Vec<_> = simple
+            .redirects
+            .iter()
+            .map(|redirect| (redirect.from, &redirect.to))
+            .collect();
         assert!(matches!(
             kinds[..],
             [
@@ -428,8 +474,14 @@ mod tests {
 
     #[test]
     fn what_the_shell_does_not_have_is_refused_by_name() {
-        for (script, text) in [("a | b", "|"), ("a &", "&"), ("a < b", "<"), ("$(a)", "$("), ("`a`", "`"), ("(a)", "(")]
-        {
+        for (script, text) in [
+            ("a | b", "|"),
+            ("a &", "&"),
+            ("a < b", "<"),
+            ("$(a)", "$("),
+            ("`a`", "`"),
+            ("(a)", "("),
+        ] {
             assert_eq!(parse(script), Err(SyntaxError::Unsupported(text)), "{script}");
         }
         assert_eq!(parse("; a"), Err(SyntaxError::Unexpected(";".into())));

@@ -1,0 +1,486 @@
+//! The simulated device as Debian's own `adb` sees it: nothing here speaks the protocol but the stock client.
+//!
+//! Every test has its own device and its own adb server. The server listens on a Unix socket in the test's folder, so
+//! that tests side by side, and an adb of the machine's user, never meet; it is ended with the test.
+
+#![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
+
+/// Longer than any step of these tests takes on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A device, an adb server, and a connection between them.
+struct Rig {
+    folder: TempDir,
+    server: Child,
+    serial: String,
+    _device: DropGuard,
+}
+
+impl Rig {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let serial = listener.local_addr().unwrap().to_string();
+        let config = device::Config {
+            adb: listener.local_addr().unwrap(),
+            name: "Farglass Test".to_owned(),
+            width: 720,
+            height: 1280,
+            fps: 60,
+        };
+        let stop = CancellationToken::new();
+        let cancel = stop.clone();
+        tokio::spawn(async move { device::serve(listener, config, cancel).await.unwrap() });
+        let rig = Self::over(serial, stop.drop_guard()).await;
+        let connected = rig.adb_any(["connect", &rig.serial]).await;
+        assert!(
+            text(&connected.stdout).starts_with("connected to"),
+            "{connected:?}"
+        );
+        rig
+    }
+
+    /// An adb server for a device that runs already.
+    async fn over(serial: String, device: DropGuard) -> Self {
+        let folder = TempDir::new().unwrap();
+        // The server tells on descriptor 3 that it listens; only a shell can give it that.
+        let script = "exec adb -L \"$0\" fork-server server --reply-fd 3 3>&1 >/dev/null 2>&1";
+        let mut server = Command::new("sh")
+            .args(["-c", script, &socket(folder.path())])
+            .envs(environment(folder.path()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut ready = [0; 3];
+        server
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut ready)
+            .await
+            .expect("is adb installed?");
+        assert_eq!(&ready, b"OK\n");
+        Self {
+            folder,
+            server,
+            serial,
+            _device: device,
+        }
+    }
+
+    fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new("adb");
+        command.args(["-L", &socket(self.folder.path())]).args(args);
+        command
+            .envs(environment(self.folder.path()))
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn adb_any<const N: usize>(&self, args: [&str; N]) -> Output {
+        let running = self.command(args).output();
+        tokio::time::timeout(DEADLINE, running)
+            .await
+            .expect("adb takes too long")
+            .unwrap()
+    }
+
+    /// Runs adb for this device and expects success.
+    async fn adb<const N: usize>(&self, args: [&str; N]) -> String {
+        let running = self
+            .command(["-s", &self.serial].into_iter().chain(args))
+            .output();
+        let output = tokio::time::timeout(DEADLINE, running)
+            .await
+            .expect("adb takes too long")
+            .unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        text(&output.stdout)
+    }
+
+    /// Runs a shell command: its code, stdout and stderr.
+    async fn shell(&self, command: &str) -> (i32, String, String) {
+        let output = self.adb_any(["-s", &self.serial, "shell", command]).await;
+        (
+            output.status.code().unwrap(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Ends the server and sees that it is gone.
+    async fn end(mut self) {
+        self.adb_any(["kill-server"]).await;
+        tokio::time::timeout(DEADLINE, self.server.wait())
+            .await
+            .expect("adb's server does not end")
+            .unwrap();
+    }
+}
+
+fn socket(folder: &Path) -> String {
+    format!("localfilesystem:{}/adb.sock", folder.display())
+}
+
+/// Keys and logs go to the test's folder; no USB, no mDNS.
+fn environment(folder: &Path) -> [(&'static str, std::ffi::OsString); 4] {
+    let folder = folder.as_os_str().to_owned();
+    [
+        ("HOME", folder.clone()),
+        ("TMPDIR", folder),
+        ("ADB_MDNS", "0".into()),
+        ("ADB_LIBUSB", "0".into()),
+    ]
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Bytes that tell their position, so that any loss, swap or repetition shows.
+fn pattern(seed: u32, len: u32) -> Vec<u8> {
+    (0..len / 4)
+        .flat_map(|at| (at.wrapping_mul(2_654_435_761) ^ seed).to_le_bytes())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_listed_with_its_product() {
+    let rig = Rig::start().await;
+    let list = text(&rig.adb_any(["devices", "-l"]).await.stdout);
+    let line = list
+        .lines()
+        .find(|line| line.starts_with(&rig.serial))
+        .expect(&list);
+    for part in [
+        " device ",
+        "product:farglass_simulated",
+        "model:Farglass_Test",
+        "device:simulated",
+    ] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+    assert_eq!(rig.adb(["get-state"]).await.trim(), "device");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shell_commands_tell_their_output_errors_and_exit_code() {
+    let rig = Rig::start().await;
+    let ok = |out: &str| (0, out.to_owned(), String::new());
+    assert_eq!(rig.shell("echo 'a  b' $?; exit 0").await, ok("a  b 0\n"));
+    assert_eq!(rig.shell("false || echo no && X=1; echo $X").await, ok("no\n1\n"));
+    assert_eq!(rig.shell("exit 42").await.0, 42);
+    assert_eq!(rig.shell("false").await.0, 1);
+    let (code, out, err) = rig.shell("echo out; cat /nothing; nonsense --x").await;
+    assert_eq!((code, out.as_str()), (127, "out\n"));
+    assert_eq!(
+        err,
+        "cat: /nothing: No such file or directory\n/system/bin/sh: nonsense: inaccessible or not found\n"
+    );
+    assert_eq!(
+        rig.shell("cat /nothing 2>/dev/null || echo gone 1>&2").await,
+        (0, String::new(), "gone\n".into())
+    );
+    assert_eq!(rig.shell("ls | cat").await.0, 1);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_device_answers_truthfully_about_itself() {
+    let rig = Rig::start().await;
+    assert_eq!(
+        rig.adb(["shell", "getprop ro.product.model; wm size"]).await,
+        "Farglass Test\nPhysical size: 720x1280\n"
+    );
+    assert!(rig.adb(["shell", "id"]).await.starts_with("uid=2000(shell)"));
+    assert!(
+        rig.adb(["shell", "pm list packages"])
+            .await
+            .contains("package:dev.farglass.echo\n")
+    );
+    rig.adb(["shell", "am start -W -n dev.farglass.echo/.MainActivity"])
+        .await;
+    rig.adb(["shell", "input text 'hello%sthere'; input keyevent KEYCODE_DEL"])
+        .await;
+    let dump = rig.adb(["shell", "dumpsys simulated"]).await;
+    assert!(
+        dump.contains(r#""foreground":"dev.farglass.echo""#) && dump.contains(r#""text":"hello ther""#),
+        "{dump}"
+    );
+    assert!(
+        rig.adb(["shell", "dumpsys window"])
+            .await
+            .contains(" dev.farglass.echo/dev.farglass.echo.MainActivity}")
+    );
+    assert_eq!(
+        rig.adb(["shell", "pm clear dev.farglass.echo"]).await,
+        "Success\n"
+    );
+    let dump = rig.adb(["shell", "dumpsys simulated"]).await;
+    assert!(
+        dump.contains(r#""text":"""#) && dump.contains(r#""foreground":"dev.farglass.launcher""#),
+        "{dump}"
+    );
+    let (code, _, err) = rig.shell("am start -n no.such/.MainActivity").await;
+    assert_eq!((code, err.contains("does not exist")), (1, true), "{err}");
+    rig.adb(["shell", "settings put system user_rotation 1"]).await;
+    assert_eq!(
+        rig.adb(["shell", "settings get system user_rotation"]).await,
+        "1\n"
+    );
+    assert!(
+        rig.adb(["shell", "dumpsys simulated"])
+            .await
+            .contains(r#""rotation":1"#)
+    );
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_survive_the_way_there_and_back() {
+    let rig = Rig::start().await;
+    let content = pattern(1, 9_000_000);
+    std::fs::write(rig.path("big"), &content).unwrap();
+    rig.adb(["push", &rig.path("big"), "/data/local/tmp/"]).await;
+    rig.adb(["push", &rig.path("big"), "/sdcard/new/deep/copy"]).await;
+    for from in ["/data/local/tmp/big", "/sdcard/new/deep/copy"] {
+        rig.adb(["pull", from, &rig.path("back")]).await;
+        assert!(std::fs::read(rig.path("back")).unwrap() == content, "{from}");
+    }
+    let tree = rig.folder.path().join("tree/inner");
+    std::fs::create_dir_all(&tree).unwrap();
+    std::fs::write(tree.join("leaf"), "x").unwrap();
+    rig.adb(["push", &rig.path("tree"), "/sdcard/"]).await;
+    assert_eq!(
+        rig.adb(["shell", "cat /sdcard/tree/inner/leaf; ls /sdcard"])
+            .await,
+        "xDownload\nnew\ntree\n"
+    );
+    rig.adb(["pull", "/sdcard/tree", &rig.path("tree-back")]).await;
+    assert_eq!(std::fs::read(rig.path("tree-back/inner/leaf")).unwrap(), b"x");
+    rig.adb(["shell", "rm -r /sdcard/tree"]).await;
+    let missing = rig
+        .adb_any(["-s", &rig.serial, "pull", "/sdcard/tree", &rig.path("x")])
+        .await;
+    assert!(!missing.status.success(), "{missing:?}");
+    let denied = rig
+        .adb_any(["-s", &rig.serial, "push", &rig.path("big"), "/system/big"])
+        .await;
+    assert!(
+        !denied.status.success() && text(&denied.stdout).contains("Permission denied"),
+        "{denied:?}"
+    );
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forwards_reach_programs_that_listen_in_the_device() {
+    let rig = Rig::start().await;
+    let mut program = rig
+        .command(["-s", &rig.serial, "shell", "nc -l -p 7000"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let port = rig.adb(["forward", "tcp:0", "tcp:7000"]).await;
+    let data = pattern(2, 300_000);
+    let mut socket = connected(&port, b"hello").await;
+    let sending = async {
+        socket.write_all(&data).await.unwrap();
+        let mut answer = [0; 6];
+        socket.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"answer");
+    };
+    let receiving = async {
+        let mut got = vec![0; 5 + data.len()];
+        program
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut got)
+            .await
+            .unwrap();
+        assert!(&got[..5] == b"hello" && got[5..] == data[..]);
+        program
+            .stdin
+            .as_mut()
+            .unwrap()
+            .write_all(b"answer")
+            .await
+            .unwrap();
+    };
+    tokio::time::timeout(DEADLINE, async { tokio::join!(sending, receiving) })
+        .await
+        .expect("no data");
+    drop(socket);
+    let status = tokio::time::timeout(DEADLINE, program.wait())
+        .await
+        .expect("nc goes on")
+        .unwrap();
+    assert!(status.success());
+    rig.adb(["forward", "--remove-all"]).await;
+    rig.end().await;
+}
+
+/// Connects until a program listens behind the forward: adb's server accepts in any case, and hangs up when nobody does.
+async fn connected(port: &str, first: &[u8]) -> TcpStream {
+    let connecting = async {
+        loop {
+            let mut socket = TcpStream::connect(format!("127.0.0.1:{}", port.trim()))
+                .await
+                .unwrap();
+            let mut byte = [0];
+            // Refused shows as an end within the time of a round trip; a listener that is silent shows as nothing.
+            match tokio::time::timeout(Duration::from_millis(300), socket.read(&mut byte)).await {
+                Ok(_) => {}
+                Err(_) => {
+                    socket.write_all(first).await.unwrap();
+                    return socket;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, connecting)
+        .await
+        .expect("nobody listens behind the forward")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reverses_lead_programs_of_the_device_to_the_host() {
+    let rig = Rig::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    rig.adb(["reverse", "tcp:7100", &format!("tcp:{port}")]).await;
+    rig.adb(["reverse", "localabstract:seven", &format!("tcp:{port}")])
+        .await;
+    let list = rig.adb(["reverse", "--list"]).await;
+    assert!(
+        list.contains(&format!(" tcp:7100 tcp:{port}")) && list.contains(" localabstract:seven "),
+        "{list}"
+    );
+    for command in ["nc localhost 7100", "nc -U @seven"] {
+        let data = pattern(3, 500_000);
+        let serving = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            socket.write_all(&data).await.unwrap();
+        };
+        let running = rig.command(["-s", &rig.serial, "shell", command]).output();
+        let both = async { tokio::join!(running, serving) };
+        let (output, ()) = tokio::time::timeout(DEADLINE, both).await.expect("no data");
+        assert!(output.unwrap().stdout == data, "{command}");
+    }
+    rig.adb(["reverse", "--remove", "tcp:7100"]).await;
+    assert_eq!(
+        rig.shell("nc localhost 7100").await,
+        (1, String::new(), "nc: Connection refused\n".into())
+    );
+    rig.adb(["reverse", "--remove-all"]).await;
+    assert_eq!(rig.adb(["reverse", "--list"]).await.trim(), "");
+    let unknown = rig
+        .adb_any(["-s", &rig.serial, "reverse", "--remove", "tcp:1"])
+        .await;
+    assert!(!unknown.status.success());
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_free_port_is_given_out_on_request() {
+    let rig = Rig::start().await;
+    let given: u16 = rig
+        .adb(["reverse", "tcp:0", "tcp:9"])
+        .await
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(
+        rig.adb(["reverse", "--list"])
+            .await
+            .contains(&format!(" tcp:{given} tcp:9"))
+    );
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn input_and_raw_output_pass_unchanged() {
+    let rig = Rig::start().await;
+    let data = pattern(4, 1_000_000);
+    let mut cat = rig
+        .command(["-s", &rig.serial, "shell", "cat > /sdcard/typed"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = cat.stdin.take().unwrap();
+    stdin.write_all(&data).await.unwrap();
+    drop(stdin);
+    tokio::time::timeout(DEADLINE, cat.wait())
+        .await
+        .expect("cat goes on")
+        .unwrap();
+    let running = rig
+        .command(["-s", &rig.serial, "exec-out", "cat /sdcard/typed"])
+        .output();
+    let output = tokio::time::timeout(DEADLINE, running)
+        .await
+        .expect("no output")
+        .unwrap();
+    assert!(output.stdout == data);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_without_a_command_reads_lines() {
+    let rig = Rig::start().await;
+    let mut shell = rig
+        .command(["-s", &rig.serial, "shell"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"X=7\necho x$X\nexit 5\necho never\n")
+        .await
+        .unwrap();
+    let output = tokio::time::timeout(DEADLINE, shell.wait_with_output())
+        .await
+        .expect("the shell goes on")
+        .unwrap();
+    assert_eq!(
+        (output.status.code(), text(&output.stdout)),
+        (Some(5), "x7\n".into())
+    );
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_adb_servers_use_one_device_at_once() {
+    let first = Rig::start().await;
+    let second = Rig::over(first.serial.clone(), CancellationToken::new().drop_guard()).await;
+    second.adb_any(["connect", &second.serial]).await;
+    first.adb(["shell", "echo shared > /sdcard/note"]).await;
+    assert_eq!(second.adb(["shell", "cat /sdcard/note"]).await, "shared\n");
+    second.end().await;
+    assert_eq!(first.adb(["shell", "cat /sdcard/note"]).await, "shared\n");
+    first.end().await;
+}
