@@ -9,8 +9,8 @@
 //!
 //! It is honest: it enforces the rules of the real daemon and of the real server (exact version, exact video size,
 //! silence on a still screen), and nobody who talks to it over the network can tell but by its name.
-//! Two parts are shared by all: [`android::Android`] is the device's state, [`abstract_sockets::AbstractSockets`] is
-//! where a scrcpy server and the adb daemon meet.
+//! Its programs share a [`Userland`]: the state ([`Android`]), the picture ([`display::Display`]), files, and the
+//! sockets where a scrcpy server and the adb daemon meet.
 
 pub mod abstract_sockets;
 pub mod adbd;
@@ -29,16 +29,100 @@ pub use android::Android;
 pub use stand_in::{stand_in_server, stand_in_version};
 pub use userland::Userland;
 
-use abstract_sockets::AbstractSockets;
+use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use adb::banner::Product;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use adbd::DelayedAck;
+use android::Model;
 use display::Display;
 
-/// The parts of one device that its services share. Clones share one device.
+/// What a device is started with.
 #[derive(Debug, Clone)]
-pub struct Phone {
-    /// The state.
-    pub android: Android,
-    /// Where a scrcpy server and the adb daemon meet.
-    pub sockets: AbstractSockets,
-    /// The picture.
-    pub display: Display,
+pub struct Config {
+    /// Where adb listens. Keep off the odd ports 5555 to 5585 of the loopback: every adb server claims those.
+    pub adb: SocketAddr,
+    /// The model's name, up to 63 bytes without `:`, `;` or `=`, which adb's banner uses itself.
+    pub name: String,
+    /// Natural width in pixels, even, 320 to 4096.
+    pub width: u16,
+    /// Natural height in pixels, even, 320 to 4096.
+    pub height: u16,
+    /// Ticks of the display in a second, 1 to 240.
+    pub fps: u32,
+}
+
+/// Why a device does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A field of [`Config`] is out of its range.
+    #[error("{0}")]
+    Config(&'static str),
+    /// The adb port or the display's thread cannot be had.
+    #[error("the device cannot start")]
+    Io(#[from] std::io::Error),
+}
+
+/// Runs a device until cancelled.
+///
+/// # Errors
+/// The configuration is wrong, or the port is taken.
+pub async fn run(config: Config, cancel: CancellationToken) -> Result<(), StartError> {
+    let listener = TcpListener::bind(config.adb).await?;
+    serve(listener, config, cancel).await
+}
+
+/// As [`run`], on a port that is bound already; `config.adb` is not used.
+///
+/// # Errors
+/// The configuration is wrong.
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    cancel: CancellationToken,
+) -> Result<(), StartError> {
+    config.check().map_err(StartError::Config)?;
+    let product = Product {
+        name: "farglass_simulated".to_owned(),
+        model: config.name.clone(),
+        device: "simulated".to_owned(),
+    };
+    let android = Android::new(Model {
+        name: config.name,
+        width: config.width,
+        height: config.height,
+    });
+    let (display, thread) = Display::spawn(android.clone(), config.fps)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_s = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
+    let userland = Userland::new(android, display, now_s);
+    let options = adbd::Options {
+        product,
+        delayed_ack: DelayedAck::Listed,
+    };
+    tracing::info!(adb.address = ?listener.local_addr().ok(), "the device is ready");
+    adbd::serve(listener, userland, &options, cancel).await;
+    // The thread ends by itself, soon after the last handle on the display.
+    drop(thread);
+    Ok(())
+}
+
+impl Config {
+    fn check(&self) -> Result<(), &'static str> {
+        let side = |side: u16| (320..=4096).contains(&side) && side.is_multiple_of(2);
+        if !side(self.width) || !side(self.height) {
+            return Err("width and height have to be even, from 320 to 4096");
+        }
+        if !(1..=240).contains(&self.fps) {
+            return Err("the display has to tick 1 to 240 times a second");
+        }
+        if self.name.is_empty() || self.name.len() > 63 || self.name.contains([':', ';', '=', '\n']) {
+            return Err("the name has to have 1 to 63 bytes without ':', ';', '=' and line feeds");
+        }
+        Ok(())
+    }
 }

@@ -26,8 +26,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::Phone;
 use crate::display::{CaptureHandle, CaptureOptions};
+use crate::userland::Userland;
 
 pub use log::Output;
 use log::{Log, OUTPUT_MAX};
@@ -63,13 +63,13 @@ impl Running {
 }
 
 /// Starts a server in a task of its own, which ends by itself, or when the result is dropped.
-pub fn start(phone: &Phone, launch: Launch) -> Running {
+pub fn start(userland: &Userland, launch: Launch) -> Running {
     let (sender, output) = mpsc::channel(OUTPUT_MAX);
     let kill = CancellationToken::new();
-    let (phone, killed) = (phone.clone(), kill.clone());
+    let (userland, killed) = (userland.clone(), kill.clone());
     tokio::spawn(async move {
         let mut log = Log::new(sender);
-        let ended = killed.run_until_cancelled(run(&phone, launch, &mut log)).await;
+        let ended = killed.run_until_cancelled(run(&userland, launch, &mut log)).await;
         match ended {
             None => {}
             Some(Ok(())) => log.exit(0).await,
@@ -94,14 +94,14 @@ impl<E: std::error::Error> From<E> for Fatal {
     }
 }
 
-async fn run(phone: &Phone, launch: Launch, log: &mut Log) -> Result<(), Fatal> {
+async fn run(userland: &Userland, launch: Launch, log: &mut Log) -> Result<(), Fatal> {
     let Launch {
         own_version,
         args,
         remove_jar,
     } = launch;
     let (version, options) = read_arguments(&own_version, &args, log).await?;
-    let android = &phone.android;
+    let android = &userland.android;
     log.info(&format!(
         "Device: [Farglass] farglass {} (Android 14)",
         android.name()
@@ -117,9 +117,9 @@ async fn run(phone: &Phone, launch: Launch, log: &mut Log) -> Result<(), Fatal> 
         video,
         audio,
         control,
-    } = sockets::open(&phone.sockets, &options, &android.name()).await?;
+    } = sockets::open(&userland.sockets, &options, &android.name()).await?;
     let capture = match video {
-        Some(_) => Some(capture(phone, version, &options)?),
+        Some(_) => Some(capture(userland, version, &options)?),
         None => None,
     };
     let source = next_source();
@@ -190,12 +190,16 @@ async fn read_arguments(
     Ok((version, options))
 }
 
-fn capture(phone: &Phone, version: ServerVersion, options: &ServerOptions) -> Result<CaptureHandle, Fatal> {
+fn capture(
+    userland: &Userland,
+    version: ServerVersion,
+    options: &ServerOptions,
+) -> Result<CaptureHandle, Fatal> {
     let alignment = match version.framing() {
         Framing::Legacy => LEGACY_ALIGNMENT,
         Framing::Session => options.min_size_alignment.max(ENCODER_ALIGNMENT),
     };
-    Ok(phone.display.capture(CaptureOptions {
+    Ok(userland.display.capture(CaptureOptions {
         bit_rate: options.video_bit_rate,
         max_size: options.max_size,
         alignment,
