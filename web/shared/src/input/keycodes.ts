@@ -25,39 +25,39 @@ const NUM_LOCK_ON = 0x200000;
 const KEYCODE_0 = 7;
 const KEYCODE_A = 29;
 
-const NAMED: Readonly<Record<string, number>> = {
-  ArrowUp: 19,
-  ArrowDown: 20,
-  ArrowLeft: 21,
-  ArrowRight: 22,
-  Enter: ENTER,
-  NumpadEnter: 160,
-  Backspace: BACKSPACE,
-  Delete: DELETE,
-  Tab: TAB,
-  Space: 62,
-  Escape: 111,
-  PageUp: 92,
-  PageDown: 93,
-  Home: 122,
-  End: 123,
-  Insert: 124,
-  ContextMenu: 82,
-  ShiftLeft: 59,
-  ShiftRight: 60,
-  AltLeft: 57,
-  AltRight: 58,
-  ControlLeft: 113,
-  ControlRight: 114,
-  MetaLeft: 117,
-  MetaRight: 118,
-  CapsLock: 115,
-  NumLock: 143,
-  MediaPlayPause: 85,
-  MediaStop: 86,
-  MediaTrackNext: 87,
-  MediaTrackPrevious: 88,
-};
+const NAMED: ReadonlyMap<string, number> = new Map([
+  ['ArrowUp', 19],
+  ['ArrowDown', 20],
+  ['ArrowLeft', 21],
+  ['ArrowRight', 22],
+  ['Enter', ENTER],
+  ['NumpadEnter', 160],
+  ['Backspace', BACKSPACE],
+  ['Delete', DELETE],
+  ['Tab', TAB],
+  ['Space', 62],
+  ['Escape', 111],
+  ['PageUp', 92],
+  ['PageDown', 93],
+  ['Home', 122],
+  ['End', 123],
+  ['Insert', 124],
+  ['ContextMenu', 82],
+  ['ShiftLeft', 59],
+  ['ShiftRight', 60],
+  ['AltLeft', 57],
+  ['AltRight', 58],
+  ['ControlLeft', 113],
+  ['ControlRight', 114],
+  ['MetaLeft', 117],
+  ['MetaRight', 118],
+  ['CapsLock', 115],
+  ['NumLock', 143],
+  ['MediaPlayPause', 85],
+  ['MediaStop', 86],
+  ['MediaTrackNext', 87],
+  ['MediaTrackPrevious', 88],
+]);
 
 /** Android's key code for a physical key, null for one that stays with the browser. */
 export function keycode(code: string): number | null {
@@ -65,7 +65,7 @@ export function keycode(code: string): number | null {
   if (letter !== undefined) return KEYCODE_A + letter.charCodeAt(0) - 'A'.charCodeAt(0);
   const digit = /^Digit([0-9])$/.exec(code)?.[1];
   if (digit !== undefined) return KEYCODE_0 + Number(digit);
-  return NAMED[code] ?? null;
+  return NAMED.get(code) ?? null;
 }
 
 /** The modifiers of a keyboard event. */

@@ -84,7 +84,7 @@ export function transition(state: State, event: Event): State {
 
 /** The page for an error code of the REST API; null when trying again may help. */
 export function stopForCode(code: string): StopReason | null {
-  return BY_CODE[code] ?? null;
+  return BY_CODE.get(code) ?? null;
 }
 
 /** The page for the end of a connection; null when only the connection ended and a new one may work. */
@@ -92,26 +92,26 @@ export function stopForClose(reason: CloseReason): StopReason | null {
   return BY_CLOSE[reason];
 }
 
-const BY_CODE: Readonly<Record<string, StopReason>> = {
-  LINK_NOT_FOUND: 'invalid',
-  LINK_EXPIRED: 'expired',
-  LINK_REVOKED: 'revoked',
-  LINK_EXHAUSTED: 'exhausted',
-  LINK_PAUSED: 'paused',
-  LINK_BOUND_ELSEWHERE: 'elsewhere',
-  DEVICE_IN_USE: 'busy',
-  NO_CAPACITY: 'busy',
-  DEVICE_OFFLINE: 'offline',
-  DEVICE_NOT_FOUND: 'offline',
-  LEASE_LOST: 'ended',
-  STALE_EPOCH: 'ended',
-  AUTH_FAILED: 'ended',
-  FORBIDDEN: 'ended',
-  SETUP_FAILED: 'failed',
-  STARTUP_TIMEOUT: 'failed',
-  CODEC_UNSUPPORTED: 'unsupported',
-  CONNECTION_LIMIT: 'elsewhere',
-};
+const BY_CODE: ReadonlyMap<string, StopReason> = new Map([
+  ['LINK_NOT_FOUND', 'invalid'],
+  ['LINK_EXPIRED', 'expired'],
+  ['LINK_REVOKED', 'revoked'],
+  ['LINK_EXHAUSTED', 'exhausted'],
+  ['LINK_PAUSED', 'paused'],
+  ['LINK_BOUND_ELSEWHERE', 'elsewhere'],
+  ['DEVICE_IN_USE', 'busy'],
+  ['NO_CAPACITY', 'busy'],
+  ['DEVICE_OFFLINE', 'offline'],
+  ['DEVICE_NOT_FOUND', 'offline'],
+  ['LEASE_LOST', 'ended'],
+  ['STALE_EPOCH', 'ended'],
+  ['AUTH_FAILED', 'ended'],
+  ['FORBIDDEN', 'ended'],
+  ['SETUP_FAILED', 'failed'],
+  ['STARTUP_TIMEOUT', 'failed'],
+  ['CODEC_UNSUPPORTED', 'unsupported'],
+  ['CONNECTION_LIMIT', 'elsewhere'],
+]);
 
 const BY_CLOSE: Readonly<Record<CloseReason, StopReason | null>> = {
   client_left: 'ended',

@@ -1,0 +1,151 @@
+// The simulated device as a published scrcpy client sees it, one that shares no line with this project: it pushes the
+// server, starts it, receives parameter sets and a key frame, and touches.
+//
+// Started by `cargo nextest run -p device` (bench/device/tests/independent_client.rs), which says where things are:
+//   FARGLASS_ADB_PORT    a simulated device of 720x1280 on the loopback
+//   FARGLASS_STAND_IN    the file to push as scrcpy-server 3.3.3
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+
+import { AdbScrcpyClient, AdbScrcpyOptions3_3_3 } from '@yume-chan/adb-scrcpy';
+import { AndroidMotionEventAction, DefaultServerPath, ScrcpyVideoCodecId } from '@yume-chan/scrcpy';
+
+import { connectAdb } from './connection.mjs';
+
+const PORT = Number(process.env.FARGLASS_ADB_PORT);
+/** How long the device may take for anything; generous for a busy machine. */
+const DEADLINE_MS = 60_000;
+const WIDTH = 720;
+const HEIGHT = 1280;
+
+/** The two kinds of flow control that devices and hosts agree on. */
+for (const delayedAckBytes of [0, 1024 * 1024]) {
+  const flow = delayedAckBytes === 0 ? 'one packet per acknowledgement' : 'delayed acknowledgement';
+  let adb;
+
+  before(async () => {
+    assert.ok(PORT > 0, 'FARGLASS_ADB_PORT names no port: run this through `cargo nextest run -p device`');
+    adb = await connectAdb('127.0.0.1', PORT, { delayedAckBytes });
+  });
+  after(() => adb?.close());
+
+  for (const tunnelForward of [false, true]) {
+    const tunnel = tunnelForward ? 'a forward tunnel' : 'a reverse tunnel';
+    test(`scrcpy runs through ${tunnel} with ${flow}`, { timeout: DEADLINE_MS }, async () => {
+      await shell(adb, 'am force-stop dev.farglass.paint; am start -n dev.farglass.paint/.MainActivity');
+      await push(adb);
+      const options = new AdbScrcpyOptions3_3_3({ tunnelForward, videoBitRate: 2_000_000, logLevel: 'info' });
+      const client = await AdbScrcpyClient.start(adb, DefaultServerPath, options);
+      try {
+        await receivesPictures(client);
+        await touches(adb, client);
+        const audio = await client.audioStream;
+        assert.equal(audio.type, 'disabled');
+      } finally {
+        await client.close();
+      }
+    });
+  }
+
+  test(`a server of another version does not start, with ${flow}`, { timeout: DEADLINE_MS }, async () => {
+    await push(adb);
+    const options = new AdbScrcpyOptions3_3_3({}, { version: '3.3.2' });
+    await assert.rejects(AdbScrcpyClient.start(adb, DefaultServerPath, options), (error) => {
+      assert.match(error.output.join('\n'), /The server version \(3\.3\.3\) does not match the client \(3\.3\.2\)/);
+      return true;
+    });
+  });
+}
+
+/** Copies the stand-in to where scrcpy looks for its server. */
+async function push(adb) {
+  const file = new Blob([await readFile(process.env.FARGLASS_STAND_IN)]).stream();
+  await AdbScrcpyClient.pushServer(adb, file);
+}
+
+/** Parameter sets first, then a key frame, of the display's size. */
+async function receivesPictures(client) {
+  const video = await client.videoStream;
+  assert.equal(video.metadata.codec, ScrcpyVideoCodecId.H264);
+  const reader = video.stream.getReader();
+  const configuration = (await reader.read()).value;
+  assert.equal(configuration.type, 'configuration');
+  const first = (await reader.read()).value;
+  assert.equal(first.type, 'data');
+  assert.equal(first.keyframe, true);
+  assert.ok(first.pts > 0n);
+  assert.deepEqual([video.width, video.height], [WIDTH, HEIGHT]);
+  assert.equal(nalType(first.data), 5, 'a key frame is an IDR picture');
+  // The rest has to be read, or it holds up everything else on the connection.
+  void (async () => {
+    while (!(await reader.read()).done);
+  })().catch(() => {});
+}
+
+/** The type of the first slice of an Annex B access unit. */
+function nalType(data) {
+  for (let at = 0; at + 4 < data.length; at += 1) {
+    if (data[at] === 0 && data[at + 1] === 0 && data[at + 2] === 1) {
+      const type = data[at + 3] & 0x1f;
+      if (type === 1 || type === 5) return type;
+    }
+  }
+  return undefined;
+}
+
+/** A stroke of one finger arrives pixel for pixel; a touch for another size of the picture does not arrive. */
+async function touches(adb, client) {
+  const before = await dump(adb);
+  const newest = before.events.at(-1)?.seq ?? 0;
+  const touch = (action, pointerX, pointerY, videoWidth = WIDTH) =>
+    client.controller.injectTouch({
+      action,
+      pointerId: 7n,
+      pointerX,
+      pointerY,
+      videoWidth,
+      videoHeight: HEIGHT,
+      pressure: action === AndroidMotionEventAction.Up ? 0 : 1,
+      actionButton: 0,
+      buttons: 0,
+    });
+  await touch(AndroidMotionEventAction.Down, 1, 1, WIDTH - 2);
+  await touch(AndroidMotionEventAction.Down, 100, 200);
+  await touch(AndroidMotionEventAction.Move, 719, 1279);
+  await touch(AndroidMotionEventAction.Up, 300, 400);
+  const after = await until(async () => {
+    const now = await dump(adb);
+    return now.events.some((event) => event.seq > newest && event.kind === 'up') ? now : undefined;
+  });
+  const seen = after.events.filter((event) => event.seq > newest).map(({ kind, id, x, y }) => [kind, id, x, y]);
+  assert.deepEqual(seen, [
+    ['down', 7, 100, 200],
+    ['move', 7, 719, 1279],
+    ['up', 7, 300, 400],
+  ]);
+  assert.equal(after.strokes, before.strokes + 1);
+  const wrongSize = (state) => state.dropped.find(({ why }) => why === 'wrong_size')?.n ?? 0;
+  assert.equal(wrongSize(after), wrongSize(before) + 1);
+}
+
+/** Asks until there is an answer; each time costs a round trip to the device. */
+async function until(ask) {
+  const start = performance.now();
+  while (performance.now() - start < DEADLINE_MS) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+  }
+  throw new Error('the device never came to it');
+}
+
+async function dump(adb) {
+  return JSON.parse(await shell(adb, 'dumpsys simulated'));
+}
+
+async function shell(adb, command) {
+  const { stdout, stderr, exitCode } = await adb.subprocess.shellProtocol.spawnWaitText(command);
+  assert.equal(exitCode, 0, stderr);
+  return stdout;
+}

@@ -1,0 +1,34 @@
+// A TCP connection to an adb daemon in the form that @yume-chan/adb wants: packets in, packets out.
+
+import { connect } from 'node:net';
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
+
+import { Adb, AdbDaemonTransport, AdbPacket, AdbPacketSerializeStream } from '@yume-chan/adb';
+import { Consumable, StructDeserializeStream, pipeFrom } from '@yume-chan/stream-extra';
+
+/**
+ * Connects to a daemon that asks for no key.
+ * @param {string} host
+ * @param {number} port
+ * @param {{ delayedAckBytes: number }} options 0 = one packet per acknowledgement, as hosts before delayed ack
+ * @returns {Promise<Adb>}
+ */
+export async function connectAdb(host, port, { delayedAckBytes }) {
+  const socket = connect({ host, port, noDelay: true });
+  await once(socket, 'connect');
+  const write = (bytes) => new Promise((done, fail) => socket.write(bytes, (e) => (e ? fail(e) : done())));
+  const bytes = new Consumable.WritableStream({ write, close: () => void socket.end() });
+  const connection = {
+    readable: Readable.toWeb(socket).pipeThrough(new StructDeserializeStream(AdbPacket)),
+    writable: pipeFrom(bytes, new AdbPacketSerializeStream()),
+  };
+  const noKeys = { generateKey: () => Promise.reject(new Error('the device asks for a key')), iterateKeys: () => [] };
+  const transport = await AdbDaemonTransport.authenticate({
+    serial: `${host}:${port}`,
+    connection,
+    credentialStore: noKeys,
+    initialDelayedAckBytes: delayedAckBytes,
+  });
+  return new Adb(transport);
+}
