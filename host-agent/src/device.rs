@@ -490,3 +490,7 @@ fn patch_refusal(error: &gateway::PatchError) -> RefusalCode {
         _ => RefusalCode::Internal,
     }
 }
+
+#[cfg(test)]
+#[path = "device_tests.rs"]
+mod tests;

@@ -33,6 +33,8 @@ mod lifecycle;
 mod probe;
 mod register;
 mod reset;
+#[cfg(test)]
+mod rig;
 mod shell_words;
 mod tenancy;
 pub mod typing;

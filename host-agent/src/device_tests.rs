@@ -1,0 +1,347 @@
+//! A device task against the simulated device, over real adb, with a real gateway.
+
+use protocol::agent::{DeviceHealth, RefusalCode, Reply, Stage as Step};
+use protocol::control::System;
+use protocol::input::InputOp;
+use protocol::{Epoch, Fraction};
+use scrcpy::ControlMsg;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::capture::{Capture, CaptureEnd, CaptureError};
+use crate::rig::{NEWEST, Rig, recipe, reply};
+
+const PAINT: &str = "dev.farglass.paint";
+const ECHO: &str = "dev.farglass.echo";
+
+fn refused(reply: Reply) -> RefusalCode {
+    match reply {
+        Reply::Refused(refusal) => refusal.code,
+        other => panic!("{other:?} is no refusal"),
+    }
+}
+
+fn pointers(dump: &Value) -> usize {
+    dump["pointers"].as_array().unwrap().len()
+}
+
+/// The kinds and places of the touches so far.
+fn touches(dump: &Value) -> Vec<(String, i64, i64)> {
+    let events = dump["events"].as_array().unwrap().iter();
+    let touch = |event: &Value| {
+        let kind = event["kind"].as_str()?;
+        let is_touch = ["down", "move", "up"].contains(&kind);
+        is_touch.then(|| {
+            (
+                kind.to_owned(),
+                event["x"].as_i64().unwrap(),
+                event["y"].as_i64().unwrap(),
+            )
+        })
+    };
+    events.filter_map(touch).collect()
+}
+
+#[tokio::test]
+async fn a_device_is_filmed_from_the_moment_it_is_reached() {
+    let mut rig = Rig::new().await;
+    let fact = rig.healthy().await;
+    assert_eq!(
+        (fact.width, fact.height, fact.model.as_str()),
+        (360, 640, "Trial")
+    );
+    assert_eq!(fact.fence, Epoch(0));
+}
+
+#[tokio::test]
+async fn prepare_cleans_launches_and_shows_a_picture_of_the_app() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    rig.shell()
+        .shell("am start -n dev.farglass.echo/.Main")
+        .await
+        .unwrap();
+    let mut answers = rig.prepare(1, PAINT);
+    let mut steps = Vec::new();
+    while let Some(progress) = answers.progress.recv().await {
+        steps.push(progress);
+    }
+    assert_eq!(
+        reply(answers).await,
+        Reply::Prepared {
+            width: 360,
+            height: 640
+        }
+    );
+    let stages: Vec<Step> = steps.iter().map(|step| step.stage).collect();
+    assert!(stages.is_sorted(), "{steps:?}");
+    assert_eq!(
+        (stages.first(), stages.last()),
+        (Some(&Step::Reset), Some(&Step::FirstFrame))
+    );
+    assert_eq!(rig.dump().await["foreground"], PAINT);
+    assert_eq!(
+        rig.fact(|fact| fact.fence == Epoch(1)).await.health,
+        DeviceHealth::Healthy
+    );
+}
+
+#[tokio::test]
+async fn an_app_that_does_not_exist_fails_the_preparation_and_says_why() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    match reply(rig.prepare(1, "dev.farglass.nothing")).await {
+        Reply::Refused(refusal) => {
+            assert_eq!(refusal.code, RefusalCode::SetupFailed);
+            assert!(refusal.detail.contains("am start"), "{}", refusal.detail);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn touches_land_on_the_pixels_that_they_were_aimed_at() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    reply(rig.prepare(1, PAINT)).await;
+    let before = touches(&rig.dump().await).len();
+    let (x, y) = (Fraction::middle_of(123, 360), Fraction::middle_of(456, 640));
+    rig.press(1, 4, (x.0, y.0), 1);
+    rig.act(1, InputOp::Up { pointer: 4, x, y });
+    let dump = rig
+        .sees("the tap", |dump| touches(dump).len() >= before + 2)
+        .await;
+    let expected = [("down".to_owned(), 123, 456), ("up".to_owned(), 123, 456)];
+    assert_eq!(touches(&dump)[before..], expected);
+}
+
+#[tokio::test]
+async fn nobody_touches_before_the_gate_is_open_or_with_another_epoch() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    reply(rig.prepare(5, PAINT)).await;
+    for epoch in [0, 4, 6] {
+        rig.press(epoch, 0, (1, 1), 1);
+    }
+    rig.press(5, 1, (0x8000, 0x8000), 1);
+    let dump = rig.sees("a finger", |dump| pointers(dump) > 0).await;
+    assert_eq!(touches(&dump), [("down".to_owned(), 180, 320)]);
+}
+
+#[tokio::test]
+async fn release_lifts_every_finger_raises_the_fence_and_lets_nobody_touch() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    reply(rig.prepare(1, PAINT)).await;
+    rig.press(1, 0, (0x1000, 0x1000), 1);
+    rig.press(1, 1, (0x9000, 0x9000), 1);
+    rig.sees("two fingers", |dump| pointers(dump) == 2).await;
+
+    assert_eq!(reply(rig.release(2)).await, Reply::Released);
+    rig.press(1, 2, (1, 1), 1);
+    rig.press(2, 2, (1, 1), 1);
+    let dump = rig.sees("no finger", |dump| pointers(dump) == 0).await;
+    assert_eq!(dump["foreground"], "dev.farglass.launcher");
+    assert_eq!(rig.fact(|fact| fact.fence == Epoch(2)).await.fence, Epoch(2));
+    assert_eq!(
+        refused(reply(rig.prepare(1, PAINT)).await),
+        RefusalCode::StaleEpoch
+    );
+    assert_eq!(pointers(&rig.dump().await), 0);
+}
+
+#[tokio::test]
+async fn what_one_holder_typed_and_copied_is_gone_for_the_next() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    reply(rig.prepare(1, ECHO)).await;
+    rig.act(1, InputOp::Text("secret é".to_owned()));
+    let typed = |dump: &Value| dump["text"] == "secret é" && dump["clipboard"] == "secret é";
+    rig.sees("the text", typed).await;
+    assert_eq!(reply(rig.release(2)).await, Reply::Released);
+    let dump = rig.dump().await;
+    assert_eq!(
+        (&dump["text"], &dump["clipboard"]),
+        (&Value::from(""), &Value::from(""))
+    );
+}
+
+#[tokio::test]
+async fn text_of_all_kinds_arrives_in_its_order() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    reply(rig.prepare(1, ECHO)).await;
+    for text in ["héllo ", "plain ", "你好", " and ", "ünd"] {
+        rig.act(1, InputOp::Text(text.to_owned()));
+    }
+    rig.sees("the text", |dump| dump["text"] == "héllo plain 你好 and ünd")
+        .await;
+}
+
+async fn rotation(version: &'static str) {
+    let mut rig = Rig::of(version).await;
+    rig.healthy().await;
+    reply(rig.prepare(1, PAINT)).await;
+    rig.press(1, 0, (0x8000, 0x8000), 1);
+    rig.sees("a finger", |dump| pointers(dump) == 1).await;
+    rig.act(1, InputOp::System(System::Rotate));
+    rig.fact(|fact| (fact.width, fact.height) == (640, 360)).await;
+    rig.sees("no finger", |dump| pointers(dump) == 0).await;
+
+    let before = touches(&rig.dump().await).len();
+    rig.press(1, 0, (0xffff, 0xffff), 2);
+    let dump = rig
+        .sees("a finger on the turned screen", |dump| pointers(dump) == 1)
+        .await;
+    assert_eq!(touches(&dump)[before..], [("down".to_owned(), 639, 359)]);
+}
+
+#[tokio::test]
+async fn after_a_rotation_fingers_are_up_and_new_ones_land_in_the_new_size() {
+    rotation(NEWEST).await;
+}
+
+#[tokio::test]
+async fn before_4_the_size_after_a_rotation_comes_from_the_parameter_sets() {
+    rotation("3.3.4").await;
+}
+
+#[tokio::test]
+async fn before_3_a_fresh_picture_comes_from_a_new_capture() {
+    let mut rig = Rig::of("2.7").await;
+    rig.healthy().await;
+    assert_eq!(
+        reply(rig.prepare(1, PAINT)).await,
+        Reply::Prepared {
+            width: 360,
+            height: 640
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_dies_is_started_again_and_the_session_goes_on() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    reply(rig.prepare(1, PAINT)).await;
+    // A camera message ends a server that films a display.
+    let orders = rig.handle.orders.borrow().clone().unwrap();
+    let (done, _) = oneshot::channel();
+    let order = Order::Effect {
+        epoch: Epoch(1),
+        messages: vec![ControlMsg::CameraZoomIn],
+        done,
+    };
+    orders.send(order).await.unwrap();
+    rig.fact(|fact| fact.health == DeviceHealth::Degraded).await;
+    rig.healthy().await;
+    rig.press(1, 0, (0x8000, 0x8000), 1);
+    rig.sees("a finger", |dump| pointers(dump) == 1).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_is_made_again_and_the_session_goes_on() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    reply(rig.prepare(1, PAINT)).await;
+    rig.phone.cut();
+    rig.fact(|fact| fact.health != DeviceHealth::Healthy).await;
+    rig.healthy().await;
+    rig.press(1, 0, (0x8000, 0x8000), 1);
+    rig.sees("a finger", |dump| pointers(dump) == 1).await;
+}
+
+#[tokio::test]
+async fn a_server_of_another_version_is_told_by_its_own_words() {
+    let rig = Rig::new().await;
+    let mut recipe = recipe("3.3.4");
+    recipe.version = "4.1".parse().unwrap();
+    let (gateway, _events) =
+        gateway::start(&gateway::GatewayConfig::new(([127, 0, 0, 1], 0).into())).unwrap();
+    let (_pass, passes) = watch::channel(Pass {
+        epoch: Epoch(0),
+        open: false,
+    });
+    let host = rig.phone.host().await;
+    let seen = Arc::new(Seen::new());
+    let started = Capture::start(host, recipe, gateway.source(rig.id), seen, passes).await;
+    match started.map(drop) {
+        Err(CaptureError::Ended(CaptureEnd::Server { code: Some(1), said })) => {
+            assert!(said.contains("3.3.4") && said.contains("4.1"), "{said}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_agent_keeps_the_fence_and_the_session_that_was_prepared() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    reply(rig.prepare(7, PAINT)).await;
+    let mut rig = rig.restart().await;
+    rig.healthy().await;
+    rig.press(7, 0, (0x8000, 0x8000), 1);
+    rig.sees("a finger", |dump| pointers(dump) == 1).await;
+    assert_eq!(
+        refused(reply(rig.prepare(6, PAINT)).await),
+        RefusalCode::StaleEpoch
+    );
+    // The same request again has the same outcome, and nothing is cleaned under the holder's finger.
+    assert_eq!(
+        reply(rig.prepare(7, PAINT)).await,
+        Reply::Prepared {
+            width: 360,
+            height: 640
+        }
+    );
+    assert_eq!(pointers(&rig.dump().await), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_is_repeated_while_it_runs_is_done_once_and_answered_twice() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    let (first, second) = (rig.prepare(1, PAINT), rig.prepare(1, PAINT));
+    let prepared = Reply::Prepared {
+        width: 360,
+        height: 640,
+    };
+    assert_eq!(
+        (reply(first).await, reply(second).await),
+        (prepared.clone(), prepared)
+    );
+    let (first, second) = (rig.release(2), rig.release(2));
+    assert_eq!(
+        (reply(first).await, reply(second).await),
+        (Reply::Released, Reply::Released)
+    );
+    assert_eq!(
+        reply(rig.release(2)).await,
+        Reply::Released,
+        "and once more, afterwards"
+    );
+}
+
+#[tokio::test]
+async fn a_release_overtakes_a_preparation_which_then_touches_nothing_more() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    let prepare = rig.prepare(1, PAINT);
+    let release = rig.release(2);
+    assert_eq!(refused(reply(prepare).await), RefusalCode::StaleEpoch);
+    assert_eq!(reply(release).await, Reply::Released);
+    assert_eq!(rig.dump().await["foreground"], "dev.farglass.launcher");
+}
+
+#[tokio::test]
+async fn a_device_that_went_away_is_offline_and_its_preparation_says_so() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    rig.phone.vanish();
+    rig.fact(|fact| fact.health == DeviceHealth::Offline).await;
+    assert_eq!(
+        refused(reply(rig.prepare(1, PAINT)).await),
+        RefusalCode::DeviceOffline
+    );
+}

@@ -1,0 +1,296 @@
+//! A device on trial: the simulated device behind a wire that can be cut, a real gateway, and one
+//! [`Device`](crate::device::Device) task between them. Only for tests.
+//!
+//! ```text
+//!   test ── commands, orders ──► Device ══ adb ══ wire ══ simulated device
+//!     ▲                             └─► gateway                 │
+//!     └──────────────── dumpsys simulated (own connection) ─────┘
+//! ```
+//!
+//! Tests wait for facts with one generous deadline, [`PATIENCE`], and never for time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use adb::Host;
+use bytes::Bytes;
+use gateway::{Gateway, GatewayConfig};
+use protocol::agent::{App, DeviceFact, DeviceHealth, Prepare, Release, Reply, Reset};
+use protocol::input::InputOp;
+use protocol::{CloseReason, ConnectionId, DeviceId, Epoch, Fraction, Generation, LeaseId};
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+use crate::asker::{Answers, Asker};
+use crate::capture::Recipe;
+use crate::config::DeviceConfig;
+use crate::device::{Command, Common, Device, DeviceEvent, Handle};
+use crate::hand::Order;
+use crate::register;
+
+/// The longest that any fact may take to become true.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+pub(crate) const NEWEST: &str = "4.1";
+
+/// The simulated device and the wire to it.
+pub(crate) struct Phone {
+    pub(crate) address: SocketAddr,
+    direct: SocketAddr,
+    cut: Arc<Notify>,
+    stop: DropGuard,
+}
+
+impl Phone {
+    pub(crate) async fn start() -> Self {
+        let cancel = CancellationToken::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let direct = listener.local_addr().unwrap();
+        let config = device::Config {
+            adb: direct,
+            name: "Trial".to_owned(),
+            width: 360,
+            height: 640,
+            fps: 30,
+        };
+        tokio::spawn(device::serve(listener, config, cancel.clone()));
+        let wire = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = wire.local_addr().unwrap();
+        let cut = Arc::new(Notify::new());
+        let (stop, cuts) = (cancel.clone(), Arc::clone(&cut));
+        tokio::spawn(async move { stop.run_until_cancelled(carry(wire, direct, cuts)).await });
+        Self {
+            address,
+            direct,
+            cut,
+            stop: cancel.drop_guard(),
+        }
+    }
+
+    /// Cuts every connection that passes the wire at this moment.
+    pub(crate) fn cut(&self) {
+        self.cut.notify_one();
+    }
+
+    /// Ends the wire for good: connections end and new ones are refused.
+    pub(crate) fn vanish(&self) {
+        self.stop.token().cancel();
+    }
+
+    pub(crate) async fn host(&self) -> Host {
+        Host::connect(self.direct).await.unwrap()
+    }
+}
+
+async fn carry(wire: TcpListener, to: SocketAddr, cuts: Arc<Notify>) {
+    let mut carried = JoinSet::new();
+    loop {
+        tokio::select! {
+            Ok((mut near, _)) = wire.accept() => {
+                carried.spawn(async move {
+                    let mut far = TcpStream::connect(to).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                });
+            }
+            () = cuts.notified() => carried.abort_all(),
+        }
+    }
+}
+
+/// A device task with everything around it.
+pub(crate) struct Rig {
+    pub(crate) phone: Phone,
+    pub(crate) id: DeviceId,
+    pub(crate) handle: Handle,
+    pub(crate) facts: watch::Receiver<Option<DeviceFact>>,
+    pub(crate) person: ConnectionId,
+    data: tempfile::TempDir,
+    version: &'static str,
+    eye: Host,
+    gateway: Gateway,
+    stop: DropGuard,
+}
+
+impl Rig {
+    pub(crate) async fn new() -> Self {
+        Self::of(NEWEST).await
+    }
+
+    /// With a server of this version.
+    pub(crate) async fn of(version: &'static str) -> Self {
+        Self::put_together(Phone::start().await, tempfile::tempdir().unwrap(), version).await
+    }
+
+    async fn put_together(phone: Phone, data: tempfile::TempDir, version: &'static str) -> Self {
+        let config: DeviceConfig = format!("trial={}", phone.address).parse().unwrap();
+        let (gateway, mut gateway_events) =
+            gateway::start(&GatewayConfig::new(([127, 0, 0, 1], 0).into())).unwrap();
+        tokio::spawn(async move { while gateway_events.recv().await.is_some() {} });
+        let (events, mut heard) = mpsc::channel(16);
+        let entry = register::open(data.path(), &config.name).unwrap();
+        let id = entry.id;
+        let common = Common {
+            recipe: recipe(version),
+            gateway: gateway.clone(),
+            events,
+        };
+        let (device, handle) = Device::new(config, entry, common);
+        let (told, facts) = watch::channel(None);
+        tokio::spawn(async move {
+            while let Some(event) = heard.recv().await {
+                if let DeviceEvent::Fact(fact) = event {
+                    told.send_replace(Some(fact));
+                }
+            }
+        });
+        let cancel = CancellationToken::new();
+        tokio::spawn(device.run(cancel.clone()));
+        Self {
+            eye: phone.host().await,
+            phone,
+            id,
+            handle,
+            facts,
+            person: ConnectionId::from_uuid(Uuid::from_u128(1)),
+            data,
+            version,
+            gateway,
+            stop: cancel.drop_guard(),
+        }
+    }
+
+    /// Ends the device's task and starts another on the same folder, as a restarted agent does.
+    pub(crate) async fn restart(self) -> Self {
+        let Self {
+            phone,
+            data,
+            version,
+            gateway,
+            stop,
+            ..
+        } = self;
+        drop((stop, gateway));
+        Self::put_together(phone, data, version).await
+    }
+
+    /// Waits until the device's facts are as wanted.
+    pub(crate) async fn fact(&mut self, wanted: impl FnMut(&DeviceFact) -> bool) -> DeviceFact {
+        let mut wanted = wanted;
+        let is_there = self.facts.wait_for(|fact| fact.as_ref().is_some_and(&mut wanted));
+        let fact = tokio::time::timeout(PATIENCE, is_there)
+            .await
+            .map(|fact| fact.unwrap().clone());
+        fact.unwrap_or_else(|_| panic!("in vain; the facts are {:?}", self.facts.borrow()))
+            .unwrap()
+    }
+
+    pub(crate) async fn healthy(&mut self) -> DeviceFact {
+        self.fact(|fact| fact.health == DeviceHealth::Healthy).await
+    }
+
+    /// What the simulated device says about itself.
+    pub(crate) async fn dump(&self) -> Value {
+        let output = self.eye.shell("dumpsys simulated").await.unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Waits until the simulated device is as wanted.
+    pub(crate) async fn sees(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let dump = self.dump().await;
+            if wanted(&dump) {
+                return dump;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "in vain: {what}; the device says {dump}"
+            );
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    pub(crate) fn shell(&self) -> &Host {
+        &self.eye
+    }
+
+    pub(crate) fn prepare(&self, epoch: u64, package: &str) -> Answers {
+        let request = Prepare {
+            lease: LeaseId::from_uuid(Uuid::from_u128(epoch.into())),
+            device: self.id,
+            epoch: Epoch(epoch),
+            app: Some(App {
+                package: package.to_owned(),
+                activity: None,
+            }),
+            reset: Reset::WipeApp,
+            deadline_ms: 20_000,
+        };
+        self.ask(|asker| Command::Prepare(request, asker))
+    }
+
+    pub(crate) fn release(&self, epoch: u64) -> Answers {
+        let request = Release {
+            lease: None,
+            device: self.id,
+            epoch: Epoch(epoch),
+            app: None,
+            reset: Reset::WipeApp,
+            reason: CloseReason::LinkRevoked,
+        };
+        self.ask(|asker| Command::Release(request, vec![self.person], asker))
+    }
+
+    pub(crate) fn ask(&self, command: impl FnOnce(Asker) -> Command) -> Answers {
+        let (asker, answers) = Asker::new();
+        self.handle.commands.try_send(command(asker)).unwrap();
+        answers
+    }
+
+    /// A person's operation under an epoch, as the agent passes it on.
+    pub(crate) fn act(&self, epoch: u64, op: InputOp) {
+        let orders = self.handle.orders.borrow();
+        let order = Order::Op {
+            connection: self.person,
+            epoch: Epoch(epoch),
+            op,
+        };
+        orders.as_ref().expect("a capture runs").try_send(order).unwrap();
+    }
+
+    pub(crate) fn press(&self, epoch: u64, pointer: u8, (x, y): (u16, u16), generation: u16) {
+        let (x, y, generation) = (Fraction(x), Fraction(y), Generation(generation));
+        self.act(
+            epoch,
+            InputOp::Down {
+                pointer,
+                x,
+                y,
+                pressure: u16::MAX,
+                generation,
+            },
+        );
+    }
+}
+
+pub(crate) fn recipe(version: &str) -> Recipe {
+    Recipe {
+        server: Bytes::from(device::stand_in_server(version)),
+        version: version.parse().unwrap(),
+        fps_max: Some(30),
+        bit_rate: 2_000_000,
+    }
+}
+
+/// The reply to a request.
+pub(crate) async fn reply(answers: Answers) -> Reply {
+    let reply = tokio::time::timeout(PATIENCE, answers.reply).await;
+    reply
+        .expect("no reply in time")
+        .expect("it was dropped unanswered")
+}
