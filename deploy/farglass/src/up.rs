@@ -84,7 +84,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
             adb: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         })
         .collect();
-    folder.write_private("scrcpy-server", b"")?;
+    folder.write_private("scrcpy-server", &::device::stand_in_server(SCRCPY_VERSION))?;
 
     let mut children = Children::new();
     for spec in specs(addr, &url, &folder, &devices)? {
@@ -179,7 +179,7 @@ async fn start(
     planned: &[Planned],
     last: Option<UpJson>,
 ) -> anyhow::Result<String> {
-    let mut api = Api::new(addr);
+    let mut api = Api::new(addr)?;
     wait_until_ready(&api).await?;
     if !api.serves_pages().await? {
         bail!(

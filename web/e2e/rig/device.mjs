@@ -2,6 +2,7 @@
  * A simulated device as stock adb sees it: the second, independent witness of what a journey did.
  */
 
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
@@ -34,7 +35,9 @@ export class Device {
   /** @param {string} command */
   async shell(command) {
     if (!this.#connected) {
-      await this.#adb('connect', this.serial);
+      const answer = await this.#adb('connect', this.serial);
+      // It exits with 0 when it could not connect, too.
+      assert.match(answer, /^(already )?connected/);
       this.#connected = true;
     }
     return this.#adb('-s', this.serial, 'shell', command);
@@ -86,10 +89,10 @@ export class Device {
     return touches(state);
   }
 
-  /** Takes it off our adb server's list. */
+  /** Ends our adb server, if this device has used it. */
   async forget() {
     if (!this.#connected) return;
     this.#connected = false;
-    await this.#adb('disconnect', this.serial);
+    await this.#adb('kill-server');
   }
 }

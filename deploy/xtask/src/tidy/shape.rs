@@ -30,7 +30,7 @@ const TOP: &[&str] = &[
     "typos.toml",
 ];
 
-/// Lines of a file that fits into a head. A longer one says why it is one thing.
+/// Lines of a file that fits into a head, without the tests at its end. A longer one says why it is one thing.
 const LINES_MAX: usize = 500;
 /// How a longer file says so, within its header.
 const REASON: &str = "Long because";
@@ -61,7 +61,7 @@ pub(super) fn lengths(sources: &[Source]) -> Vec<Finding> {
         .iter()
         .filter(|source| source.is_code())
         .filter_map(|source| {
-            let lines = source.text.lines().count();
+            let lines = source.text.lines().take_while(|line| *line != "#[cfg(test)]").count();
             let reason = source.text.lines().take(HEADER_LINES).any(|line| line.contains(REASON));
             (lines > LINES_MAX && !reason).then(|| {
                 let what = format!(
@@ -128,10 +128,12 @@ mod tests {
         let long = "//! A header.\n".to_owned() + &"x\n".repeat(LINES_MAX);
         let told = long.replace("A header", "A header. Long because it is one table");
         let late = "//! A header.\n".to_owned() + &"x\n".repeat(LINES_MAX) + "// Long because\n";
+        let tests = "//! A header.\n".to_owned() + "#[cfg(test)]\n" + &"x\n".repeat(LINES_MAX);
         let sources = [
             source("a.rs", long),
             source("b.rs", told),
             source("c.rs", late),
+            source("tested.rs", tests),
             source("d.json", "x\n".repeat(9000)),
         ];
         let at: Vec<String> = lengths(&sources).into_iter().map(|finding| finding.at).collect();

@@ -1,0 +1,83 @@
+//! `farglass agent`: its arguments become the agent's config.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use host_agent::config::{CaptureConfig, Config, ControlConfig, DeviceConfig, MediaConfig};
+use tokio_util::sync::CancellationToken;
+
+/// Arguments of `farglass agent`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where control's link is (UDP).
+    #[arg(long, value_name = "HOST:PORT")]
+    control: String,
+
+    /// File with a one-time join token; needed until this host is enrolled.
+    #[arg(long, value_name = "FILE")]
+    join_token_file: Option<PathBuf>,
+
+    /// Folder for the host's certificate, device ids and fences.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+
+    /// What this host calls itself, for people.
+    #[arg(long, default_value = "this machine")]
+    name: String,
+
+    /// A device and where its adb daemon is; may be repeated.
+    #[arg(long = "device", value_name = "NAME=HOST:PORT", required = true)]
+    devices: Vec<DeviceConfig>,
+
+    /// The scrcpy server's file.
+    #[arg(long, value_name = "FILE")]
+    scrcpy_server: PathBuf,
+
+    /// The scrcpy server's own version, exactly.
+    #[arg(long, value_name = "VERSION")]
+    scrcpy_version: String,
+
+    /// Pictures per second at most; without it as many as the device makes.
+    #[arg(long, value_name = "FPS")]
+    fps: Option<u16>,
+
+    /// Bits per second of a device's encoder.
+    #[arg(long, default_value_t = 8_000_000, value_name = "BITS")]
+    bit_rate: u32,
+
+    /// Where viewers' media arrives (UDP); port 0 lets the system choose.
+    #[arg(long, value_name = "IP:PORT")]
+    media: SocketAddr,
+
+    /// An address that browsers can reach, when it is another than that of --media; may be repeated.
+    #[arg(long, value_name = "IP")]
+    advertise: Vec<IpAddr>,
+}
+
+pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
+    let server_version = args
+        .scrcpy_version
+        .parse()
+        .with_context(|| format!("--scrcpy-version {}", args.scrcpy_version))?;
+    let config = Config {
+        control: ControlConfig {
+            address: args.control,
+            join_token_file: args.join_token_file,
+            name: args.name,
+        },
+        data: args.data,
+        devices: args.devices,
+        capture: CaptureConfig {
+            server_file: args.scrcpy_server,
+            server_version,
+            fps_max: args.fps,
+            bit_rate: args.bit_rate,
+        },
+        media: MediaConfig {
+            bind: args.media,
+            advertise: args.advertise,
+        },
+    };
+    Ok(host_agent::run(config, stop).await?)
+}
