@@ -368,7 +368,7 @@ impl Engine {
                 Happening::Connected(timings) => self.connected(connection, timings, now),
                 Happening::KeyFrameAsked => self.refresh(connection, now),
                 Happening::Said(channel, bytes, received) => {
-                    self.said(connection, channel, &bytes, received, now)
+                    self.said(connection, channel, &bytes, received, now);
                 }
                 Happening::Misbehaved => self.misbehaved(connection, now),
                 Happening::Gone(reason) => self.close(connection, reason, now),

@@ -148,3 +148,7 @@ pub const MEDIA_SECTIONS_MAX: usize = 4;
 /// Frames of one viewer whose departure is awaited for frame-meta: they leave in the same step, so
 /// more than a replayed group cannot be pending.
 pub const FRAMES_PENDING_MAX: usize = 64;
+
+/// Shortest time between two calls of a stack's timers: its finest one is a handshake's retransmission.
+/// A stack that asks for less waits so long.
+pub const STACK_TICK_MIN: Duration = Duration::from_millis(1);

@@ -37,7 +37,7 @@ use crate::feedback;
 use crate::input::Hand;
 use crate::limits::{
     CONNECT_TIMEOUT, CONTROL_BURST, CONTROL_RATE, FRAMES_PENDING_MAX, INPUT_BURST, INPUT_RATE,
-    REMOTE_CANDIDATES_MAX,
+    REMOTE_CANDIDATES_MAX, STACK_TICK_MIN,
 };
 use crate::media::{Flow, Media};
 use crate::mux::{Kind, Stun, StunClass};
@@ -149,7 +149,7 @@ impl Viewer {
         {
             match stun.class {
                 StunClass::Request if stun.use_candidate => {
-                    self.nomination = Some((from, BytesMut::from(data)))
+                    self.nomination = Some((from, BytesMut::from(data)));
                 }
                 StunClass::Success => {
                     if let Some((from, check)) = self.nomination.take() {
@@ -210,7 +210,7 @@ impl Viewer {
             let mut moved = self.take_writes(out);
             while let Some(event) = self.peer.stack.poll_event() {
                 moved = true;
-                self.on_event(event, now, happenings);
+                self.on_event(&event, now, happenings);
             }
             while let Some(message) = self.peer.stack.poll_read() {
                 moved = true;
@@ -221,7 +221,13 @@ impl Viewer {
             }
         }
         let patience = (!matches!(self.state, State::Connected(_))).then(|| self.offered + CONNECT_TIMEOUT);
-        self.wake = self.peer.stack.poll_timeout().into_iter().chain(patience).min();
+        // A stack that wants to be called in the past is called soon, not for ever.
+        let stack = self
+            .peer
+            .stack
+            .poll_timeout()
+            .map(|at| at.max(now + STACK_TICK_MIN));
+        self.wake = stack.into_iter().chain(patience).min();
     }
 
     /// The stream, once DTLS is up.
@@ -315,11 +321,6 @@ impl Viewer {
         }
     }
 
-    /// Whether a channel is open.
-    pub(crate) fn is_open(&self, channel: Channel) -> bool {
-        self.open.contains(&channel)
-    }
-
     /// Says goodbye and takes the connection down: what leaves here is the last.
     pub(crate) fn close(mut self, reason: CloseReason, now: Instant, out: &mut VecDeque<Datagram>) {
         if let Some(media) = self.media() {
@@ -360,7 +361,7 @@ impl Viewer {
             let frame = match Rtp::parse(&write.message) {
                 // A retransmission that the viewer asked for before the gate closed.
                 Some(_) if self.flow() == Flow::Gated => continue,
-                Some(rtp) => self.tag(rtp),
+                Some(rtp) => self.tag(&rtp),
                 None => None,
             };
             let to = write.transport.peer_addr;
@@ -375,7 +376,7 @@ impl Viewer {
         moved
     }
 
-    fn tag(&self, rtp: Rtp) -> Option<FrameTag> {
+    fn tag(&self, rtp: &Rtp) -> Option<FrameTag> {
         let (State::Secured(media) | State::Connected(media)) = &self.state else {
             return None;
         };
@@ -386,7 +387,7 @@ impl Viewer {
         })
     }
 
-    fn on_event(&mut self, event: RTCPeerConnectionEvent, now: Instant, happenings: &mut Vec<Happening>) {
+    fn on_event(&mut self, event: &RTCPeerConnectionEvent, now: Instant, happenings: &mut Vec<Happening>) {
         let since = now.saturating_duration_since(self.offered);
         match event {
             RTCPeerConnectionEvent::OnIceConnectionStateChangeEvent(RTCIceConnectionState::Connected) => {
@@ -405,11 +406,11 @@ impl Viewer {
                 _ => {}
             },
             RTCPeerConnectionEvent::OnDataChannel(RTCDataChannelEvent::OnOpen(id)) => {
-                self.on_open(id, since, happenings);
+                self.on_open(*id, since, happenings);
             }
             RTCPeerConnectionEvent::OnDataChannel(RTCDataChannelEvent::OnClose(id)) => {
                 self.open
-                    .retain(|open| Some(id) != channel_id(&self.peer.channels, *open));
+                    .retain(|open| Some(*id) != channel_id(&self.peer.channels, *open));
             }
             _ => {}
         }

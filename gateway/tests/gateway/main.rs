@@ -1,6 +1,12 @@
-//! The engine and browsers' peers over a seeded network, in virtual time.
+//! The engine and browsers' peers over a seeded network, in virtual time; and once over a real socket.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it was set up"
+)]
 
 mod browser;
+mod fencing;
 mod joining;
 mod network;
 mod rig;
+mod socket;
