@@ -163,11 +163,12 @@ impl Driver {
     }
 
     fn deliver(&mut self, mail: &mut Mail) {
-        for (device, epoch, gate) in mail.fences.drain(..) {
-            self.handle(Input::Fence(device, epoch, gate));
-        }
+        // Commands first: a close that came with the fence names the reason that the viewer is told.
         for command in mail.commands.drain(..) {
             self.obey(command);
+        }
+        for (device, epoch, gate) in mail.fences.drain(..) {
+            self.handle(Input::Fence(device, epoch, gate));
         }
         for (device, delivery) in mail.deliveries.drain(..) {
             self.handle(match delivery {

@@ -5,7 +5,7 @@
 //! of pointers, once per picture and never during a send, so it is not in the way of any packet.
 //!
 //! * commands: in order, bounded ([`COMMANDS_MAX`]); a caller is told when there is no room.
-//! * fences: the newest per device, never lost, and taken before any command.
+//! * fences: the newest per device, never lost, and taken after the commands of the same mail.
 //! * pictures: one [`Latest`] per source: newest wins.
 //!
 //! It does not know what any of them mean.
