@@ -16,7 +16,7 @@ use crate::counts::Counts;
 use crate::process::{self, cargo, command};
 
 /// What each target gets in `cargo xtask test`.
-pub(crate) const SECONDS_EACH: u32 = 4;
+pub(crate) const SECONDS_EACH: u32 = 3;
 /// Longest input, in bytes: beyond the largest fixed-size message, short enough for many thousand runs a second.
 const INPUT_MAX: u32 = 4096;
 /// Memory of one target, in MiB: a parser that allocates by an unchecked length dies here.
