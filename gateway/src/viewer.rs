@@ -401,7 +401,7 @@ impl Viewer {
             }
             RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) => match state {
                 RTCPeerConnectionState::Connected => self.secure(since, happenings),
-                RTCPeerConnectionState::Failed => happenings.push(Happening::Gone(CloseReason::DtlsFailed)),
+                RTCPeerConnectionState::Failed => happenings.push(Happening::Gone(self.failure())),
                 RTCPeerConnectionState::Closed => happenings.push(Happening::Gone(CloseReason::ClientLeft)),
                 _ => {}
             },
@@ -409,10 +409,22 @@ impl Viewer {
                 self.on_open(*id, since, happenings);
             }
             RTCPeerConnectionEvent::OnDataChannel(RTCDataChannelEvent::OnClose(id)) => {
-                self.open
-                    .retain(|open| Some(*id) != channel_id(&self.peer.channels, *open));
+                // Our channels live as long as the connection: the viewer's stack has closed it.
+                if self.peer.channels.iter().any(|(_, ours)| ours == id) {
+                    happenings.push(Happening::Gone(CloseReason::ClientLeft));
+                }
             }
             _ => {}
+        }
+    }
+
+    /// What has failed: the handshake, when there was a way to the viewer and none is secured.
+    fn failure(&self) -> CloseReason {
+        let handshaking = matches!(self.state, State::Connecting) && !self.timings.ice.is_zero();
+        if handshaking {
+            CloseReason::DtlsFailed
+        } else {
+            CloseReason::IceFailed
         }
     }
 

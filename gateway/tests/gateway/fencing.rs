@@ -7,6 +7,7 @@ use gateway::{Gate, Offer, OfferError, Role};
 use protocol::control::{Key, KeyAction, ToGateway, ToViewer};
 use protocol::input::{Edge, EdgeKind, InputOp, Message, Pointer, Touch};
 use protocol::{Channel, CloseReason, ConnectionId, Epoch, Fraction, Generation};
+use rtc::sansio::Protocol;
 use uuid::Uuid;
 
 use crate::rig::Rig;
@@ -176,6 +177,16 @@ fn a_viewer_that_says_goodbye_is_forgotten() {
     rig.run(50 * MS);
     assert_eq!(rig.closed(viewer), Some(CloseReason::ClientLeft));
     assert_eq!(rig.engine.left_behind(), 0);
+}
+
+#[test]
+fn a_page_that_is_closed_is_forgotten_within_half_a_round_trip() {
+    let mut rig = Rig::streaming(13);
+    let viewer = rig.connect(1, Role::Controller);
+    rig.browsers[viewer].pc.close().unwrap();
+    rig.pump_browser(viewer);
+    rig.run(rig.network.link.delay);
+    assert_eq!(rig.closed(viewer), Some(CloseReason::ClientLeft));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod browser;
 mod fencing;
 mod joining;
+mod negotiation;
 mod network;
 mod rig;
 mod socket;

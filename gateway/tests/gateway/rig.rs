@@ -131,7 +131,7 @@ impl Rig {
         self.drain_engine();
         browser.accept(&answer?.sdp, self.now);
         self.browsers.push(browser);
-        self.drain_browser(index);
+        self.pump_browser(index);
         Ok(index)
     }
 
@@ -189,7 +189,7 @@ impl Rig {
         let mut bytes = Vec::new();
         encode(&mut bytes);
         self.browsers[index].send(channel, &bytes, self.now);
-        self.drain_browser(index);
+        self.pump_browser(index);
     }
 
     pub fn told(&self, index: usize) -> Vec<ToViewer> {
@@ -219,7 +219,7 @@ impl Rig {
 
     pub fn ask_for_key_frame(&mut self, index: usize) {
         self.browsers[index].ask_for_key_frame(self.now);
-        self.drain_browser(index);
+        self.pump_browser(index);
     }
 
     pub fn handle(&mut self, input: Input<'_>) {
@@ -279,7 +279,7 @@ impl Rig {
                 .position(|browser| browser.address == packet.to)
             {
                 self.browsers[index].receive(packet.from, &packet.data, self.now);
-                self.drain_browser(index);
+                self.pump_browser(index);
             }
         }
         if matches!(self.engine.poll(), Output::Timeout(Some(due), _) if due <= self.now) {
@@ -292,7 +292,7 @@ impl Rig {
                 .is_some_and(|due| due <= self.now)
             {
                 self.browsers[index].pc.handle_timeout(self.now).unwrap();
-                self.drain_browser(index);
+                self.pump_browser(index);
             }
         }
     }
@@ -334,7 +334,7 @@ impl Rig {
         }
     }
 
-    fn drain_browser(&mut self, index: usize) {
+    pub fn pump_browser(&mut self, index: usize) {
         let from = self.browsers[index].address;
         for (to, data) in self.browsers[index].pump(self.now) {
             self.network.send(Packet { from, to, data }, self.now);
