@@ -3,7 +3,7 @@
  *
  *   arm() ── offer made, nothing waits for candidates
  *   open(session) ── POST offer ─► answer ─► ICE, DTLS, channels ─► connected
- *                                                   │ failed, or disconnected for 2 s, or 10 s without a way
+ *                                                   │ failed, disconnected for 2 s, a channel closed, or 10 s without a way
  *                                                   ▼
  *                                                onLost, once
  *
@@ -137,6 +137,8 @@ export class Connection {
     channel.binaryType = 'arraybuffer';
     const { signal } = this.#abort;
     channel.addEventListener('open', () => { this.#listener.onChannelOpen(name); }, { signal });
+    // A gateway that ends the connection in an orderly way closes the channels; ICE would notice seconds later.
+    channel.addEventListener('close', this.#lost, { signal });
     channel.addEventListener('message', (event: MessageEvent<unknown>) => {
       if (event.data instanceof ArrayBuffer) this.#listener.onMessage(name, new Uint8Array(event.data));
     }, { signal });

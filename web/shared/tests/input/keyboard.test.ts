@@ -35,7 +35,7 @@ const keys = (messages: ToGateway[]): [string, number][] =>
 describe('a hardware keyboard', () => {
   it('types what its layout prints, in any script', () => {
     const board = new Keyboard();
-    const typed = [...'héllo 你好'].map((letter) => board.keyDown(key(letter, { code: 'KeyA' })));
+    const typed = Array.from('héllo 你好').map((letter) => board.keyDown(key(letter, { code: 'KeyA' })));
     expect(text(...typed)).toBe('héllo 你好');
     expect(typed.every(({ prevent }) => prevent)).toBe(true);
     expect(board.releaseAll()).toEqual([]);
