@@ -8,6 +8,8 @@
 //! parameter sets are given out apart and are not repeated before later key frames. It does not know why or when a
 //! picture is encoded.
 
+use std::ffi::c_int;
+
 use bytes::{Bytes, BytesMut};
 use openh264::OpenH264API;
 use openh264::Timestamp;
@@ -16,6 +18,7 @@ use openh264::encoder::{
     RateControlMode, UsageType, VuiConfig,
 };
 use openh264::formats::YUVSlices;
+use openh264_sys2::ENCODER_OPTION_TRACE_LEVEL;
 use thiserror::Error;
 
 use crate::screen::planes::Planes;
@@ -73,7 +76,8 @@ impl Encoder {
             .intra_frame_period(IntraFramePeriod::from_num_frames(KEY_FRAME_INTERVAL))
             .num_threads(1)
             .vui(VuiConfig::bt709());
-        let inner = OpenH264::with_api_config(OpenH264API::from_source(), config)?;
+        let mut inner = OpenH264::with_api_config(OpenH264API::from_source(), config)?;
+        silence(&mut inner);
         Ok(Self { inner })
     }
 
@@ -109,6 +113,23 @@ impl Encoder {
             unit: unit.freeze(),
             key,
         }))
+    }
+}
+
+/// Keeps the library from printing: it warns on stderr, at every start, that without skipping pictures the bit rate
+/// is a goal and not a bound, which is what we want.
+#[expect(
+    unsafe_code,
+    reason = "the safe wrapper sets the level only after the library has printed"
+)]
+fn silence(encoder: &mut OpenH264) {
+    let mut level: c_int = 0;
+    // SAFETY: the option takes a pointer to an int, which is read during the call; no parameter that the wrapper
+    // relies on is touched.
+    unsafe {
+        encoder
+            .raw_api()
+            .set_option(ENCODER_OPTION_TRACE_LEVEL, (&raw mut level).cast());
     }
 }
 

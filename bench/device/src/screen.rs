@@ -52,7 +52,7 @@ enum Shown {
     Paint(Drawn),
     Echo(String),
     Still,
-    Motion(Feed),
+    Motion(Box<Feed>),
     Latency,
 }
 
@@ -112,7 +112,13 @@ impl Screen {
         let (canvas, fonts) = (&mut self.canvas, &mut self.fonts);
         let shown = self.shown.take();
         self.shown = Some(match &view.scene {
-            Scene::Off => off(canvas, shown),
+            Scene::Off => match shown {
+                Some(Shown::Off) => Shown::Off,
+                _ => {
+                    canvas.fill(layout::full(view.size), Rgb(0));
+                    Shown::Off
+                }
+            },
             Scene::Still => match shown {
                 Some(Shown::Still) => Shown::Still,
                 _ => {
@@ -149,7 +155,7 @@ impl Screen {
                     Some(Shown::Motion(feed)) => feed,
                     _ => {
                         Feed::draw_header(canvas);
-                        Feed::new(view.size, fonts)
+                        Box::new(Feed::new(view.size, fonts))
                     }
                 };
                 feed.draw(canvas, moment.elapsed, code);
@@ -175,13 +181,6 @@ pub fn screenshot(android: &Android, moment: Moment) -> Canvas {
     let mut screen = Screen::new(android);
     screen.draw(android, moment);
     screen.canvas
-}
-
-fn off(canvas: &mut Canvas, shown: Option<Shown>) -> Shown {
-    if !matches!(shown, Some(Shown::Off)) {
-        canvas.fill(layout::full(canvas.size()), Rgb(0));
-    }
-    Shown::Off
 }
 
 fn draw_launcher(

@@ -216,10 +216,11 @@ impl State {
         };
         let (apps, size) = (self.launchable(), self.size());
         let icon = layout::icon_at(size, apps.len(), (x, y));
-        if icon.is_some() && icon == layout::icon_at(size, apps.len(), down_at) {
-            if let Some(&app) = icon.and_then(|icon| apps.get(icon)) {
-                self.show(app);
-            }
+        let app = icon.and_then(|icon| apps.get(icon));
+        if let Some(&app) = app
+            && icon == layout::icon_at(size, apps.len(), down_at)
+        {
+            self.show(app);
         }
     }
 
@@ -246,10 +247,10 @@ impl State {
     }
 
     fn touch_latency(&mut self, kind: TouchKind) {
-        if kind == TouchKind::Down {
-            if let Some(package) = self.packages.get_mut(App::Latency.package()) {
-                package.data.touches += 1;
-            }
+        if kind == TouchKind::Down
+            && let Some(package) = self.packages.get_mut(App::Latency.package())
+        {
+            package.data.touches += 1;
         }
     }
 
@@ -315,10 +316,10 @@ impl State {
     }
 
     fn type_char(&mut self, c: char) {
-        if self.focused_text().is_some() {
-            if let Some(package) = self.packages.get_mut(App::Echo.package()) {
-                package.data.type_char(c);
-            }
+        if self.focused_text().is_some()
+            && let Some(package) = self.packages.get_mut(App::Echo.package())
+        {
+            package.data.type_char(c);
         }
     }
 

@@ -69,7 +69,7 @@ impl Planes {
 fn luma(pixels: &[u32], out: &mut [u8]) {
     for (pixel, y) in pixels.iter().zip(out) {
         let (r, g, b) = (pixel >> 16 & 0xff, pixel >> 8 & 0xff, pixel & 0xff);
-        *y = ((47 * r + 157 * g + 16 * b + 128 >> 8) + 16) as u8;
+        *y = (((47 * r + 157 * g + 16 * b + 128) >> 8) + 16) as u8;
     }
 }
 
@@ -86,8 +86,8 @@ fn chroma(above: &[u32], below: &[u32], u: &mut [u8], v: &mut [u8]) {
             .map(|p| p >> 8 & 0xff)
             .sum();
         let (r, g, b) = ((red_blue >> 16) as i32, green as i32, (red_blue & 0xffff) as i32);
-        *u = ((-26 * r - 87 * g + 113 * b + 512 >> 10) + 128) as u8;
-        *v = ((113 * r - 103 * g - 10 * b + 512 >> 10) + 128) as u8;
+        *u = (((-26 * r - 87 * g + 113 * b + 512) >> 10) + 128) as u8;
+        *v = (((113 * r - 103 * g - 10 * b + 512) >> 10) + 128) as u8;
     }
 }
 

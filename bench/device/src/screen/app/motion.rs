@@ -1,6 +1,7 @@
 //! The motion app: a feed that rolls by, a new picture at every tick of the display.
 //!
-//! The feed is drawn once, higher than the screen; a picture is two copies of its rows. The barcode stands on top.
+//! The feed is drawn once, higher than the screen; a picture is two copies of its rows. Above it are the barcode and a
+//! player whose waves change everywhere at once: what merely rolls by costs an encoder next to nothing.
 
 use std::time::Duration;
 
@@ -29,6 +30,10 @@ const CARDS: [(&str, u32); 8] = [
 #[derive(Debug)]
 pub(in crate::screen) struct Feed {
     canvas: Canvas,
+    /// A turn of a sine in 256 steps, 0 to 63.
+    wave: [i32; 256],
+    /// Of the sums of four waves.
+    colours: [Rgb; 256],
 }
 
 impl Feed {
@@ -44,7 +49,20 @@ impl Feed {
         for (row, (name, colour)) in (0..).zip(CARDS) {
             card(&mut canvas, fonts, row * step, name, Rgb(colour));
         }
-        Self { canvas }
+        let sine = |step: usize| (step as f32 / 256.0 * std::f32::consts::TAU).sin();
+        let dark = Rgb(0x16_1c3d);
+        Self {
+            canvas,
+            // From 0 to 63: four of them stay below 256.
+            wave: std::array::from_fn(|step| ((sine(step) + 1.0) * 31.5) as i32),
+            colours: std::array::from_fn(|sum| {
+                let heat = (sum * 2) as u32;
+                match heat {
+                    0..=255 => dark.under(Rgb(0xd6_3384), heat),
+                    _ => Rgb(0xd6_3384).under(Rgb(0xff_e08a), heat - 255),
+                }
+            }),
+        }
     }
 
     /// The picture at a time since the display was switched on.
@@ -54,7 +72,7 @@ impl Feed {
         let height = u128::from(self.canvas.size().height);
         let offset = elapsed.as_micros() * PIXELS_PER_SECOND / 1_000_000 / 2 * 2 % height;
         let width = usize::from(size.width);
-        let mut y = header(size);
+        let mut y = header(size) + player_height(size);
         let mut from = usize::try_from(offset).unwrap_or(0) * width;
         while y < i32::from(size.height) {
             let part = &rows[from..];
@@ -62,7 +80,27 @@ impl Feed {
             y += i32::try_from(part.len() / width).unwrap_or(i32::MAX);
             from = 0;
         }
+        self.waves(canvas, elapsed);
         barcode::draw(canvas, code);
+    }
+
+    /// Three waves that run through each other, in pixels of two by two.
+    fn waves(&self, canvas: &mut Canvas, elapsed: Duration) {
+        let size = canvas.size();
+        let at = Rect {
+            y: header(size),
+            h: player_height(size),
+            ..full(size)
+        };
+        // A quarter of a turn a second is 64 of the table's 256 steps.
+        let time = (elapsed.as_millis() * 64 / 1_000 % 25_600) as i32;
+        let wave = |turn: i32| self.wave[(turn & 0xff) as usize];
+        let unit = dp(size);
+        canvas.fill_with(at, |x, y| {
+            let (x, y) = ((x & !1) / unit, (y & !1) / unit);
+            let sum = wave(x + time) + wave(2 * y - 2 * time) + wave((x + y) / 2 + 3 * time);
+            self.colours[(sum + wave(x / 2 - y + time)) as usize & 0xff]
+        });
     }
 
     /// What stands still: the band behind the barcode.
@@ -73,6 +111,10 @@ impl Feed {
         };
         canvas.fill(band, Rgb(0x22_2b45));
     }
+}
+
+fn player_height(size: Size) -> i32 {
+    full(size).h / 4
 }
 
 fn header(size: Size) -> i32 {
