@@ -67,6 +67,13 @@ pub(crate) fn loops(ages: &Ages, answers: &Answers, recording: &Recording) -> Ve
         .aim(Statistic::P50, 35.0)
         .aim(Statistic::P95, 50.0),
         Figure::new(
+            "touch → drawing",
+            "ms",
+            Value::spread_or(answers.to_drawing.spread(), "no touch had an answer"),
+            "event.timeStamp of the pointerdown to the time of drawing in the answering frame's barcode: the way \
+             up, and the device's own reaction.",
+        ),
+        Figure::new(
             "arrival → display",
             "ms",
             Value::spread_or(frames::arrival_to_display(&recording.shown).spread(), "the browser gave no arrival"),
@@ -75,7 +82,7 @@ pub(crate) fn loops(ages: &Ages, answers: &Answers, recording: &Recording) -> Ve
         Figure::new(
             "touch → handler",
             "ms",
-            Value::spread_or(recording.tap_to_handler.spread(), "the page saw no touch"),
+            Value::spread_or(answers.to_handler.spread(), "the page saw no touch"),
             "event.timeStamp of the pointerdown to the first handler in the page.",
         ),
         Figure::new(
@@ -164,39 +171,39 @@ pub(crate) fn notes(
     let mut notes = Vec::new();
     let mut count = |number: u64, what: &str| {
         if number > 0 {
-            notes.push(format!("{number} {what}"));
+            notes.push(format!("{what}: {number}"));
         }
     };
     count(
         ages.unseen,
-        "frames were drawn but never seen; each is scored at the next frame seen",
+        "frames drawn but never seen, each scored at the next frame seen",
     );
     count(
         ages.uncalled,
-        "frames were submitted for display without the page being told",
+        "frames submitted for display without the page being told",
     );
     count(
         ages.unreadable,
-        "frames had a barcode that could not be read; they are scored as unseen",
+        "frames whose barcode was not read, scored as unseen",
     );
-    count(ages.repeated, "frames were shown again without being drawn anew");
-    count(ages.restarts, "times the latency target was started anew");
+    count(ages.repeated, "frames shown again without being drawn anew");
+    count(ages.restarts, "starts of the latency target in between");
     count(
         ages.impossible,
-        "frames were displayed before they were drawn: the clocks disagree",
+        "frames displayed before they were drawn (the clocks disagree)",
     );
-    count(answers.lost, "taps had no answer within 2 s");
+    count(answers.lost, "touches without an answer within 2 s");
     count(
         u64::from(taps).saturating_sub(recording.taps.len() as u64),
-        "taps were not seen by the page",
+        "touches that the page did not see",
     );
     count(
         recording.bad_metas,
-        "frame times on the stats channel could not be read",
+        "messages with frame times that could not be read",
     );
-    count(recording.overflow, "records did not fit");
+    count(recording.overflow, "records that did not fit");
     for (why, times) in &recording.damage {
-        notes.push(format!("barcode unreadable {times} times: {why}"));
+        notes.push(format!("barcode not read, {why}: {times}"));
     }
     if recording.taps.len() < TAPS_FOR_P95 {
         notes.push(format!(

@@ -27,8 +27,6 @@ pub struct Shown {
     pub display_us: u64,
     /// When its last packet had arrived; none if the browser did not say.
     pub received_us: Option<u64>,
-    /// When the page was told of it.
-    pub called_us: u64,
     /// How many frames the browser had submitted for display, this one included.
     pub presented: u64,
     /// What the barcode said; none if it could not be read.
@@ -141,7 +139,6 @@ mod tests {
         Shown {
             display_us: drawn_us + age_us,
             received_us: Some(drawn_us + age_us / 2),
-            called_us: drawn_us + age_us,
             presented: u64::from(number),
             reading: Some(Reading {
                 frame: number,

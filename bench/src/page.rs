@@ -6,7 +6,7 @@
 //! not assumed.
 //!
 //! ```text
-//!   open ─► until_first_frame ─► start ─► tap … tap ─► stop ─► Recording
+//!   open ─► start ─── every frame ─── look_away ─► tap … tap ─► stop ─► Recording
 //! ```
 
 use std::collections::BTreeMap;
@@ -65,12 +65,21 @@ impl Page {
         )
     }
 
-    /// Begins to record, and asks the gateway for the times of every frame.
+    /// Begins to record every frame, and asks the gateway for their times.
     ///
     /// # Errors
     /// When the page is gone.
     pub async fn start(&mut self) -> anyhow::Result<Option<Inbound>> {
         self.browser.evaluate("farglassBench.start()", AT_ONCE).await
+    }
+
+    /// From now on only watches from a touch to its answer, so that watching does not delay touches.
+    /// How many frames were recorded.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub async fn look_away(&mut self) -> anyhow::Result<u64> {
+        self.browser.evaluate("farglassBench.lookAway()", AT_ONCE).await
     }
 
     /// Where a tap at `place` (−1 to 1 in both directions, 0 the middle) lands, in CSS pixels: within
@@ -93,10 +102,11 @@ impl Page {
     /// # Errors
     /// When the page is gone.
     pub async fn tap(&mut self, (x, y): (f64, f64)) -> anyhow::Result<bool> {
-        let before: u32 = self.browser.evaluate("farglassBench.input()", AT_ONCE).await?;
+        let made: u32 = self.browser.evaluate("farglassBench.taps()", AT_ONCE).await?;
         self.browser.finger_down(x, y).await?;
         let wait = format!(
-            "farglassBench.untilInputAfter({before}, {})",
+            "farglassBench.untilAnswered({}, {})",
+            made + 1,
             ANSWER_LIMIT.as_millis()
         );
         let answered = self.browser.evaluate(&wait, ANSWER_LIMIT).await?;
@@ -209,7 +219,6 @@ pub struct Mark {
 pub struct RawShown {
     display_ms: f64,
     received_ms: Option<f64>,
-    called_ms: f64,
     presented: u64,
     code: Option<String>,
 }
@@ -219,7 +228,6 @@ impl RawShown {
         Shown {
             display_us: unix_us(origin_ms, self.display_ms),
             received_us: self.received_ms.map(|ms| unix_us(origin_ms, ms)),
-            called_us: unix_us(origin_ms, self.called_ms),
             presented: self.presented,
             reading: self
                 .code
@@ -232,12 +240,10 @@ impl RawShown {
 /// What was recorded between start and stop.
 #[derive(Debug, Clone)]
 pub struct Recording {
-    /// Every frame shown.
+    /// Every frame shown between start and looking away.
     pub shown: Vec<Shown>,
-    /// Every touch that the browser saw.
+    /// Every touch that the page saw after that.
     pub taps: Vec<Tap>,
-    /// From the browser's stamp of a touch to the page's handler.
-    pub tap_to_handler: Durations,
     /// Time of each frame in the gateway; empty if it told none.
     pub residence: Durations,
     /// Messages on the stats channel that are no frame-meta although they say so.
@@ -262,17 +268,9 @@ impl Recording {
                 Ok(_) | Err(_) => bad_metas += 1,
             }
         }
-        let between_us = |tap: &RawTap| unix_us(0.0, tap.heard_ms - tap.at_ms);
         Ok(Self {
             shown: raw.shown.iter().map(|one| one.parse(origin_ms)).collect(),
-            taps: raw
-                .taps
-                .iter()
-                .map(|tap| Tap {
-                    down_us: unix_us(origin_ms, tap.at_ms),
-                })
-                .collect(),
-            tap_to_handler: raw.taps.iter().map(between_us).collect(),
+            taps: raw.taps.iter().map(|tap| tap.parse(origin_ms)).collect(),
             residence,
             bad_metas,
             damage: raw.damage,
@@ -307,6 +305,19 @@ struct RawRecord {
 struct RawTap {
     at_ms: f64,
     heard_ms: f64,
+    before: u32,
+    shown: Vec<RawShown>,
+}
+
+impl RawTap {
+    fn parse(&self, origin_ms: f64) -> Tap {
+        Tap {
+            down_us: unix_us(origin_ms, self.at_ms),
+            heard_us: unix_us(origin_ms, self.heard_ms),
+            before: self.before,
+            shown: self.shown.iter().map(|one| one.parse(origin_ms)).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -367,7 +378,6 @@ mod tests {
         let first = RawShown {
             display_ms,
             received_ms: None,
-            called_ms: display_ms,
             presented: 1,
             code: None,
         };
@@ -416,6 +426,8 @@ mod tests {
             taps: vec![RawTap {
                 at_ms: 10.0,
                 heard_ms: 10.5,
+                before: 3,
+                shown: Vec::new(),
             }],
             metas: vec!["32".to_owned(), "ff00".to_owned()],
             damage: BTreeMap::new(),
@@ -424,11 +436,10 @@ mod tests {
         };
         let recording = Recording::new(raw, &facts([None, None], 0.0)).unwrap();
         assert_eq!((recording.bad_metas, recording.residence.len()), (2, 0));
+        let tap = &recording.taps[0];
         assert_eq!(
-            recording.taps,
-            [Tap {
-                down_us: 1_700_000_000_010_000
-            }]
+            (tap.down_us, tap.heard_us, tap.before),
+            (1_700_000_000_010_000, 1_700_000_000_010_500, 3)
         );
     }
 }

@@ -7,8 +7,17 @@
 //   RTCPeerConnection  → the connection, for getStats; its data channels by their negotiated ids:
 //                        control (2) for the moment the gate opens, stats (4) for frame times
 //   EventSource        → the moment the page hears that the session is ready
-//   <video>            → requestVideoFrameCallback of every frame shown, and its barcode
+//   <video>            → requestVideoFrameCallback of frames shown, and their barcodes
 //   window             → pointerdown, before anybody else
+//
+// Watching has a price: while frame callbacks are asked for, Chromium draws the page at every vsync,
+// and a page that is drawn gets its touches at the vsync too, up to 17 ms later. Every frame is
+// therefore watched only for as long as frames are measured; a touch is measured with nobody
+// watching until the finger is down.
+//
+//   look 'all'     until the first readable frame, and while frame ages are measured
+//   look 'answer'  from a touch to its answer
+//   look 'away'    else
 //
 // All times are milliseconds of performance.now(); the Rust side adds performance.timeOrigin.
 (() => {
@@ -23,11 +32,14 @@
   const peers = [];
   const statsChannels = [];
   const seen = { ready_ms: null, gate_ms: null, first_frame: null, frames: 0, readable: 0, input: 0 };
-  const record = { on: false, shown: [], taps: [], metas: [], damage: {}, overflow: 0 };
+  const record = { shown: [], taps: [], metas: [], damage: {}, overflow: 0 };
+  let recording = false;
+  let look = 'all';
+  let tap = null;
   let waiting = null;
 
   function keep(list, item) {
-    if (!record.on) return;
+    if (!recording) return;
     if (list.length < RECORDS_MAX) list.push(item);
     else record.overflow += 1;
   }
@@ -76,7 +88,12 @@
 
   addEventListener(
     'pointerdown',
-    (event) => keep(record.taps, { at_ms: event.timeStamp, heard_ms: performance.now() }),
+    (event) => {
+      if (look !== 'away') return;
+      tap = { at_ms: event.timeStamp, heard_ms: performance.now(), before: seen.input, shown: [] };
+      keep(record.taps, tap);
+      watch('answer');
+    },
     { capture: true, passive: true },
   );
 
@@ -85,7 +102,13 @@
   // picture's own callback; a picture that nobody could read any more is unread, never mixed up.
   let early = { key: null, reading: null };
   function readingOf(video, frame) {
-    const picture = new VideoFrame(video);
+    // The first callback can come before the element holds a picture.
+    let picture;
+    try {
+      picture = new VideoFrame(video);
+    } catch {
+      return { damage: 'no picture' };
+    }
     const rtp = picture.metadata?.().rtpTimestamp;
     const byRtp = rtp !== undefined && frame.rtpTimestamp !== undefined;
     const key = byRtp ? rtp : picture.timestamp;
@@ -99,51 +122,63 @@
   }
 
   function onFrame(video, now, frame) {
-    video.requestVideoFrameCallback((...next) => onFrame(video, ...next));
+    asked.delete(video);
+    if (look === 'away') return;
     const reading = readingOf(video, frame);
     const shown = {
       display_ms: frame.expectedDisplayTime,
       received_ms: frame.receiveTime ?? null,
-      called_ms: now,
       presented: frame.presentedFrames,
-      rtp: frame.rtpTimestamp ?? null,
       code: reading.bytes ? farglassBarcode.hex(reading.bytes) : null,
     };
     seen.frames += 1;
     seen.first_frame ??= shown;
-    keep(record.shown, shown);
+    keep(tap === null ? record.shown : tap.shown, shown);
     if (reading.damage) {
-      if (record.on) record.damage[reading.damage] = (record.damage[reading.damage] ?? 0) + 1;
-      return;
+      if (recording) record.damage[reading.damage] = (record.damage[reading.damage] ?? 0) + 1;
+    } else {
+      seen.readable += 1;
+      seen.input = reading.input;
+      if (tap !== null && tap.before !== seen.input) {
+        tap = null;
+        look = 'away';
+      }
+      waiting?.();
     }
-    seen.readable += 1;
-    seen.input = reading.input;
-    if (waiting?.met()) waiting.done(true);
+    ask(video);
   }
 
-  const known = new WeakSet();
-  function findVideos() {
+  const videos = new Set();
+  const asked = new Set();
+  function ask(video) {
+    if (look === 'away' || asked.has(video)) return;
+    asked.add(video);
+    video.requestVideoFrameCallback((...frame) => onFrame(video, ...frame));
+  }
+  function watch(next) {
+    look = next;
+    for (const video of videos) ask(video);
+  }
+  new MutationObserver(() => {
     for (const video of document.querySelectorAll('video')) {
-      if (known.has(video)) continue;
-      known.add(video);
-      video.requestVideoFrameCallback((...frame) => onFrame(video, ...frame));
+      videos.add(video);
+      ask(video);
     }
-  }
-  new MutationObserver(findVideos).observe(document, { childList: true, subtree: true });
+  }).observe(document, { childList: true, subtree: true });
 
-  // Resolves with true when `met` holds at a frame, with false after `limit_ms`.
+  // Resolves with true when `met` holds at a readable frame, with false after `limit_ms`.
   function until(met, limit_ms) {
-    if (met()) return Promise.resolve(true);
     return new Promise((resolve) => {
-      const timer = setTimeout(() => waiting?.done(false), limit_ms);
-      waiting = {
-        met,
-        done(value) {
-          clearTimeout(timer);
-          waiting = null;
-          resolve(value);
-        },
+      const end = (value) => {
+        clearTimeout(timer);
+        waiting = null;
+        resolve(value);
       };
+      const timer = setTimeout(() => end(false), limit_ms);
+      waiting = () => {
+        if (met()) end(true);
+      };
+      waiting();
     });
   }
 
@@ -169,21 +204,44 @@
   }
 
   globalThis.farglassBench = {
-    untilReadable: (limit_ms) => until(() => seen.readable > 0, limit_ms),
-    untilInputAfter: (input, limit_ms) => until(() => seen.input !== input, limit_ms),
-    input: () => seen.input,
+    // Waits for the first readable frame, and then looks away.
+    async untilReadable(limit_ms) {
+      const readable = await until(() => seen.readable > 0, limit_ms);
+      look = 'away';
+      return readable;
+    },
 
-    start() {
-      record.on = true;
+    // Begins to record, with every frame watched.
+    async start() {
       for (const channel of statsChannels) {
         if (channel.readyState === 'open') channel.send(SUBSCRIBE_EVERY_FRAME);
       }
-      return inbound();
+      const before = await inbound();
+      recording = true;
+      watch('all');
+      return before;
+    },
+
+    // From now on frames are only watched from a touch to its answer.
+    lookAway() {
+      look = 'away';
+      return record.shown.length;
+    },
+
+    taps: () => record.taps.length,
+
+    // Waits until the touch with this number has come and is answered; gives it up after the limit.
+    async untilAnswered(number, limit_ms) {
+      const answered = await until(() => record.taps.length >= number && tap === null, limit_ms);
+      tap = null;
+      look = 'away';
+      return answered;
     },
 
     async stop() {
-      record.on = false;
-      return { ...record, inbound: await inbound() };
+      const after = await inbound();
+      recording = false;
+      return { ...record, inbound: after };
     },
 
     facts() {
