@@ -191,16 +191,21 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens a stream to a service of the peer, e.g. `sync:` or `localabstract:scrcpy_00000001`, and waits for the answer.
+    /// Opens a stream to a service of the peer, e.g. `sync:` or `localabstract:scrcpy_00000001`. The OPEN is sent by the
+    /// call itself, so that calls one after the other arrive in their order; the future waits for the answer.
     ///
     /// # Errors
     /// [`OpenError`]: refused by the peer, no room, or the connection ended.
-    pub async fn open(&self, service: &str) -> Result<Stream, OpenError> {
-        let id = self.anchor.with(|machine| machine.open(service))?;
+    pub fn open(&self, service: &str) -> impl Future<Output = Result<Stream, OpenError>> + Send + use<> {
+        let anchor = Arc::clone(&self.anchor);
+        let id = anchor.with(|machine| machine.open(service));
         // Made before the wait, so that giving up the wait closes the stream.
-        let stream = Stream::new(Arc::clone(&self.anchor), id);
-        poll_fn(|cx| self.anchor.with(|machine| machine.poll_opened(id, cx))).await?;
-        Ok(stream)
+        let stream = id.map(|id| (id, Stream::new(Arc::clone(&anchor), id)));
+        async move {
+            let (id, stream) = stream?;
+            poll_fn(|cx| anchor.with(|machine| machine.poll_opened(id, cx))).await?;
+            Ok(stream)
+        }
     }
 
     /// Who the peer says it is.

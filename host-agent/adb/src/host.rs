@@ -109,12 +109,13 @@ impl Host {
         Ok(Self { connection })
     }
 
-    /// Opens a stream to a service, e.g. `localabstract:scrcpy_0000abcd`.
+    /// Opens a stream to a service, e.g. `localabstract:scrcpy_0000abcd`. The OPEN is sent by the call itself, so that
+    /// calls one after the other arrive in their order; the future waits for the answer.
     ///
     /// # Errors
     /// [`OpenError`]: refused by the device, no room, or the connection ended.
-    pub async fn open(&self, service: &str) -> Result<Stream, OpenError> {
-        self.connection.open(service).await
+    pub fn open(&self, service: &str) -> impl Future<Output = Result<Stream, OpenError>> + Send + use<> {
+        self.connection.open(service)
     }
 
     /// Runs a command to its end and collects what it prints. The device's shell expands `command`: quote what comes

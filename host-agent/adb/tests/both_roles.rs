@@ -424,3 +424,21 @@ async fn a_peer_that_does_not_speak_adb_is_found_out_at_once() {
     let refused = Daemon::accept(socket, &banner(&CLASSIC)).await.err().unwrap();
     assert!(matches!(refused, HandshakeError::Protocol(_)), "{refused}");
 }
+
+#[tokio::test]
+async fn opens_arrive_in_the_order_of_their_calls() {
+    let (host, mut daemon) = pair(&CLASSIC).await;
+    let names: Vec<String> = (0..20).map(|n| format!("{n}:")).collect();
+    let mut openings: Vec<_> = names.iter().map(|name| host.open(name)).collect();
+    // Waited for in the opposite order, which must not matter.
+    openings.reverse();
+    let waiting = tokio::spawn(async move {
+        for opening in openings {
+            opening.await.unwrap();
+        }
+    });
+    for name in names {
+        assert_eq!(accept(&mut daemon).await.0, name);
+    }
+    waiting.await.unwrap();
+}

@@ -24,40 +24,40 @@ const HEIGHT = 1280;
 for (const delayedAckBytes of [0, 1024 * 1024]) {
   const flow = delayedAckBytes === 0 ? 'one packet per acknowledgement' : 'delayed acknowledgement';
   describe(`with ${flow}`, () => {
-  let adb;
+    let adb;
 
-  beforeEach(async () => {
-    assert.ok(PORT > 0, 'FARGLASS_ADB_PORT names no port: run this through `cargo nextest run -p device`');
-    adb = await connectAdb('127.0.0.1', PORT, { delayedAckBytes });
-  });
-  afterEach(() => adb?.close());
+    beforeEach(async () => {
+      assert.ok(PORT > 0, 'FARGLASS_ADB_PORT names no port: run this through `cargo nextest run -p device`');
+      adb = await connectAdb('127.0.0.1', PORT, { delayedAckBytes });
+    });
+    afterEach(() => adb?.close());
 
-  for (const tunnelForward of [false, true]) {
-    const tunnel = tunnelForward ? 'a forward tunnel' : 'a reverse tunnel';
-    test(`scrcpy runs through ${tunnel}`, { timeout: DEADLINE_MS }, async () => {
-      await shell(adb, 'am force-stop dev.farglass.paint; am start -n dev.farglass.paint/.MainActivity');
+    for (const tunnelForward of [false, true]) {
+      const tunnel = tunnelForward ? 'a forward tunnel' : 'a reverse tunnel';
+      test(`scrcpy runs through ${tunnel}`, { timeout: DEADLINE_MS }, async () => {
+        await shell(adb, 'am force-stop dev.farglass.paint; am start -n dev.farglass.paint/.MainActivity');
+        await push(adb);
+        const options = new AdbScrcpyOptions3_3_3({ tunnelForward, videoBitRate: 2_000_000, logLevel: 'info' });
+        const client = await AdbScrcpyClient.start(adb, DefaultServerPath, options);
+        try {
+          await receivesPictures(client);
+          await touches(adb, client);
+          const audio = await client.audioStream;
+          assert.equal(audio.type, 'disabled');
+        } finally {
+          await client.close();
+        }
+      });
+    }
+
+    test('a server of another version does not start', { timeout: DEADLINE_MS }, async () => {
       await push(adb);
-      const options = new AdbScrcpyOptions3_3_3({ tunnelForward, videoBitRate: 2_000_000, logLevel: 'info' });
-      const client = await AdbScrcpyClient.start(adb, DefaultServerPath, options);
-      try {
-        await receivesPictures(client);
-        await touches(adb, client);
-        const audio = await client.audioStream;
-        assert.equal(audio.type, 'disabled');
-      } finally {
-        await client.close();
-      }
+      const options = new AdbScrcpyOptions3_3_3({}, { version: '3.3.2' });
+      await assert.rejects(AdbScrcpyClient.start(adb, DefaultServerPath, options), (error) => {
+        assert.match(error.output.join('\n'), /The server version \(3\.3\.3\) does not match the client \(3\.3\.2\)/);
+        return true;
+      });
     });
-  }
-
-  test('a server of another version does not start', { timeout: DEADLINE_MS }, async () => {
-    await push(adb);
-    const options = new AdbScrcpyOptions3_3_3({}, { version: '3.3.2' });
-    await assert.rejects(AdbScrcpyClient.start(adb, DefaultServerPath, options), (error) => {
-      assert.match(error.output.join('\n'), /The server version \(3\.3\.3\) does not match the client \(3\.3\.2\)/);
-      return true;
-    });
-  });
   });
 }
 

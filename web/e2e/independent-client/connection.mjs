@@ -17,7 +17,12 @@ import { Consumable, StructDeserializeStream, pipeFrom } from '@yume-chan/stream
 export async function connectAdb(host, port, { delayedAckBytes }) {
   const socket = connect({ host, port, noDelay: true });
   await once(socket, 'connect');
-  const write = (bytes) => new Promise((done, fail) => socket.write(bytes, (e) => (e ? fail(e) : done())));
+  // A transport that is being closed still has a few closing packets to send; nobody waits for those.
+  const write = (bytes) =>
+    new Promise((done, fail) => {
+      if (socket.writable) socket.write(bytes, (error) => (error ? fail(error) : done()));
+      else done();
+    });
   const bytes = new Consumable.WritableStream({ write, close: () => void socket.end() });
   const connection = {
     readable: Readable.toWeb(socket).pipeThrough(new StructDeserializeStream(AdbPacket)),

@@ -158,11 +158,12 @@ async fn listen(
                     tracing::debug!(remote, "too many connections through one reverse socket");
                     continue;
                 }
-                let (connection, remote) = (connection.clone(), remote.clone());
+                // The OPEN goes out here and not in the task: a host takes several sockets in their order.
+                let opening = connection.open(&remote);
                 streams.spawn(async move {
-                    match connection.open(&remote).await {
+                    match opening.await {
                         Ok(stream) => bridge::join(stream, socket).await,
-                        Err(error) => tracing::debug!(remote, %error, "the host refused a reverse connection"),
+                        Err(error) => tracing::debug!(%error, "the host refused a reverse connection"),
                     }
                 });
             }
