@@ -9,5 +9,8 @@ mod fencing;
 mod joining;
 mod negotiation;
 mod network;
+mod person;
 mod rig;
 mod socket;
+mod touching;
+mod watching;
