@@ -1,0 +1,146 @@
+-- The first tables: who signs in, which hosts and devices there are, who holds which device.
+--
+-- Ids are UUID text. Times are milliseconds since 1970, UTC. Secrets are SHA-256 hashes of 256-bit
+-- random values, or argon2id for passwords: nothing here lets a reader in. Constraints have names,
+-- because the code maps some of them to answers.
+
+CREATE TABLE users (
+    id            TEXT    NOT NULL CONSTRAINT users_pk PRIMARY KEY,
+    login         TEXT    NOT NULL CONSTRAINT users_login_unique UNIQUE,
+    password_hash TEXT    NOT NULL,
+    role          TEXT    NOT NULL CONSTRAINT users_role_known CHECK (role IN ('admin')),
+    created_at    INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE auth_sessions (
+    token_hash   BLOB    NOT NULL CONSTRAINT auth_sessions_pk PRIMARY KEY,
+    user_id      TEXT    NOT NULL CONSTRAINT auth_sessions_user_fk REFERENCES users (id) ON DELETE CASCADE,
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE hosts (
+    id                  TEXT    NOT NULL CONSTRAINT hosts_pk PRIMARY KEY,
+    name                TEXT    NOT NULL,
+    key_hash            BLOB    NOT NULL CONSTRAINT hosts_key_unique UNIQUE,
+    state               TEXT    NOT NULL CONSTRAINT hosts_state_known CHECK (state IN ('enrolled', 'retired')),
+    certificate_ends_at INTEGER NOT NULL,
+    last_seen_at        INTEGER,
+    created_at          INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE join_tokens (
+    token_hash BLOB    NOT NULL CONSTRAINT join_tokens_pk PRIMARY KEY,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at    INTEGER
+) STRICT;
+
+-- A device's epoch only ever rises. `occupancy` follows the live lease and is what a claim tests.
+CREATE TABLE devices (
+    id        TEXT    NOT NULL CONSTRAINT devices_pk PRIMARY KEY,
+    host_id   TEXT    NOT NULL CONSTRAINT devices_host_fk REFERENCES hosts (id),
+    name      TEXT    NOT NULL,
+    serial    TEXT    NOT NULL,
+    model     TEXT    NOT NULL,
+    width     INTEGER NOT NULL,
+    height    INTEGER NOT NULL,
+    lifecycle TEXT    NOT NULL CONSTRAINT devices_lifecycle_known CHECK (lifecycle IN ('booting', 'ready', 'gone')),
+    health    TEXT    NOT NULL CONSTRAINT devices_health_known CHECK (health IN ('healthy', 'degraded', 'offline')),
+    occupancy TEXT    NOT NULL CONSTRAINT devices_occupancy_known
+        CHECK (occupancy IN ('free', 'reserved', 'leased', 'wiping', 'quarantined')),
+    epoch     INTEGER NOT NULL CONSTRAINT devices_epoch_positive CHECK (epoch >= 0),
+    seen_at   INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX devices_serial_unique ON devices (host_id, serial) WHERE lifecycle <> 'gone';
+
+CREATE TRIGGER devices_epoch_rises BEFORE UPDATE OF epoch ON devices WHEN new.epoch < old.epoch
+BEGIN
+    SELECT RAISE(ABORT, 'devices_epoch_rises');
+END;
+
+CREATE TABLE links (
+    id              TEXT    NOT NULL CONSTRAINT links_pk PRIMARY KEY,
+    name            TEXT    NOT NULL,
+    token_hash      BLOB    NOT NULL CONSTRAINT links_token_unique UNIQUE,
+    token_hint      TEXT    NOT NULL,
+    device_id       TEXT    NOT NULL CONSTRAINT links_device_fk REFERENCES devices (id),
+    package         TEXT,
+    activity        TEXT,
+    state           TEXT    NOT NULL CONSTRAINT links_state_known CHECK (state IN ('active', 'revoked', 'deleted')),
+    expires_at      INTEGER,
+    max_uses        INTEGER,
+    uses            INTEGER NOT NULL CONSTRAINT links_uses_within CHECK (uses >= 0 AND (max_uses IS NULL OR uses <= max_uses)),
+    max_connections INTEGER NOT NULL,
+    created_by      TEXT    NOT NULL CONSTRAINT links_creator_fk REFERENCES users (id),
+    created_at      INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE leases (
+    id            TEXT    NOT NULL CONSTRAINT leases_pk PRIMARY KEY,
+    device_id     TEXT    NOT NULL CONSTRAINT leases_device_fk REFERENCES devices (id),
+    link_id       TEXT    NOT NULL CONSTRAINT leases_link_fk REFERENCES links (id),
+    epoch         INTEGER NOT NULL,
+    -- The epoch that the release carries; known once the lease is releasing.
+    release_epoch INTEGER,
+    state         TEXT    NOT NULL CONSTRAINT leases_state_known
+        CHECK (state IN ('preparing', 'active', 'grace', 'releasing', 'released')),
+    -- When the present state ends by itself.
+    until_at      INTEGER,
+    reason        TEXT,
+    left_as       TEXT    CONSTRAINT leases_left_known CHECK (left_as IN ('clean', 'quarantined')),
+    binding_hash  BLOB    NOT NULL,
+    acquired_at   INTEGER NOT NULL,
+    released_at   INTEGER,
+    CONSTRAINT leases_epoch_unique UNIQUE (device_id, epoch)
+) STRICT;
+
+CREATE UNIQUE INDEX leases_one_live_per_device ON leases (device_id) WHERE state <> 'released';
+CREATE INDEX leases_link ON leases (link_id, state);
+
+CREATE TABLE sessions (
+    id         TEXT    NOT NULL CONSTRAINT sessions_pk PRIMARY KEY,
+    lease_id   TEXT    NOT NULL CONSTRAINT sessions_lease_fk REFERENCES leases (id) CONSTRAINT sessions_lease_unique UNIQUE,
+    state      TEXT    NOT NULL CONSTRAINT sessions_state_known
+        CHECK (state IN ('preparing', 'running', 'terminating', 'terminated', 'failed')),
+    created_at INTEGER NOT NULL,
+    ended_at   INTEGER
+) STRICT;
+
+CREATE TABLE viewer_tokens (
+    token_hash BLOB    NOT NULL CONSTRAINT viewer_tokens_pk PRIMARY KEY,
+    lease_id   TEXT    NOT NULL CONSTRAINT viewer_tokens_lease_fk REFERENCES leases (id),
+    role       TEXT    NOT NULL CONSTRAINT viewer_tokens_role_known CHECK (role IN ('controller', 'observer')),
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE connections (
+    id           TEXT    NOT NULL CONSTRAINT connections_pk PRIMARY KEY,
+    lease_id     TEXT    NOT NULL CONSTRAINT connections_lease_fk REFERENCES leases (id),
+    -- The hash of the cookie or token that opened it: only its owner may patch or end it.
+    owner_hash   BLOB    NOT NULL,
+    role         TEXT    NOT NULL CONSTRAINT connections_role_known CHECK (role IN ('controller', 'observer')),
+    state        TEXT    NOT NULL CONSTRAINT connections_state_known CHECK (state IN ('new', 'connected', 'closed')),
+    etag         TEXT,
+    opened_at    INTEGER NOT NULL,
+    connected_at INTEGER,
+    closed_at    INTEGER,
+    close_reason TEXT
+) STRICT;
+
+CREATE INDEX connections_live ON connections (lease_id) WHERE state <> 'closed';
+
+CREATE TABLE audit_log (
+    id            INTEGER NOT NULL CONSTRAINT audit_log_pk PRIMARY KEY,
+    at            INTEGER NOT NULL,
+    actor_kind    TEXT    NOT NULL,
+    actor_id      TEXT,
+    action        TEXT    NOT NULL,
+    resource_type TEXT    NOT NULL,
+    resource_id   TEXT    NOT NULL,
+    result        TEXT    NOT NULL,
+    request_id    TEXT    NOT NULL,
+    ip            TEXT
+) STRICT;

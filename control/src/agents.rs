@@ -1,0 +1,153 @@
+//! Control's side of the agent link: who may join, what a Hello means, what follows from events.
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use protocol::HostId;
+use protocol::agent::{ConnectionEvent, Hello, Refusal, RefusalCode, Report};
+use signaling::link::server::{Backend, Host, Join, close_code};
+
+use crate::app::{App, Shared};
+use crate::domain::time::UnixMs;
+use crate::secret::Hash;
+use crate::store::StoreError;
+use crate::store::audit::{Actor, ActorKind};
+use crate::store::hosts::{JoinRefused, NewHost};
+
+/// The backend of the link's server.
+pub(crate) struct Agents(pub(crate) Shared);
+
+impl Backend for Agents {
+    async fn join(&self, join: Join) -> Result<HostId, Refusal> {
+        let host = NewHost {
+            token: Hash::of(&join.secret),
+            key: join.key,
+            name: &join.name,
+            certificate_ends: join.certificate_ends.into(),
+        };
+        let joined = self.0.store.join(host, &by_host(join.peer), UnixMs::now()).await;
+        joined.map_err(failed)?.map_err(|refused| {
+            let detail = match refused {
+                JoinRefused::Unknown => "the join token is unknown or expired; make a new one",
+                JoinRefused::Used => {
+                    tracing::error!(peer = %join.peer, "ALARM: a join token was used a second time");
+                    "the join token was used before; make a new one, and find out who used it"
+                }
+                JoinRefused::Retired => "this host was retired",
+            };
+            unauthorised(detail)
+        })
+    }
+
+    async fn renew(&self, host: &Host, ends: SystemTime) -> Result<(), Refusal> {
+        match self
+            .0
+            .store
+            .renew_host(host.id(), ends.into())
+            .await
+            .map_err(failed)?
+        {
+            true => Ok(()),
+            false => Err(unauthorised("this host is not enrolled any more")),
+        }
+    }
+
+    async fn up(&self, host: Host, hello: Hello) -> Result<(), Refusal> {
+        let _turn = self.0.hosts.turn(host.id()).await;
+        let now = UnixMs::now();
+        if !self
+            .0
+            .store
+            .greet_host(host.id(), host.certificate.key, now)
+            .await
+            .map_err(failed)?
+        {
+            return Err(unauthorised(
+                "this host is not enrolled here; join again with a new token",
+            ));
+        }
+        if let Some(older) = self.0.hosts.get(host.id())
+            && older.peer.ip() != host.peer.ip()
+        {
+            tracing::error!(host.id = %host.id(), older = %older.peer, newer = %host.peer,
+                "ALARM: a host's certificate is used from a second address; the newer link is refused");
+            let detail = "this host is linked from another address".to_owned();
+            return Err(Refusal {
+                code: RefusalCode::Busy,
+                detail,
+            });
+        }
+        let live = self.0.store.adopt(host.id(), &hello, now).await.map_err(failed)?;
+        tracing::info!(host.id = %host.id(), peer = %host.peer, devices = hello.devices.len(), leases = live.len(), "a host is up");
+        if let Some(older) = self.0.hosts.insert(host) {
+            older.close(close_code::REPLACED, "replaced");
+        }
+        for session in live {
+            App::changed(&self.0, session);
+        }
+        Ok(())
+    }
+
+    async fn report(&self, host: &Host, report: Report) {
+        if !self.0.hosts.is_news(host.id(), &report.devices) {
+            return;
+        }
+        if let Err(error) = self
+            .0
+            .store
+            .report(host.id(), &report.devices, UnixMs::now())
+            .await
+        {
+            tracing::error!(host.id = %host.id(), %error, "a host's report could not be noted");
+        }
+    }
+
+    async fn connection(&self, host: &Host, event: ConnectionEvent) {
+        match self
+            .0
+            .store
+            .connection_changed(host.id(), &event, UnixMs::now())
+            .await
+        {
+            Ok(Some(changed)) => App::changed(&self.0, changed),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(connection.id = %event.connection, %error, "a connection's change could not be noted");
+            }
+        }
+    }
+
+    async fn down(&self, host: &Host) {
+        let _turn = self.0.hosts.turn(host.id()).await;
+        if !self.0.hosts.remove(host) {
+            return;
+        }
+        tracing::info!(host.id = %host.id(), "a host is down");
+        if let Err(error) = self.0.store.host_offline(host.id()).await {
+            tracing::error!(host.id = %host.id(), %error, "a host's absence could not be noted");
+        }
+    }
+}
+
+fn by_host(ip: IpAddr) -> Actor {
+    Actor {
+        kind: ActorKind::Host,
+        id: None,
+        ip: Some(ip),
+    }
+}
+
+fn unauthorised(detail: &str) -> Refusal {
+    Refusal {
+        code: RefusalCode::Unauthorised,
+        detail: detail.to_owned(),
+    }
+}
+
+fn failed(error: StoreError) -> Refusal {
+    tracing::error!(%error, "a host could not be served");
+    Refusal {
+        code: RefusalCode::Internal,
+        detail: "control's database failed".to_owned(),
+    }
+}

@@ -1,0 +1,63 @@
+//! What every route, job and agent link shares: the store and the live registries.
+//!
+//! Durable truth is in the store. What is here is either live by nature (links to hosts, people who
+//! watch a session) or may be forgotten at a restart (limits). [`App::changed`] is the one place where
+//! a lease that changed in the database starts to have effects.
+
+use std::sync::Arc;
+
+use signaling::link::token::Fingerprint;
+use signaling::origin::Origin;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::lease::State;
+use crate::domain::session::Session;
+use crate::domain::time::UnixMs;
+use crate::hosts::Hosts;
+use crate::jobs::{prepare, release};
+use crate::limits::Limits;
+use crate::store::Store;
+use crate::watch::Watches;
+
+/// The shared state; cheap to clone as an `Arc`.
+pub(crate) struct App {
+    /// The database.
+    pub store: Store,
+    /// Hosts whose link is up.
+    pub hosts: Hosts,
+    /// People who watch sessions.
+    pub watches: Watches,
+    /// Rate limits.
+    pub limits: Limits,
+    /// Origins of our own pages; the first one is in the links that are handed out.
+    pub origins: Vec<Origin>,
+    /// What join tokens pin: the fingerprint of our certificate authority.
+    pub authority: Fingerprint,
+    /// When this process started.
+    pub started: UnixMs,
+    /// Jobs that run; counted down at the end.
+    pub jobs: TaskTracker,
+    /// Cancelled when control stops.
+    pub stop: CancellationToken,
+}
+
+/// One for all.
+pub(crate) type Shared = Arc<App>;
+
+impl App {
+    /// A lease changed: tell who watches, and tell the agent what follows.
+    pub(crate) fn changed(self: &Arc<Self>, session: Session) {
+        self.watches.publish(&session);
+        match session.state {
+            State::Preparing { .. } => prepare::spawn(self, session),
+            State::Releasing { .. } => release::spawn(self, session),
+            State::Active | State::Grace { .. } | State::Released { .. } => {}
+        }
+    }
+
+    /// The address that a link's token is put behind.
+    pub(crate) fn link_url(&self, token: &str) -> String {
+        format!("{}/l#{token}", self.origins[0])
+    }
+}

@@ -1,0 +1,137 @@
+//! What happens before anybody is served: folder, authority, first admin, sockets, join token.
+//!
+//! ```text
+//! DATA/control.db           the database
+//! DATA/authority.pem, .key  our certificate authority; the key is worth as much as every host
+//! DATA/admin.json           {"login","password"} of the first admin, mode 0600
+//! ```
+//!
+//! `admin.json` is kept only so that whoever started control can show the password once; the database
+//! has its argon2id hash and never reads the file again. Delete it when the password is noted.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, bail};
+use signaling::link::tls::Authority;
+use signaling::link::token::JoinToken;
+use tokio::net::TcpListener;
+
+use crate::domain::time::UnixMs;
+use crate::routes::auth;
+use crate::secret::{Hash, Secret};
+use crate::store::Store;
+use crate::store::audit::Actor;
+
+/// Login of the first admin.
+const FIRST_LOGIN: &str = "admin";
+/// Tries to find a port that is free on TCP and UDP when any port will do.
+const PORT_TRIES: u32 = 16;
+
+/// Makes the data folder, for its owner only.
+pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("the data folder {} cannot be made", folder.display()))
+}
+
+/// Opens the certificate authority, or makes it at the first start.
+pub(crate) fn authority(folder: &Path, now: SystemTime) -> anyhow::Result<Authority> {
+    let (certificate, key) = (folder.join("authority.pem"), folder.join("authority.key"));
+    let read = |path: &Path| match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    };
+    match (read(&certificate)?, read(&key)?) {
+        (Some(certificate_pem), Some(key_pem)) => Authority::open(&certificate_pem, &key_pem)
+            .with_context(|| format!("the certificate authority in {} is damaged", folder.display())),
+        // A certificate without its key is a first start that was cut short: it signed nothing.
+        (_, None) => {
+            let (authority, key_pem) = Authority::create(now)?;
+            write_secret(&certificate, authority.certificate_pem())?;
+            write_secret(&key, &key_pem)?;
+            Ok(authority)
+        }
+        (None, Some(_)) => bail!("{} is missing beside its key", certificate.display()),
+    }
+}
+
+/// Makes the first admin with a random password.
+pub(crate) async fn first_admin(store: &Store, folder: &Path, now: UnixMs) -> anyhow::Result<()> {
+    if store.has_users().await? {
+        return Ok(());
+    }
+    let password = Secret::generate()?;
+    let hash =
+        auth::hash(password.reveal()).map_err(|error| anyhow::anyhow!("hashing a password: {error}"))?;
+    // The file first: a database with an admin whose password nobody knows could not be used.
+    let file = folder.join("admin.json");
+    let content = serde_json::json!({ "login": FIRST_LOGIN, "password": password.reveal() });
+    write_secret(&file, &format!("{content}\n"))?;
+    store.add_first_admin(FIRST_LOGIN, &hash, now).await?;
+    tracing::info!(file = %file.display(), "the first admin was made; its password is in this file");
+    Ok(())
+}
+
+/// Writes a join token if no enrolled host can come back with the certificate that it has.
+pub(crate) async fn join_token(
+    store: &Store,
+    authority: &Authority,
+    file: &Path,
+    now: UnixMs,
+) -> anyhow::Result<()> {
+    if store.has_enrolled_host(now).await? {
+        return Ok(());
+    }
+    let token = JoinToken::generate(authority.fingerprint())?;
+    store
+        .add_join_token(Hash::of(token.secret()), &Actor::SYSTEM, now)
+        .await?;
+    write_secret(file, &format!("{}\n", token.reveal()))
+}
+
+/// Binds TCP for HTTP and UDP for the agents' link, with the same port number.
+pub(crate) async fn bind(listen: SocketAddr) -> anyhow::Result<(TcpListener, UdpSocket)> {
+    let mut tries = if listen.port() == 0 { PORT_TRIES } else { 1 };
+    loop {
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| refused(listen, "TCP"))?;
+        let address = listener.local_addr()?;
+        tries -= 1;
+        match UdpSocket::bind(address) {
+            Ok(socket) => return Ok((listener, socket)),
+            Err(error) if tries == 0 => return Err(error).with_context(|| refused(address, "UDP")),
+            Err(_) => {}
+        }
+    }
+}
+
+fn refused(address: SocketAddr, kind: &str) -> String {
+    format!("{kind} {address} cannot be used: another program may have it; choose another --listen address")
+}
+
+/// Writes a file for its owner only, whole or not at all.
+fn write_secret(path: &Path, content: &str) -> anyhow::Result<()> {
+    let write = || {
+        let neighbour = path.with_extension("new");
+        let mut options = fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&neighbour)?;
+        file.write_all(content.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&neighbour, path)
+    };
+    write().with_context(|| format!("{} cannot be written", path.display()))
+}

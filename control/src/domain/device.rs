@@ -1,0 +1,173 @@
+//! A device as control sees it: three independent axes, and the values that people are shown.
+//!
+//! ```text
+//! lifecycle  booting · ready · gone           what it is doing
+//! health     healthy · degraded · offline     how well
+//! occupancy  free → reserved → leased → wiping → free | quarantined      who has it
+//! ```
+//!
+//! `idle`, `busy` and `offline` are derived, never kept.
+
+use protocol::agent::DeviceHealth;
+use protocol::{DeviceId, Epoch, HostId, LeaseId};
+
+use super::lease::{self, Left};
+use super::time::UnixMs;
+
+/// A device as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its id.
+    pub id: DeviceId,
+    /// Where it runs.
+    pub host: HostId,
+    /// For people.
+    pub name: String,
+    /// Its serial number.
+    pub serial: String,
+    /// Its model; empty while unknown.
+    pub model: String,
+    /// Pixels; 0 while unknown.
+    pub width: u16,
+    /// Pixels; 0 while unknown.
+    pub height: u16,
+    /// What it is doing.
+    pub lifecycle: Lifecycle,
+    /// How well.
+    pub health: Health,
+    /// Who has it.
+    pub occupancy: Occupancy,
+    /// Its newest epoch.
+    pub epoch: Epoch,
+    /// When its agent last spoke of it.
+    pub seen_at: UnixMs,
+    /// The live lease, if there is one.
+    pub lease: Option<LeaseId>,
+}
+
+/// The derived state that people are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// May be claimed.
+    Idle,
+    /// Somebody has it, or it is being cleaned or looked at.
+    Busy,
+    /// Cannot be reached.
+    Offline,
+}
+
+impl Status {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Busy => "busy",
+            Self::Offline => "offline",
+        }
+    }
+}
+
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// The name in the database and in JSON.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// Reads the name; none when it is no such name.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+named! {
+    /// What a device is doing.
+    Lifecycle {
+        /// Not yet answering.
+        Booting = "booting",
+        /// Answering.
+        Ready = "ready",
+        /// Its host no longer has it.
+        Gone = "gone",
+    }
+}
+
+named! {
+    /// How well a device does.
+    Health {
+        /// As promised.
+        Healthy = "healthy",
+        /// Below its promise.
+        Degraded = "degraded",
+        /// Out of reach.
+        Offline = "offline",
+    }
+}
+
+named! {
+    /// Who has a device.
+    Occupancy {
+        /// Nobody.
+        Free = "free",
+        /// A holder whose device is being made ready.
+        Reserved = "reserved",
+        /// A holder.
+        Leased = "leased",
+        /// Nobody any more; it is being cleaned.
+        Wiping = "wiping",
+        /// Nobody; it is not known to be clean.
+        Quarantined = "quarantined",
+    }
+}
+
+impl Device {
+    /// What people are shown.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        if self.health == Health::Offline || self.lifecycle != Lifecycle::Ready {
+            Status::Offline
+        } else if self.occupancy == Occupancy::Free {
+            Status::Idle
+        } else {
+            Status::Busy
+        }
+    }
+}
+
+/// The axes behind an agent's word.
+#[must_use]
+pub const fn axes(health: DeviceHealth) -> (Lifecycle, Health) {
+    match health {
+        DeviceHealth::Booting => (Lifecycle::Booting, Health::Offline),
+        DeviceHealth::Healthy => (Lifecycle::Ready, Health::Healthy),
+        DeviceHealth::Degraded => (Lifecycle::Ready, Health::Degraded),
+        DeviceHealth::Offline => (Lifecycle::Ready, Health::Offline),
+    }
+}
+
+/// Who has a device whose lease stands like this.
+#[must_use]
+pub const fn occupancy(lease: lease::State) -> Occupancy {
+    match lease {
+        lease::State::Preparing { .. } => Occupancy::Reserved,
+        lease::State::Active | lease::State::Grace { .. } => Occupancy::Leased,
+        lease::State::Releasing { .. } => Occupancy::Wiping,
+        lease::State::Released {
+            left: Left::Clean, ..
+        } => Occupancy::Free,
+        lease::State::Released {
+            left: Left::Quarantined,
+            ..
+        } => Occupancy::Quarantined,
+    }
+}

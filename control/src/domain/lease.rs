@@ -1,0 +1,323 @@
+//! A lease: one holder's exclusive hold on a device, fenced by its epoch.
+//!
+//! ```text
+//!              Prepared{attended}        Unattended
+//!   preparing ────────────────► active ─────────────► grace{until}
+//!    {until} │  Prepared, nobody      ◄───────────── Attended │
+//!            │  there ──────────────────────────────► grace   │
+//!            │ Failed, Deadline, End    │ End                 │ Deadline, End
+//!            ▼                          ▼                     ▼
+//!            releasing{reason, until} ─── Cleaned ──► released{clean}
+//!                                     └── Deadline, CleanFailed ──► released{quarantined}
+//! ```
+//!
+//! Entering `releasing` raises the device's epoch: that is what cuts media and input. Nothing here
+//! knows time beyond `now`, or how the device is told.
+
+use std::time::Duration;
+
+use protocol::CloseReason;
+
+use super::time::UnixMs;
+
+/// How long preparing may take. Set-up that takes longer is a failure to the person who waits.
+pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a holder whose last connection is gone keeps the device: a reload, a tunnel, a phone call.
+pub const GRACE: Duration = Duration::from_secs(30);
+/// How long an agent that is there may take to clean. After it the device is quarantined.
+pub const RELEASE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where a lease stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// The device is being made ready.
+    Preparing {
+        /// Failed at this time.
+        until: UnixMs,
+    },
+    /// The holder has it.
+    Active,
+    /// The holder has it but is not there.
+    Grace {
+        /// Lost at this time.
+        until: UnixMs,
+    },
+    /// Cut; being cleaned.
+    Releasing {
+        /// Why it ended.
+        reason: CloseReason,
+        /// Quarantined at this time, if the agent is there and does not answer.
+        until: UnixMs,
+    },
+    /// Over.
+    Released {
+        /// Why it ended.
+        reason: CloseReason,
+        /// How the device was left.
+        left: Left,
+    },
+}
+
+/// How a device was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Cleaned for the release's epoch: free.
+    Clean,
+    /// Not known to be clean: an operator looks at it first.
+    Quarantined,
+}
+
+/// What happens to a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The agent has the device ready. `attended`: the holder's connection is already up.
+    Prepared {
+        /// Whether a connection is up.
+        attended: bool,
+    },
+    /// The agent could not make the device ready.
+    Failed,
+    /// The holder's first connection came up.
+    Attended,
+    /// The holder's last connection is gone.
+    Unattended,
+    /// The holder opened the page again; a connection will follow.
+    Returned,
+    /// Somebody or something ends it.
+    End(CloseReason),
+    /// The time of the present state is over.
+    Deadline,
+    /// The agent cut and cleaned for the release's epoch.
+    Cleaned,
+    /// The agent could not clean.
+    CleanFailed,
+}
+
+impl State {
+    /// A fresh lease.
+    #[must_use]
+    pub fn granted(now: UnixMs) -> Self {
+        Self::Preparing {
+            until: now.plus(STARTUP_TIMEOUT),
+        }
+    }
+
+    /// The state after an event; none when the event changes nothing here (it came late, or twice).
+    #[must_use]
+    pub fn after(self, event: Event, now: UnixMs) -> Option<Self> {
+        let releasing = |reason| {
+            Some(Self::Releasing {
+                reason,
+                until: now.plus(RELEASE_TIMEOUT),
+            })
+        };
+        let grace = Some(Self::Grace {
+            until: now.plus(GRACE),
+        });
+        match (self, event) {
+            (Self::Preparing { .. }, Event::Prepared { attended: true }) => Some(Self::Active),
+            (Self::Preparing { .. }, Event::Prepared { attended: false }) => grace,
+            (Self::Preparing { .. }, Event::Failed) => releasing(CloseReason::SetupFailed),
+            (Self::Preparing { until }, Event::Deadline) if until <= now => {
+                releasing(CloseReason::SetupFailed)
+            }
+            (Self::Active, Event::Unattended) => grace,
+            (Self::Grace { .. }, Event::Attended) => Some(Self::Active),
+            (Self::Grace { until }, Event::Returned) if now < until => grace,
+            (Self::Grace { until }, Event::Deadline) if until <= now => releasing(CloseReason::LeaseEnded),
+            (Self::Preparing { .. } | Self::Active | Self::Grace { .. }, Event::End(reason)) => {
+                releasing(reason)
+            }
+            (Self::Releasing { reason, .. }, Event::Cleaned) => Some(Self::Released {
+                reason,
+                left: Left::Clean,
+            }),
+            (Self::Releasing { reason, .. }, Event::CleanFailed) => Some(Self::Released {
+                reason,
+                left: Left::Quarantined,
+            }),
+            (Self::Releasing { reason, until }, Event::Deadline) if until <= now => Some(Self::Released {
+                reason,
+                left: Left::Quarantined,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether the holder may still connect.
+    #[must_use]
+    pub const fn is_held(self) -> bool {
+        matches!(self, Self::Preparing { .. } | Self::Active | Self::Grace { .. })
+    }
+
+    /// When the state ends by itself.
+    #[must_use]
+    pub const fn until(self) -> Option<UnixMs> {
+        match self {
+            Self::Preparing { until } | Self::Grace { until } | Self::Releasing { until, .. } => Some(until),
+            Self::Active | Self::Released { .. } => None,
+        }
+    }
+
+    /// Why it ended, once it did.
+    #[must_use]
+    pub const fn reason(self) -> Option<CloseReason> {
+        match self {
+            Self::Releasing { reason, .. } | Self::Released { reason, .. } => Some(reason),
+            Self::Preparing { .. } | Self::Active | Self::Grace { .. } => None,
+        }
+    }
+
+    /// The name in the database and in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Preparing { .. } => "preparing",
+            Self::Active => "active",
+            Self::Grace { .. } => "grace",
+            Self::Releasing { .. } => "releasing",
+            Self::Released { .. } => "released",
+        }
+    }
+}
+
+/// Whether a claim that was counted is given back: the person never got the device.
+#[must_use]
+pub fn refunds(before: State, after: State) -> bool {
+    matches!(before, State::Preparing { .. })
+        && matches!(
+            after,
+            State::Releasing {
+                reason: CloseReason::SetupFailed,
+                ..
+            }
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: UnixMs = UnixMs(1_000_000);
+
+    fn later(duration: Duration) -> UnixMs {
+        NOW.plus(duration)
+    }
+
+    #[test]
+    fn a_lease_lives_through_a_reload() {
+        let state = State::granted(NOW)
+            .after(Event::Prepared { attended: true }, NOW)
+            .unwrap();
+        assert_eq!(state, State::Active);
+        let state = state.after(Event::Unattended, NOW).unwrap();
+        assert_eq!(state, State::Grace { until: later(GRACE) });
+        let soon = NOW.plus(Duration::from_secs(29));
+        let state = state.after(Event::Returned, soon).unwrap();
+        assert_eq!(
+            state,
+            State::Grace {
+                until: soon.plus(GRACE)
+            }
+        );
+        assert_eq!(state.after(Event::Attended, soon), Some(State::Active));
+    }
+
+    #[test]
+    fn a_prepared_device_that_nobody_looks_at_is_only_kept_for_the_grace() {
+        let state = State::granted(NOW).after(Event::Prepared { attended: false }, NOW);
+        assert_eq!(state, Some(State::Grace { until: later(GRACE) }));
+    }
+
+    #[test]
+    fn nothing_ends_before_its_time() {
+        let grace = State::Grace { until: later(GRACE) };
+        assert_eq!(grace.after(Event::Deadline, NOW), None);
+        assert!(!grace.after(Event::Deadline, later(GRACE)).unwrap().is_held());
+        assert_eq!(grace.after(Event::Returned, later(GRACE)), None);
+        let preparing = State::granted(NOW);
+        assert_eq!(preparing.after(Event::Deadline, NOW), None);
+        let failed = preparing.after(Event::Deadline, later(STARTUP_TIMEOUT)).unwrap();
+        assert_eq!(failed.reason(), Some(CloseReason::SetupFailed));
+        assert!(refunds(preparing, failed));
+    }
+
+    #[test]
+    fn only_a_failed_set_up_gives_the_use_back() {
+        let preparing = State::granted(NOW);
+        let revoked = preparing
+            .after(Event::End(CloseReason::LinkRevoked), NOW)
+            .unwrap();
+        assert!(!refunds(preparing, revoked));
+        let ended = State::Active
+            .after(Event::End(CloseReason::LeaseEnded), NOW)
+            .unwrap();
+        assert!(!refunds(State::Active, ended));
+    }
+
+    #[test]
+    fn a_device_is_free_only_after_it_was_cleaned() {
+        let state = State::Active
+            .after(Event::End(CloseReason::LinkRevoked), NOW)
+            .unwrap();
+        let (clean, dirty) = (
+            state.after(Event::Cleaned, NOW),
+            state.after(Event::CleanFailed, NOW),
+        );
+        assert_eq!(
+            clean,
+            Some(State::Released {
+                reason: CloseReason::LinkRevoked,
+                left: Left::Clean
+            })
+        );
+        assert_eq!(
+            dirty,
+            Some(State::Released {
+                reason: CloseReason::LinkRevoked,
+                left: Left::Quarantined
+            })
+        );
+        let late = later(RELEASE_TIMEOUT);
+        assert_eq!(state.after(Event::Deadline, NOW), None);
+        assert_eq!(state.after(Event::Deadline, late), dirty);
+    }
+
+    fn any_event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            any::<bool>().prop_map(|attended| Event::Prepared { attended }),
+            Just(Event::Failed),
+            Just(Event::Attended),
+            Just(Event::Unattended),
+            Just(Event::Returned),
+            Just(Event::End(CloseReason::LinkRevoked)),
+            Just(Event::Deadline),
+            Just(Event::Cleaned),
+            Just(Event::CleanFailed),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn once_cut_a_lease_is_never_held_again_and_keeps_its_reason(
+            steps in proptest::collection::vec((any_event(), 0..40_000i64), 0..40),
+        ) {
+            let (mut state, mut now, mut cut) = (State::granted(NOW), NOW, None);
+            for (event, wait) in steps {
+                now = UnixMs(now.0 + wait);
+                let Some(next) = state.after(event, now) else { continue };
+                prop_assert!(!matches!(state, State::Released { .. }), "released is the end");
+                if matches!(next, State::Released { left: Left::Clean, .. }) {
+                    prop_assert_eq!(event, Event::Cleaned);
+                }
+                state = next;
+                if let Some(reason) = cut {
+                    prop_assert!(!state.is_held());
+                    prop_assert_eq!(state.reason(), Some(reason));
+                }
+                cut = state.reason();
+            }
+        }
+    }
+}

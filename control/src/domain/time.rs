@@ -1,0 +1,66 @@
+//! Wall-clock time as control keeps it: whole milliseconds since 1970, UTC.
+//!
+//! JSON shows RFC 3339 with milliseconds. Only the driver, the routes and the jobs ask the clock;
+//! everything else gets `now` as an argument.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+
+/// Milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixMs(pub i64);
+
+impl UnixMs {
+    /// Asks the clock. For drivers, routes and jobs only.
+    #[must_use]
+    pub fn now() -> Self {
+        SystemTime::now().into()
+    }
+
+    /// This much later.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
+    /// RFC 3339 with milliseconds.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let timestamp = Timestamp::from_millisecond(self.0).unwrap_or(Timestamp::MAX);
+        format!("{timestamp:.3}")
+    }
+
+    /// Reads RFC 3339 text; none when it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<Timestamp>()
+            .ok()
+            .map(|timestamp| Self(timestamp.as_millisecond()))
+    }
+}
+
+impl From<SystemTime> for UnixMs {
+    fn from(time: SystemTime) -> Self {
+        // A clock before 1970 is broken; the epoch is as good as any answer.
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(0).plus(since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_and_read_as_rfc_3339() {
+        let time = UnixMs(1_800_000_000_123);
+        assert_eq!(time.rfc3339(), "2027-01-15T08:00:00.123Z");
+        assert_eq!(UnixMs::parse(&time.rfc3339()), Some(time));
+        assert_eq!(UnixMs::parse("2027-01-15T10:00:00.123+02:00"), Some(time));
+        assert_eq!(UnixMs::parse("tomorrow"), None);
+    }
+}

@@ -1,0 +1,65 @@
+//! Hosts whose link is up, and what they said last.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use protocol::HostId;
+use protocol::agent::DeviceFact;
+use signaling::link::server::Host;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// The registry. At most one link per host.
+#[derive(Default)]
+pub(crate) struct Hosts {
+    links: DashMap<HostId, Host>,
+    /// The last report of each host, so that one that says nothing new costs no transaction.
+    facts: DashMap<HostId, Vec<DeviceFact>>,
+    /// Coming and going of one host, one after the other. One small entry per enrolled host.
+    turns: DashMap<HostId, Arc<Mutex<()>>>,
+}
+
+impl Hosts {
+    /// The link to a host, if it is up.
+    pub(crate) fn get(&self, host: HostId) -> Option<Host> {
+        self.links.get(&host).map(|link| link.clone())
+    }
+
+    /// How many are up.
+    pub(crate) fn online(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether a host is up.
+    pub(crate) fn is_online(&self, host: HostId) -> bool {
+        self.links.contains_key(&host)
+    }
+
+    /// Waits for a host's turn: its link's coming and going must not overtake one another.
+    pub(crate) async fn turn(&self, host: HostId) -> OwnedMutexGuard<()> {
+        let turn = self.turns.entry(host).or_default().clone();
+        turn.lock_owned().await
+    }
+
+    /// Registers a link; returns the one that it replaces.
+    pub(crate) fn insert(&self, link: Host) -> Option<Host> {
+        self.facts.remove(&link.id());
+        self.links.insert(link.id(), link)
+    }
+
+    /// Removes exactly this link. False when a newer one has taken its place.
+    pub(crate) fn remove(&self, link: &Host) -> bool {
+        self.links
+            .remove_if(&link.id(), |_, current| current.is_same_link(link))
+            .is_some()
+    }
+
+    /// Whether a report says something new; remembers it.
+    pub(crate) fn is_news(&self, host: HostId, facts: &[DeviceFact]) -> bool {
+        let mut last = self.facts.entry(host).or_default();
+        let news = *last != facts;
+        if news {
+            *last = facts.to_vec();
+        }
+        news
+    }
+}

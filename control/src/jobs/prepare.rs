@@ -1,0 +1,60 @@
+//! Has a device made ready for a fresh lease.
+
+use std::time::Duration;
+
+use protocol::agent::{Prepare, Reset};
+use signaling::link::call::CallError;
+
+use crate::app::{App, Shared};
+use crate::domain::lease::{Event, STARTUP_TIMEOUT};
+use crate::domain::session::{Advance, Session};
+use crate::domain::time::UnixMs;
+use crate::store::audit::Actor;
+
+/// How much longer than the agent control waits, so that the agent's own reason arrives.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Starts the job.
+pub(crate) fn spawn(app: &Shared, session: Session) {
+    let shared = app.clone();
+    app.jobs.spawn(async move { run(shared, session).await });
+}
+
+async fn run(app: Shared, session: Session) {
+    // Without a link the host's next Hello starts this job again, or the deadline ends the lease.
+    let Some(host) = app.hosts.get(session.host) else {
+        return;
+    };
+    let prepare = Prepare {
+        lease: session.lease,
+        device: session.device,
+        epoch: session.epoch,
+        app: session.app().cloned(),
+        reset: Reset::WipeApp,
+        deadline_ms: STARTUP_TIMEOUT.as_millis() as u64,
+    };
+    let progress = |step| app.watches.progress(session.id, Advance::of(step));
+    let prepared = host.call(prepare, STARTUP_TIMEOUT + MARGIN, progress).await;
+    let now = UnixMs::now();
+    let stepped = match prepared {
+        Ok(_) => app.store.prepared(session.lease, now).await,
+        Err(CallError::Lost(why)) => {
+            tracing::info!(lease.id = %session.lease, %why, "the link broke while a device was prepared");
+            return;
+        }
+        Err(error) => {
+            tracing::warn!(lease.id = %session.lease, device.id = %session.device, %error, "a device could not be prepared");
+            app.store
+                .step(session.lease, Event::Failed, &Actor::SYSTEM, now)
+                .await
+        }
+    };
+    match stepped {
+        Ok(Some(changed)) => App::changed(&app, changed),
+        // The lease ended meanwhile: its release is on the way.
+        Ok(None) => {}
+        Err(error) => {
+            tracing::error!(lease.id = %session.lease, %error, "a prepared lease could not be noted")
+        }
+    }
+}

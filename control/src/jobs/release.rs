@@ -1,0 +1,57 @@
+//! Has a device cut off from its last holder and cleaned.
+
+use protocol::CloseReason;
+use protocol::agent::{Release, Reset};
+use signaling::link::call::CallError;
+
+use crate::app::{App, Shared};
+use crate::domain::lease::{Event, RELEASE_TIMEOUT};
+use crate::domain::session::Session;
+use crate::domain::time::UnixMs;
+use crate::store::audit::Actor;
+
+/// Starts the job. The request leaves at once: it is what cuts media and input.
+pub(crate) fn spawn(app: &Shared, session: Session) {
+    let shared = app.clone();
+    app.jobs.spawn(async move { run(shared, session).await });
+}
+
+async fn run(app: Shared, session: Session) {
+    let Some(epoch) = session.release_epoch else {
+        return;
+    };
+    // Without a link the device stays "wiping", and the host's next Hello starts this job again.
+    let Some(host) = app.hosts.get(session.host) else {
+        return;
+    };
+    let release = Release {
+        lease: Some(session.lease),
+        device: session.device,
+        epoch,
+        app: session.app().cloned(),
+        reset: Reset::WipeApp,
+        reason: session.state.reason().unwrap_or(CloseReason::LeaseEnded),
+    };
+    let event = match host.call(release, RELEASE_TIMEOUT, |_| {}).await {
+        Ok(()) => Event::Cleaned,
+        Err(CallError::Lost(why)) => {
+            tracing::info!(lease.id = %session.lease, %why, "the link broke while a device was released");
+            return;
+        }
+        Err(error) => {
+            tracing::error!(lease.id = %session.lease, device.id = %session.device, %error, "a device was not cleaned and is quarantined");
+            Event::CleanFailed
+        }
+    };
+    match app
+        .store
+        .step(session.lease, event, &Actor::SYSTEM, UnixMs::now())
+        .await
+    {
+        Ok(Some(changed)) => App::changed(&app, changed),
+        Ok(None) => {}
+        Err(error) => {
+            tracing::error!(lease.id = %session.lease, %error, "a released lease could not be noted")
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Has a quarantined device cleaned because an operator asked for it.
+
+use protocol::agent::{Release, Reset};
+use protocol::{CloseReason, DeviceId, Epoch};
+use signaling::link::server::Host;
+
+use crate::app::Shared;
+use crate::domain::lease::RELEASE_TIMEOUT;
+
+/// Starts the job.
+pub(crate) fn spawn(app: &Shared, host: Host, device: DeviceId, epoch: Epoch) {
+    let shared = app.clone();
+    app.jobs.spawn(async move {
+        let reason = CloseReason::LeaseEnded;
+        let release = Release {
+            lease: None,
+            device,
+            epoch,
+            app: None,
+            reset: Reset::WipeApp,
+            reason,
+        };
+        let cleaned = host.call(release, RELEASE_TIMEOUT, |_| {}).await;
+        if let Err(error) = &cleaned {
+            tracing::error!(device.id = %device, %error, "a quarantined device could not be cleaned");
+        }
+        if let Err(error) = shared
+            .store
+            .device_was_reset(device, epoch, cleaned.is_ok())
+            .await
+        {
+            tracing::error!(device.id = %device, %error, "a cleaned device could not be noted");
+        }
+    });
+}

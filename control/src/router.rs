@@ -1,0 +1,53 @@
+//! Every address that control serves, on one page.
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::{get, post};
+use signaling::error::{Code, Problem, with_request_id};
+use signaling::whep;
+use tower_http::compression::CompressionLayer;
+
+use crate::app::Shared;
+use crate::headers;
+use crate::routes::viewers::Viewers;
+use crate::routes::{auth, devices, health, hosts, launch, links, pages};
+
+/// Builds the router.
+pub(crate) fn router(app: &Shared) -> Router {
+    let pages = Router::new()
+        .route("/", get(pages::page))
+        .route("/l", get(pages::page))
+        .route("/s/{session}", get(pages::page))
+        .fallback(get(pages::asset))
+        .layer(CompressionLayer::new());
+    let api = Router::new()
+        .route("/health", get(health::health))
+        // For people and programs that sign in.
+        .route("/auth/login", post(auth::login))
+        .route("/auth/logout", post(auth::logout))
+        .route("/auth/me", get(auth::me))
+        .route("/devices", get(devices::list))
+        .route("/devices/{id}", get(devices::show))
+        .route("/devices/{id}/reset", post(devices::reset))
+        .route("/links", get(links::list).post(links::create))
+        .route("/links/{id}", get(links::show).delete(links::delete))
+        .route("/links/{id}/revoke", post(links::revoke))
+        .route("/registration-tokens", post(hosts::add_join_token))
+        // For people with a link.
+        .route("/launch/describe", post(launch::describe))
+        .route("/launch", post(launch::launch))
+        .route("/launch/current", get(launch::show))
+        .route("/launch/events", get(launch::events))
+        .route("/launch/end", post(launch::end))
+        .route("/launch/viewer-token", post(launch::add_viewer_token))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "This address does not take this method.")
+        })
+        .with_state(app.clone());
+    Router::new()
+        .nest("/api/v1", api)
+        .merge(whep::router(Viewers(app.clone())))
+        .merge(pages)
+        .layer(from_fn(headers::add))
+        .layer(from_fn(with_request_id))
+}

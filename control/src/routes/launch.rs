@@ -1,0 +1,396 @@
+//! Opening a link: describe, launch, watch, end. For people without an account.
+//!
+//! The token comes in the body, never in an address, and is exchanged for a cookie that only this
+//! browser has: the binding. Whoever has the binding gets the session back after a reload; whoever has
+//! only the token is told that it is open elsewhere.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use axum::Json as Answer;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use futures_util::stream::{self, Stream};
+use protocol::agent::{App as DeviceApp, Role};
+use protocol::{CloseReason, LinkId, SessionId};
+use serde::{Deserialize, Serialize};
+use signaling::error::{Code, Problem};
+use tokio_util::sync::CancellationToken;
+
+use super::request::{Json, Peer, SameOrigin, cookie, guest};
+use crate::app::{App, Shared};
+use crate::domain::lease::Event;
+use crate::domain::link::{Link, Standing};
+use crate::domain::session::{Session, Stage};
+use crate::domain::time::UnixMs;
+use crate::secret::{Hash, Secret};
+use crate::store::leases::{Claim, Claimed, Refused};
+use crate::watch::View;
+
+/// How often a silent event stream says that it is alive, for proxies that cut silent ones.
+const SSE_KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// When a host may be back, seconds: its first wait before dialling again, and some.
+const OFFLINE_RETRY_S: u32 = 5;
+
+#[derive(Deserialize)]
+pub(crate) struct Token {
+    token: String,
+}
+
+/// A link to open, or a session to come back to.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Launch {
+    Link { token: String },
+    Session { session_id: String },
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OfSession {
+    #[serde(alias = "session")]
+    session_id: String,
+}
+
+/// What the page needs to know, on every change.
+#[derive(Debug, Serialize)]
+struct Current {
+    session_id: String,
+    epoch: u64,
+    /// The lease's state again, for clients that only look at one.
+    state: &'static str,
+    link_state: &'static str,
+    lease_state: &'static str,
+    session_state: &'static str,
+    stage: &'static str,
+    progress: u8,
+    device: DeviceShown,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<DeviceApp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_reason: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct DeviceShown {
+    name: String,
+    width: u16,
+    height: u16,
+}
+
+impl Current {
+    fn new(view: &View, now: UnixMs) -> Self {
+        let View { session, advance } = view;
+        Self {
+            session_id: session.id.to_string(),
+            epoch: session.epoch.0,
+            state: session.state.as_str(),
+            link_state: session.link.standing(now, session.state.is_held()).as_str(),
+            lease_state: session.state.as_str(),
+            session_state: session.state_name(),
+            stage: advance.stage.as_str(),
+            progress: advance.percent,
+            device: DeviceShown {
+                name: session.device_name.clone(),
+                width: session.width,
+                height: session.height,
+            },
+            app: session.app().cloned(),
+            end_reason: session.state.reason().map(CloseReason::as_str),
+        }
+    }
+}
+
+/// Tells what a link opens, without opening it.
+pub(crate) async fn describe(
+    State(app): State<Shared>,
+    peer: Peer,
+    Json(body): Json<Token>,
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Described {
+        link: LinkShown,
+        device: DeviceName,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        app: Option<DeviceApp>,
+    }
+    #[derive(Serialize)]
+    struct LinkShown {
+        name: String,
+        state: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires_at: Option<String>,
+    }
+    #[derive(Serialize)]
+    struct DeviceName {
+        name: String,
+    }
+    app.limits.launch(peer.ip(), Instant::now())?;
+    let found = app.store.link_by_token(Hash::of(&body.token)).await?;
+    let (link, held) = found.ok_or_else(|| refusal(Refused::Unknown))?;
+    let standing = link.standing(UnixMs::now(), held);
+    if standing != Standing::Active {
+        return Err(refusal(Refused::Over(standing)));
+    }
+    let device = app
+        .store
+        .device(link.device)
+        .await?
+        .ok_or_else(|| refusal(Refused::DeviceOffline))?;
+    let Link {
+        name,
+        expires_at,
+        app: opens,
+        ..
+    } = link;
+    let link = LinkShown {
+        name,
+        state: standing.as_str(),
+        expires_at: expires_at.map(UnixMs::rfc3339),
+    };
+    Ok(Answer(Described {
+        link,
+        device: DeviceName { name: device.name },
+        app: opens,
+    })
+    .into_response())
+}
+
+/// Opens a link, or comes back to a session.
+pub(crate) async fn launch(
+    State(app): State<Shared>,
+    peer: Peer,
+    SameOrigin(headers): SameOrigin,
+    Json(body): Json<Launch>,
+) -> Result<Response, Problem> {
+    app.limits.launch(peer.ip(), Instant::now())?;
+    match body {
+        Launch::Link { token } => claim(&app, peer, &headers, &token).await,
+        Launch::Session { session_id } => {
+            let session = come_back(&app, peer, &headers, &session_id).await?;
+            Ok((StatusCode::OK, current(&app, &session)).into_response())
+        }
+    }
+}
+
+async fn claim(app: &Shared, peer: Peer, headers: &HeaderMap, token: &str) -> Result<Response, Problem> {
+    let token = Hash::of(token);
+    // The cookie's name needs the link's id; that the link is still there is judged by the claim.
+    let found = app.store.link_by_token(token).await?;
+    let (link, _) = found.ok_or_else(|| refusal(Refused::Unknown))?;
+    let fresh = Secret::generate().map_err(Problem::internal)?;
+    let presented = cookie(headers, &binding_name(link.id));
+    let claim = Claim {
+        token,
+        presented,
+        fresh: fresh.hash(),
+        actor: &guest(peer),
+    };
+    match app.store.claim(claim, UnixMs::now()).await? {
+        Claimed::Granted(session) => {
+            let answer = current(app, &session);
+            App::changed(app, session);
+            let cookie = format!(
+                "{}={}; Path=/; Secure; HttpOnly; SameSite=Strict",
+                binding_name(link.id),
+                fresh.reveal()
+            );
+            Ok((
+                StatusCode::ACCEPTED,
+                AppendHeaders([("set-cookie", cookie)]),
+                answer,
+            )
+                .into_response())
+        }
+        Claimed::Resumed(session) => {
+            app.watches.publish(&session);
+            Ok((StatusCode::OK, current(app, &session)).into_response())
+        }
+        Claimed::Refused(refused) => Err(refusal(refused)),
+    }
+}
+
+async fn come_back(app: &Shared, peer: Peer, headers: &HeaderMap, id: &str) -> Result<Session, Problem> {
+    let session = held_by(app, headers, id).await?;
+    if session.state.is_held() {
+        let binding = Hash(session.binding);
+        if let Some(resumed) = app
+            .store
+            .resume(session.id, binding, &guest(peer), UnixMs::now())
+            .await?
+        {
+            app.watches.publish(&resumed);
+            return Ok(resumed);
+        }
+    }
+    // Over: the page shows why.
+    Ok(session)
+}
+
+/// How a session is now.
+pub(crate) async fn show(
+    State(app): State<Shared>,
+    SameOrigin(headers): SameOrigin,
+    Query(of): Query<OfSession>,
+) -> Result<Response, Problem> {
+    let session = held_by(&app, &headers, &of.session_id).await?;
+    Ok(current(&app, &session).into_response())
+}
+
+/// How a session is, now and on every change, until it is over.
+pub(crate) async fn events(
+    State(app): State<Shared>,
+    SameOrigin(headers): SameOrigin,
+    Query(of): Query<OfSession>,
+) -> Result<Response, Problem> {
+    let session = held_by(&app, &headers, &of.session_id).await?;
+    let mut views = app.watches.follow(&session);
+    views.mark_changed();
+    let keep_alive = KeepAlive::new().interval(SSE_KEEP_ALIVE);
+    Ok(Sse::new(states(views, app.stop.clone()))
+        .keep_alive(keep_alive)
+        .into_response())
+}
+
+fn states(
+    views: tokio::sync::watch::Receiver<View>,
+    stop: CancellationToken,
+) -> impl Stream<Item = Result<SseEvent, Infallible>> {
+    stream::unfold((views, stop, false), |(mut views, stop, ended)| async move {
+        if ended {
+            return None;
+        }
+        tokio::select! {
+            changed = views.changed() => changed.ok()?,
+            () = stop.cancelled() => return None,
+        }
+        let view = views.borrow_and_update().clone();
+        let current = Current::new(&view, UnixMs::now());
+        let json = serde_json::to_string(&current).expect("strings and numbers are JSON");
+        let ended = view.advance.stage == Stage::Ended;
+        Some((
+            Ok(SseEvent::default().event("state").data(json)),
+            (views, stop, ended),
+        ))
+    })
+}
+
+/// The holder is done.
+pub(crate) async fn end(
+    State(app): State<Shared>,
+    peer: Peer,
+    SameOrigin(headers): SameOrigin,
+    Json(of): Json<OfSession>,
+) -> Result<Response, Problem> {
+    let session = held_by(&app, &headers, &of.session_id).await?;
+    let event = Event::End(CloseReason::LeaseEnded);
+    let ended = app
+        .store
+        .step(session.lease, event, &guest(peer), UnixMs::now())
+        .await?;
+    let session = match ended {
+        Some(ended) => {
+            App::changed(&app, ended.clone());
+            ended
+        }
+        None => session,
+    };
+    Ok(current(&app, &session).into_response())
+}
+
+/// Makes a token with which a plain WHEP player may watch this session.
+pub(crate) async fn add_viewer_token(
+    State(app): State<Shared>,
+    SameOrigin(headers): SameOrigin,
+    Json(of): Json<OfSession>,
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct NewToken<'a> {
+        token: &'a str,
+        role: &'static str,
+        whep: String,
+    }
+    let session = held_by(&app, &headers, &of.session_id).await?;
+    if !session.state.is_held() {
+        return Err(over());
+    }
+    let token = Secret::generate().map_err(Problem::internal)?;
+    app.store
+        .add_viewer_token(token.hash(), session.lease, Role::Observer, UnixMs::now())
+        .await?;
+    let whep = format!("/whep/{}", session.id);
+    let shown = NewToken {
+        token: token.reveal(),
+        role: "observer",
+        whep,
+    };
+    Ok((StatusCode::CREATED, Answer(shown)).into_response())
+}
+
+/// The session, if this browser has its binding. Everybody else is told that there is none.
+async fn held_by(app: &Shared, headers: &HeaderMap, id: &str) -> Result<Session, Problem> {
+    let unknown = || {
+        Problem::new(
+            Code::SessionNotFound,
+            "This browser has no such session. Open the link again.",
+        )
+    };
+    let id: SessionId = id.parse().map_err(|_| unknown())?;
+    let session = app.store.session(id).await?.ok_or_else(unknown)?;
+    let presented = cookie(headers, &binding_name(session.link.id));
+    if presented == Some(Hash(session.binding)) {
+        Ok(session)
+    } else {
+        Err(unknown())
+    }
+}
+
+fn current(app: &Shared, session: &Session) -> Answer<Current> {
+    let view = app.watches.follow(session).borrow().clone();
+    Answer(Current::new(&view, UnixMs::now()))
+}
+
+/// The cookie that binds a link to a browser. The last twelve digits of the id are its random ones.
+pub(crate) fn binding_name(link: LinkId) -> String {
+    let digits = link.uuid().simple().to_string();
+    format!("__Host-fg_{}", &digits[digits.len() - 12..])
+}
+
+/// The session is over for this lease.
+pub(crate) fn over() -> Problem {
+    Problem::new(Code::LeaseLost, "This session is over. Open the link again.")
+}
+
+fn refusal(refused: Refused) -> Problem {
+    match refused {
+        Refused::Unknown => Problem::new(
+            Code::LinkNotFound,
+            "This link does not exist. Check that it was copied whole, or ask whoever sent it.",
+        ),
+        Refused::Over(Standing::Expired) => Problem::new(
+            Code::LinkExpired,
+            "This link's time is over. Ask whoever sent it for a new one.",
+        ),
+        Refused::Over(Standing::Revoked) => Problem::new(
+            Code::LinkRevoked,
+            "This link was revoked. Ask whoever sent it for a new one.",
+        ),
+        Refused::Over(Standing::Exhausted | Standing::Active) => Problem::new(
+            Code::LinkExhausted,
+            "This link was used up. Ask whoever sent it for a new one.",
+        ),
+        Refused::BoundElsewhere => Problem::new(
+            Code::LinkBoundElsewhere,
+            "This link is open in another browser. Close it there and wait half a minute.",
+        ),
+        Refused::DeviceInUse => Problem::new(
+            Code::DeviceInUse,
+            "Somebody is using this device, or it is being cleaned. Try again in a minute.",
+        ),
+        Refused::DeviceOffline => {
+            let detail = "This device is offline. Try again in a moment, or tell whoever sent the link.";
+            Problem::new(Code::DeviceOffline, detail).retry_after(OFFLINE_RETRY_S)
+        }
+    }
+}

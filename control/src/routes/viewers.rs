@@ -1,0 +1,230 @@
+//! Viewers: who may exchange SDP for a session, and with which agent.
+//!
+//! The HTTP rules are `signaling::whep`. A viewer proves itself with the binding cookie (it may touch)
+//! or with a viewer token (it may only watch); both belong to exactly one lease and epoch.
+
+use std::time::{Duration, Instant};
+
+use axum::http::request::Parts;
+use protocol::agent::{CloseConnection, PatchKind, RefusalCode, Role, WhepOffer, WhepPatch};
+use protocol::{CloseReason, ConnectionId, SessionId};
+use signaling::error::{Code, Problem};
+use signaling::link::call::{Call, CallError};
+use signaling::whep::{Accepted, Backend, ETag, Restarted};
+
+use super::launch::{binding_name, over};
+use super::request::{Peer, bearer, check_origin, cookie};
+use crate::app::Shared;
+use crate::domain::session::Session;
+use crate::domain::time::UnixMs;
+use crate::secret::Hash;
+use crate::store::connections::Owner;
+
+/// An agent answers an offer within this, or not at all.
+const OFFER_TIMEOUT: Duration = Duration::from_secs(10);
+/// When a host may be back, seconds.
+const OFFLINE_RETRY_S: u32 = 2;
+
+/// The backend of `signaling::whep`.
+#[derive(Clone)]
+pub(crate) struct Viewers(pub(crate) Shared);
+
+/// Somebody who may look at a session.
+pub(crate) struct Viewer {
+    session: Session,
+    owner: Owner,
+}
+
+impl Backend for Viewers {
+    type Viewer = Viewer;
+
+    async fn authorise(&self, session: SessionId, request: &Parts) -> Result<Viewer, Problem> {
+        let app = &self.0;
+        let peer = request.extensions.get::<Peer>().copied();
+        let peer = peer.ok_or_else(|| Problem::internal("a request without its peer's address"))?;
+        app.limits.offer(peer.ip(), Instant::now())?;
+        let session = app.store.session(session).await?.ok_or_else(|| {
+            Problem::new(
+                Code::SessionNotFound,
+                "There is no such session. Open the link again.",
+            )
+        })?;
+        let unknown = || {
+            Problem::new(
+                Code::AuthFailed,
+                "This browser may not see this session. Open the link first.",
+            )
+        };
+        let lease = session.lease;
+        let owner = if let Some(hash) = bearer(&request.headers) {
+            let role = app.store.viewer_role(hash, lease).await?.ok_or_else(unknown)?;
+            Owner { lease, hash, role }
+        } else {
+            let hash = cookie(&request.headers, &binding_name(session.link.id)).ok_or_else(unknown)?;
+            check_origin(app, request)?;
+            if hash != Hash(session.binding) {
+                return Err(unknown());
+            }
+            Owner {
+                lease,
+                hash,
+                role: Role::Controller,
+            }
+        };
+        if session.state.is_held() {
+            Ok(Viewer { session, owner })
+        } else {
+            Err(over())
+        }
+    }
+
+    async fn offer(&self, viewer: Viewer, sdp: String) -> Result<Accepted, Problem> {
+        let (app, Viewer { session, owner }) = (&self.0, viewer);
+        let opened = app
+            .store
+            .open_connection(owner, session.link.max_connections, UnixMs::now())
+            .await?;
+        let opened = opened.ok_or_else(|| {
+            Problem::new(
+                Code::ConnectionLimit,
+                "This session has as many viewers as its link allows.",
+            )
+        })?;
+        let offer = WhepOffer {
+            connection: opened.id,
+            session: session.id,
+            device: session.device,
+            epoch: session.epoch,
+            role: owner.role,
+            sdp,
+        };
+        for connection in opened.replaced {
+            self.close_soon(&session, connection, CloseReason::Replaced);
+        }
+        let answered = self.ask(&session, offer).await.and_then(|answer| {
+            let etag =
+                ETag::new(answer.etag).ok_or_else(|| Problem::internal("an agent's ETag is damaged"))?;
+            Ok((answer.sdp, etag))
+        });
+        match answered {
+            Ok((sdp, etag)) => {
+                app.store.set_etag(opened.id, etag.as_str()).await?;
+                Ok(Accepted {
+                    connection: opened.id,
+                    sdp,
+                    etag,
+                    ice_servers: Vec::new(),
+                })
+            }
+            Err(problem) => {
+                app.store.drop_connection(opened.id, UnixMs::now()).await?;
+                Err(problem)
+            }
+        }
+    }
+
+    async fn etag(&self, viewer: &Viewer, connection: ConnectionId) -> Result<ETag, Problem> {
+        let etag = self.0.store.etag(connection, viewer.owner).await?;
+        etag.and_then(ETag::new).ok_or_else(|| {
+            Problem::new(
+                Code::ConnectionNotFound,
+                "This connection is over. Post a new offer.",
+            )
+        })
+    }
+
+    async fn patch(
+        &self,
+        viewer: Viewer,
+        connection: ConnectionId,
+        kind: PatchKind,
+        fragment: String,
+    ) -> Result<Option<Restarted>, Problem> {
+        let Session { device, epoch, .. } = viewer.session;
+        let patched = self
+            .ask(
+                &viewer.session,
+                WhepPatch {
+                    connection,
+                    device,
+                    epoch,
+                    kind,
+                    fragment,
+                },
+            )
+            .await?;
+        match (kind, patched.fragment, patched.etag.and_then(ETag::new)) {
+            (PatchKind::Trickle, ..) => Ok(None),
+            (PatchKind::Restart, Some(fragment), Some(etag)) => {
+                self.0.store.set_etag(connection, etag.as_str()).await?;
+                Ok(Some(Restarted { fragment, etag }))
+            }
+            (PatchKind::Restart, ..) => Err(Problem::internal("an agent restarted ICE without saying how")),
+        }
+    }
+
+    async fn delete(&self, viewer: Viewer, connection: ConnectionId) -> Result<(), Problem> {
+        self.etag(&viewer, connection).await?;
+        let Session { device, epoch, .. } = viewer.session;
+        let reason = CloseReason::ClientLeft;
+        self.ask(
+            &viewer.session,
+            CloseConnection {
+                connection,
+                device,
+                epoch,
+                reason,
+            },
+        )
+        .await
+    }
+}
+
+impl Viewers {
+    /// Asks the session's agent; its refusals become sentences for the viewer.
+    async fn ask<C: Call>(&self, session: &Session, call: C) -> Result<C::Done, Problem> {
+        let offline = || {
+            let detail = "The device's host is not linked right now. The page tries again by itself.";
+            Problem::new(Code::DeviceOffline, detail).retry_after(OFFLINE_RETRY_S)
+        };
+        let host = self.0.hosts.get(session.host).ok_or_else(offline)?;
+        host.call(call, OFFER_TIMEOUT, |_| {}).await.map_err(|error| match error {
+            CallError::Refused(refusal) => match refusal.code {
+                RefusalCode::StaleEpoch => over(),
+                RefusalCode::ConnectionNotFound => {
+                    Problem::new(Code::ConnectionNotFound, "This connection is over. Post a new offer.")
+                }
+                RefusalCode::BadSdp => Problem::new(Code::Validation, "The device's host cannot use this SDP."),
+                RefusalCode::CodecUnsupported => {
+                    Problem::new(Code::CodecUnsupported, "Device and browser have no H.264 in common.")
+                }
+                RefusalCode::DeviceOffline | RefusalCode::DeviceNotFound | RefusalCode::Busy => offline(),
+                _ => {
+                    tracing::warn!(session.id = %session.id, code = ?refusal.code, why = %refusal.detail, "an agent refused a viewer");
+                    Problem::new(Code::StreamError, "The device's host could not start the stream. Reload the page.")
+                }
+            },
+            CallError::Lost(_) => offline(),
+            CallError::TimedOut => Problem::new(Code::CommandTimeout, "The device's host did not answer. Reload the page."),
+            other => Problem::internal(other),
+        })
+    }
+
+    /// Ends a connection without waiting for it.
+    fn close_soon(&self, session: &Session, connection: ConnectionId, reason: CloseReason) {
+        let Some(host) = self.0.hosts.get(session.host) else {
+            return;
+        };
+        let close = CloseConnection {
+            connection,
+            device: session.device,
+            epoch: session.epoch,
+            reason,
+        };
+        self.0.jobs.spawn(async move {
+            if let Err(error) = host.call(close, OFFER_TIMEOUT, |_| {}).await {
+                tracing::info!(connection.id = %connection, %error, "a replaced connection could not be closed");
+            }
+        });
+    }
+}

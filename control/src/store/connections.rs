@@ -1,0 +1,280 @@
+//! Viewer connections and viewer tokens, and what an agent's word about them means for a lease.
+
+use std::collections::HashMap;
+
+use protocol::agent::{ConnectionEvent, ConnectionState, Hello, Role};
+use protocol::{CloseReason, ConnectionId, Epoch, HostId, LeaseId};
+use uuid::Uuid;
+
+use super::audit::Actor;
+use super::column::Columns as _;
+use super::devices::note_facts;
+use super::leases::{by_lease, live_of_host, step_in};
+use super::{Store, StoreError, Write};
+use crate::domain::lease::{Event, State};
+use crate::domain::session::Session;
+use crate::domain::time::UnixMs;
+use crate::secret::Hash;
+
+/// A viewer who was let in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner {
+    /// The lease that it may attach to.
+    pub lease: LeaseId,
+    /// Hash of its cookie or token.
+    pub hash: Hash,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// A connection that may be negotiated.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Opened {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Older connections of the same viewer, which it replaces.
+    pub replaced: Vec<ConnectionId>,
+}
+
+impl Store {
+    /// Makes a connection for an offer. None when the lease is over or has too many viewers.
+    pub(crate) async fn open_connection(
+        &self,
+        owner: Owner,
+        connections_max: u32,
+        now: UnixMs,
+    ) -> Result<Option<Opened>, StoreError> {
+        let mut tx = self.begin().await?;
+        let held = by_lease(&mut tx, owner.lease)
+            .await?
+            .is_some_and(|session| session.state.is_held());
+        let rows =
+            sqlx::query("SELECT id, owner_hash FROM connections WHERE lease_id = ? AND state <> 'closed'")
+                .bind(owner.lease.to_string())
+                .fetch_all(&mut *tx)
+                .await?;
+        let (mut replaced, mut others) = (Vec::new(), 0);
+        for row in &rows {
+            if row.hash("owner_hash")? == owner.hash {
+                replaced.push(row.parsed("id")?);
+            } else {
+                others += 1;
+            }
+        }
+        if !held || others >= connections_max {
+            return Ok(None);
+        }
+        for id in &replaced {
+            close(&mut tx, *id, CloseReason::Replaced, now).await?;
+        }
+        let id = ConnectionId::from_uuid(Uuid::now_v7());
+        sqlx::query(
+            "INSERT INTO connections (id, lease_id, owner_hash, role, state, opened_at) VALUES (?, ?, ?, ?, 'new', ?)",
+        )
+        .bind(id.to_string())
+        .bind(owner.lease.to_string())
+        .bind(&owner.hash.0[..])
+        .bind(role_name(owner.role))
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(Some(Opened { id, replaced }))
+    }
+
+    /// Notes the ICE session of a connection.
+    pub(crate) async fn set_etag(&self, id: ConnectionId, etag: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE connections SET etag = ? WHERE id = ?")
+            .bind(etag)
+            .bind(id.to_string())
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// The ICE session of a live connection of this owner.
+    pub(crate) async fn etag(&self, id: ConnectionId, owner: Owner) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query(
+            "SELECT etag FROM connections WHERE id = ? AND lease_id = ? AND owner_hash = ? AND state <> 'closed'",
+        )
+        .bind(id.to_string())
+        .bind(owner.lease.to_string())
+        .bind(&owner.hash.0[..])
+        .fetch_optional(&self.read)
+        .await?;
+        row.map_or(Ok(None), |row| row.maybe_text("etag"))
+    }
+
+    /// Notes that an offer came to nothing.
+    pub(crate) async fn drop_connection(&self, id: ConnectionId, now: UnixMs) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        close(&mut tx, id, CloseReason::Error, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Notes what an agent says about a connection. Returns the session if its lease changed.
+    pub(crate) async fn connection_changed(
+        &self,
+        host: HostId,
+        event: &ConnectionEvent,
+        now: UnixMs,
+    ) -> Result<Option<Session>, StoreError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "SELECT c.lease_id FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
+             WHERE c.id = ? AND c.state <> 'closed' AND l.epoch = ? AND d.id = ? AND d.host_id = ?",
+        )
+        .bind(event.connection.to_string())
+        .bind(event.epoch.0 as i64)
+        .bind(event.device.to_string())
+        .bind(host.to_string())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let lease = row.parsed("lease_id")?;
+        match event.state {
+            ConnectionState::Connected => connect(&mut tx, event.connection, now).await?,
+            ConnectionState::Closed { reason } => close(&mut tx, event.connection, reason, now).await?,
+        }
+        let stepped = attend(&mut tx, lease, now).await?;
+        tx.commit().await?;
+        Ok(stepped)
+    }
+
+    /// Takes over what a host says when its link comes up: facts, fences, connections. Returns every
+    /// session whose lease is not released, after what followed from it.
+    pub(crate) async fn adopt(
+        &self,
+        host: HostId,
+        hello: &Hello,
+        now: UnixMs,
+    ) -> Result<Vec<Session>, StoreError> {
+        let mut tx = self.begin().await?;
+        note_facts(&mut tx, host, &hello.devices, now).await?;
+        let rows = sqlx::query(
+            "SELECT c.id FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
+             WHERE d.host_id = ? AND c.state <> 'closed'",
+        )
+        .bind(host.to_string())
+        .fetch_all(&mut *tx)
+        .await?;
+        for row in &rows {
+            let id = row.parsed("id")?;
+            if hello.connections.iter().any(|live| live.connection == id) {
+                connect(&mut tx, id, now).await?;
+            } else {
+                close(&mut tx, id, CloseReason::HostLost, now).await?;
+            }
+        }
+        let fences: HashMap<_, Epoch> = hello.devices.iter().map(|fact| (fact.id, fact.fence)).collect();
+        for session in live_of_host(&mut tx, host).await? {
+            let overtaken = fences
+                .get(&session.device)
+                .is_some_and(|fence| *fence > session.epoch);
+            if overtaken && session.state.is_held() {
+                let end = Event::End(CloseReason::HostLost);
+                step_in(&mut tx, session.lease, end, &Actor::SYSTEM, now).await?;
+            } else {
+                attend(&mut tx, session.lease, now).await?;
+            }
+        }
+        let live = live_of_host(&mut tx, host).await?;
+        tx.commit().await?;
+        Ok(live)
+    }
+
+    /// Notes that a device is ready. One transaction, so that a connection that comes up meanwhile is
+    /// either seen here or sees the result.
+    pub(crate) async fn prepared(&self, lease: LeaseId, now: UnixMs) -> Result<Option<Session>, StoreError> {
+        let mut tx = self.begin().await?;
+        let attended = is_attended(&mut tx, lease).await?;
+        let stepped = step_in(&mut tx, lease, Event::Prepared { attended }, &Actor::SYSTEM, now).await?;
+        tx.commit().await?;
+        Ok(stepped)
+    }
+
+    /// Keeps a viewer token for a lease.
+    pub(crate) async fn add_viewer_token(
+        &self,
+        token: Hash,
+        lease: LeaseId,
+        role: Role,
+        now: UnixMs,
+    ) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO viewer_tokens (token_hash, lease_id, role, created_at) VALUES (?, ?, ?, ?)")
+            .bind(&token.0[..])
+            .bind(lease.to_string())
+            .bind(role_name(role))
+            .bind(now.0)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// What a viewer token allows on a lease.
+    pub(crate) async fn viewer_role(&self, token: Hash, lease: LeaseId) -> Result<Option<Role>, StoreError> {
+        let row = sqlx::query("SELECT role FROM viewer_tokens WHERE token_hash = ? AND lease_id = ?")
+            .bind(&token.0[..])
+            .bind(lease.to_string())
+            .fetch_optional(&self.read)
+            .await?;
+        row.map(|row| match row.text("role")?.as_str() {
+            "controller" => Ok(Role::Controller),
+            "observer" => Ok(Role::Observer),
+            _ => Err(StoreError::Damaged("viewer_tokens.role")),
+        })
+        .transpose()
+    }
+}
+
+/// Moves a lease between active and grace as its controllers come and go.
+async fn attend(tx: &mut Write, lease: LeaseId, now: UnixMs) -> Result<Option<Session>, StoreError> {
+    let state = by_lease(tx, lease).await?.map(|session| session.state);
+    let event = match (state, is_attended(tx, lease).await?) {
+        (Some(State::Grace { .. }), true) => Event::Attended,
+        (Some(State::Active), false) => Event::Unattended,
+        _ => return Ok(None),
+    };
+    step_in(tx, lease, event, &Actor::SYSTEM, now).await
+}
+
+async fn is_attended(tx: &mut Write, lease: LeaseId) -> Result<bool, StoreError> {
+    let row = sqlx::query(
+        "SELECT 1 FROM connections WHERE lease_id = ? AND state = 'connected' AND role = 'controller' LIMIT 1",
+    )
+    .bind(lease.to_string())
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.is_some())
+}
+
+async fn connect(tx: &mut Write, id: ConnectionId, now: UnixMs) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE connections SET state = 'connected', connected_at = ? WHERE id = ? AND state = 'new'",
+    )
+    .bind(now.0)
+    .bind(id.to_string())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn close(tx: &mut Write, id: ConnectionId, reason: CloseReason, now: UnixMs) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE connections SET state = 'closed', closed_at = ?, close_reason = ? WHERE id = ? AND state <> 'closed'",
+    )
+    .bind(now.0)
+    .bind(reason.as_str())
+    .bind(id.to_string())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Controller => "controller",
+        Role::Observer => "observer",
+    }
+}

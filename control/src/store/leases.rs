@@ -1,0 +1,497 @@
+//! Leases: granted, moved from state to state, and read with the session, link and device around them.
+//!
+//! Every change of a lease goes through [`Store::step`] or a transaction that calls [`step_in`]: read
+//! the row, ask `domain::lease`, write what follows (the device's occupancy and epoch, the session, a
+//! refunded use, closed connections, an audit row). A grant is the other way in; its conditional
+//! UPDATEs and the unique indexes hold even where a rule is wrong.
+
+use protocol::{CloseReason, DeviceId, Epoch, HostId, LeaseId, LinkId, SessionId};
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use super::audit::{self, Actor, Deed};
+use super::column::Columns as _;
+use super::links::{link, state_name};
+use super::{Store, StoreError, Write};
+use crate::domain::device::{Health, Lifecycle, Occupancy, occupancy};
+use crate::domain::lease::{self, Event, Left, State};
+use crate::domain::link::{self as link_rules, Standing};
+use crate::domain::session::{Session, session_state};
+use crate::domain::time::UnixMs;
+use crate::secret::Hash;
+
+/// Everything about a session; append a WHERE. Aliases keep the columns of `links` apart.
+macro_rules! session_where {
+    ($tail:literal) => {
+        concat!(
+            "SELECT s.id AS session_id, l.id AS lease_id, l.state AS lease_state, l.until_at, l.reason, l.left_as,
+                 l.epoch AS lease_epoch, l.release_epoch, l.binding_hash, d.id AS leased_device, d.host_id,
+                 d.name AS device_name, d.width, d.height, k.*
+             FROM sessions s JOIN leases l ON l.id = s.lease_id JOIN devices d ON d.id = l.device_id
+             JOIN links k ON k.id = l.link_id WHERE ",
+            $tail
+        )
+    };
+}
+
+/// Somebody opens a link.
+pub(crate) struct Claim<'a> {
+    /// Hash of the link's token.
+    pub token: Hash,
+    /// Hash of the cookie that the browser already has for this link.
+    pub presented: Option<Hash>,
+    /// Hash of the cookie that it gets if it is granted a new lease.
+    pub fresh: Hash,
+    /// Who.
+    pub actor: &'a Actor,
+}
+
+/// What a claim came to.
+#[derive(Debug)]
+pub(crate) enum Claimed {
+    /// A new lease.
+    Granted(Session),
+    /// The browser's own lease.
+    Resumed(Session),
+    /// No lease.
+    Refused(Refused),
+}
+
+/// Why a claim is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// No link has this token.
+    Unknown,
+    /// The link may not be claimed any more.
+    Over(Standing),
+    /// Another browser has the link open.
+    BoundElsewhere,
+    /// The device is held through another link, or is being cleaned.
+    DeviceInUse,
+    /// The device cannot be reached.
+    DeviceOffline,
+}
+
+impl Store {
+    /// Grants a lease, or finds the browser's own again.
+    pub(crate) async fn claim(&self, claim: Claim<'_>, now: UnixMs) -> Result<Claimed, StoreError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query("SELECT * FROM links WHERE token_hash = ? AND state <> 'deleted'")
+            .bind(&claim.token.0[..])
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(row) = row else {
+            return Ok(Claimed::Refused(Refused::Unknown));
+        };
+        let link = link(&row)?;
+        let holding = sqlx::query(session_where!(
+            "k.id = ? AND l.state IN ('preparing', 'active', 'grace')"
+        ))
+        .bind(link.id.to_string())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let holding = holding.as_ref().map(session).transpose()?;
+        let standing = link.standing(now, holding.is_some());
+        if standing != Standing::Active {
+            return Ok(Claimed::Refused(Refused::Over(standing)));
+        }
+        if let Some(own) = holding {
+            if claim.presented.is_none_or(|presented| presented.0 != own.binding) {
+                return Ok(Claimed::Refused(Refused::BoundElsewhere));
+            }
+            let stepped = step_in(&mut tx, own.lease, Event::Returned, claim.actor, now).await?;
+            tx.commit().await?;
+            return Ok(Claimed::Resumed(stepped.unwrap_or(own)));
+        }
+        let Some(epoch) = reserve(&mut tx, link.id, link.device, now).await? else {
+            return Ok(Claimed::Refused(why_not_reserved(&mut tx, link.device).await?));
+        };
+        let lease = grant(&mut tx, link.id, link.device, epoch, claim.fresh, now).await?;
+        let deed = Deed {
+            action: "lease.grant",
+            resource: "lease",
+            id: &lease.to_string(),
+            result: "ok",
+        };
+        audit::record(&mut tx, claim.actor, deed, now).await?;
+        let granted = by_lease(&mut tx, lease)
+            .await?
+            .ok_or(StoreError::Damaged("sessions.lease_id"))?;
+        tx.commit().await?;
+        Ok(Claimed::Granted(granted))
+    }
+
+    /// Finds a session again for the browser that holds it; none for anybody else or when it is over.
+    pub(crate) async fn resume(
+        &self,
+        id: SessionId,
+        binding: Hash,
+        actor: &Actor,
+        now: UnixMs,
+    ) -> Result<Option<Session>, StoreError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(session_where!("s.id = ?"))
+            .bind(id.to_string())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let found = row.as_ref().map(session).transpose()?;
+        let Some(own) = found.filter(|found| found.binding == binding.0 && found.state.is_held()) else {
+            return Ok(None);
+        };
+        let stepped = step_in(&mut tx, own.lease, Event::Returned, actor, now).await?;
+        tx.commit().await?;
+        Ok(Some(stepped.unwrap_or(own)))
+    }
+
+    /// One session, also when it is over.
+    pub(crate) async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        let row = sqlx::query(session_where!("s.id = ?"))
+            .bind(id.to_string())
+            .fetch_optional(&self.read)
+            .await?;
+        row.as_ref().map(session).transpose()
+    }
+
+    /// Applies one event to a lease. None when it changed nothing.
+    pub(crate) async fn step(
+        &self,
+        lease: LeaseId,
+        event: Event,
+        actor: &Actor,
+        now: UnixMs,
+    ) -> Result<Option<Session>, StoreError> {
+        let mut tx = self.begin().await?;
+        let stepped = step_in(&mut tx, lease, event, actor, now).await?;
+        tx.commit().await?;
+        Ok(stepped)
+    }
+
+    /// Revokes or deletes a link and cuts its live lease, in one transaction. None when there is no such
+    /// link; otherwise the lease that was cut, if there was one.
+    pub(crate) async fn cut_link(
+        &self,
+        id: LinkId,
+        event: link_rules::Event,
+        actor: &Actor,
+        now: UnixMs,
+    ) -> Result<Option<Option<Session>>, StoreError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query("SELECT * FROM links WHERE id = ? AND state <> 'deleted'")
+            .bind(id.to_string())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        if let Some(state) = link(&row)?.state.after(event) {
+            sqlx::query("UPDATE links SET state = ? WHERE id = ?")
+                .bind(state_name(state))
+                .bind(id.to_string())
+                .execute(&mut *tx)
+                .await?;
+        }
+        let action = match event {
+            link_rules::Event::Revoke => "link.revoke",
+            link_rules::Event::Delete => "link.delete",
+        };
+        audit::record(
+            &mut tx,
+            actor,
+            Deed {
+                action,
+                resource: "link",
+                id: &id.to_string(),
+                result: "ok",
+            },
+            now,
+        )
+        .await?;
+        let live = sqlx::query(
+            "SELECT id FROM leases WHERE link_id = ? AND state IN ('preparing', 'active', 'grace')",
+        )
+        .bind(id.to_string())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let cut = match live {
+            Some(row) => {
+                let end = Event::End(CloseReason::LinkRevoked);
+                step_in(&mut tx, row.parsed("id")?, end, actor, now).await?
+            }
+            None => None,
+        };
+        tx.commit().await?;
+        Ok(Some(cut))
+    }
+
+    /// Leases whose state is over by the clock, with what to do about each.
+    pub(crate) async fn due(&self, now: UnixMs) -> Result<Vec<(LeaseId, Event)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT l.id, k.expires_at <= ?1 AS expired FROM leases l JOIN links k ON k.id = l.link_id
+             WHERE l.state IN ('preparing', 'active', 'grace') AND (l.until_at <= ?1 OR k.expires_at <= ?1)",
+        )
+        .bind(now.0)
+        .fetch_all(&self.read)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let expired = row.maybe_number::<i64>("expired")? == Some(1);
+                let event = if expired {
+                    Event::End(CloseReason::LinkExpired)
+                } else {
+                    Event::Deadline
+                };
+                Ok((row.parsed("id")?, event))
+            })
+            .collect()
+    }
+}
+
+/// Takes one use of the link and the device, or neither. Each UPDATE carries its own conditions.
+async fn reserve(
+    tx: &mut Write,
+    link: LinkId,
+    device: DeviceId,
+    now: UnixMs,
+) -> Result<Option<Epoch>, StoreError> {
+    let used = sqlx::query(
+        "UPDATE links SET uses = uses + 1 WHERE id = ?1 AND state = 'active'
+         AND (expires_at IS NULL OR expires_at > ?2) AND (max_uses IS NULL OR uses < max_uses)",
+    )
+    .bind(link.to_string())
+    .bind(now.0)
+    .execute(&mut **tx)
+    .await?;
+    if used.rows_affected() != 1 {
+        return Ok(None);
+    }
+    let reserved = sqlx::query(
+        "UPDATE devices SET occupancy = 'reserved', epoch = epoch + 1
+         WHERE id = ? AND occupancy = 'free' AND health <> 'offline' AND lifecycle = 'ready' RETURNING epoch",
+    )
+    .bind(device.to_string())
+    .fetch_optional(&mut **tx)
+    .await?;
+    reserved.map(|row| row.number("epoch").map(Epoch)).transpose()
+}
+
+async fn why_not_reserved(tx: &mut Write, device: DeviceId) -> Result<Refused, StoreError> {
+    let row = sqlx::query("SELECT occupancy, health, lifecycle FROM devices WHERE id = ?")
+        .bind(device.to_string())
+        .fetch_one(&mut **tx)
+        .await?;
+    let reachable = row.text("health")? != Health::Offline.as_str()
+        && row.text("lifecycle")? == Lifecycle::Ready.as_str();
+    let free = row.text("occupancy")? == Occupancy::Free.as_str();
+    Ok(match (reachable, free) {
+        (false, _) => Refused::DeviceOffline,
+        (true, false) => Refused::DeviceInUse,
+        (true, true) => Refused::Over(Standing::Exhausted),
+    })
+}
+
+async fn grant(
+    tx: &mut Write,
+    link: LinkId,
+    device: DeviceId,
+    epoch: Epoch,
+    binding: Hash,
+    now: UnixMs,
+) -> Result<LeaseId, StoreError> {
+    let lease = LeaseId::from_uuid(Uuid::now_v7());
+    let state = State::granted(now);
+    sqlx::query(
+        "INSERT INTO leases (id, device_id, link_id, epoch, state, until_at, binding_hash, acquired_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(lease.to_string())
+    .bind(device.to_string())
+    .bind(link.to_string())
+    .bind(epoch.0 as i64)
+    .bind(state.as_str())
+    .bind(state.until().map(|until| until.0))
+    .bind(&binding.0[..])
+    .bind(now.0)
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query("INSERT INTO sessions (id, lease_id, state, created_at) VALUES (?, ?, ?, ?)")
+        .bind(SessionId::from_uuid(Uuid::now_v7()).to_string())
+        .bind(lease.to_string())
+        .bind(session_state(state))
+        .bind(now.0)
+        .execute(&mut **tx)
+        .await?;
+    Ok(lease)
+}
+
+/// Applies one event to a lease inside a transaction. None when it changed nothing.
+pub(super) async fn step_in(
+    tx: &mut Write,
+    lease: LeaseId,
+    event: Event,
+    actor: &Actor,
+    now: UnixMs,
+) -> Result<Option<Session>, StoreError> {
+    let Some(before) = by_lease(tx, lease).await? else {
+        return Ok(None);
+    };
+    let Some(after) = before.state.after(event, now) else {
+        return Ok(None);
+    };
+    let released = matches!(after, State::Released { .. });
+    if before.state.is_held() && !after.is_held() {
+        cut(tx, &before, after, now).await?;
+    } else {
+        // A device is free only if it was cleaned for its newest epoch.
+        sqlx::query(
+            "UPDATE devices SET occupancy = CASE WHEN ?1 <> 'free' OR epoch = ?2 THEN ?1 ELSE 'quarantined' END
+             WHERE id = ?3",
+        )
+        .bind(occupancy(after).as_str())
+        .bind(before.release_epoch.map(|epoch| epoch.0 as i64))
+        .bind(before.device.to_string())
+        .execute(&mut **tx)
+        .await?;
+    }
+    if lease::refunds(before.state, after) {
+        sqlx::query("UPDATE links SET uses = uses - 1 WHERE id = ? AND uses > 0")
+            .bind(before.link.id.to_string())
+            .execute(&mut **tx)
+            .await?;
+    }
+    let left = match after {
+        State::Released {
+            left: Left::Clean, ..
+        } => Some("clean"),
+        State::Released {
+            left: Left::Quarantined,
+            ..
+        } => Some("quarantined"),
+        _ => None,
+    };
+    sqlx::query(
+        "UPDATE leases SET state = ?, until_at = ?, reason = ?, left_as = ?, released_at = ? WHERE id = ?",
+    )
+    .bind(after.as_str())
+    .bind(after.until().map(|until| until.0))
+    .bind(after.reason().map(CloseReason::as_str))
+    .bind(left)
+    .bind(released.then_some(now.0))
+    .bind(lease.to_string())
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query("UPDATE sessions SET state = ?, ended_at = ? WHERE lease_id = ?")
+        .bind(session_state(after))
+        .bind(released.then_some(now.0))
+        .bind(lease.to_string())
+        .execute(&mut **tx)
+        .await?;
+    let result = after.reason().map_or("ok", CloseReason::as_str);
+    let deed = Deed {
+        action: action(after),
+        resource: "lease",
+        id: &lease.to_string(),
+        result,
+    };
+    audit::record(tx, actor, deed, now).await?;
+    by_lease(tx, lease).await
+}
+
+/// The moment in which a holder loses the device: its epoch rises, its connections are over.
+async fn cut(tx: &mut Write, before: &Session, after: State, now: UnixMs) -> Result<(), StoreError> {
+    let row = sqlx::query("UPDATE devices SET epoch = epoch + 1, occupancy = ? WHERE id = ? RETURNING epoch")
+        .bind(occupancy(after).as_str())
+        .bind(before.device.to_string())
+        .fetch_one(&mut **tx)
+        .await?;
+    sqlx::query("UPDATE leases SET release_epoch = ? WHERE id = ?")
+        .bind(row.number::<i64>("epoch")?)
+        .bind(before.lease.to_string())
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query(
+        "UPDATE connections SET state = 'closed', closed_at = ?, close_reason = ? WHERE lease_id = ? AND state <> 'closed'",
+    )
+    .bind(now.0)
+    .bind(after.reason().map(CloseReason::as_str))
+    .bind(before.lease.to_string())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+const fn action(state: State) -> &'static str {
+    match state {
+        State::Preparing { .. } => "lease.prepare",
+        State::Active => "lease.activate",
+        State::Grace { .. } => "lease.grace",
+        State::Releasing { .. } => "lease.end",
+        State::Released { .. } => "lease.release",
+    }
+}
+
+pub(super) async fn by_lease(tx: &mut Write, lease: LeaseId) -> Result<Option<Session>, StoreError> {
+    let row = sqlx::query(session_where!("l.id = ?"))
+        .bind(lease.to_string())
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.as_ref().map(session).transpose()
+}
+
+/// Sessions whose lease is not released, on the devices of a host.
+pub(super) async fn live_of_host(tx: &mut Write, host: HostId) -> Result<Vec<Session>, StoreError> {
+    let rows = sqlx::query(session_where!("d.host_id = ? AND l.state <> 'released'"))
+        .bind(host.to_string())
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.iter().map(session).collect()
+}
+
+fn session(row: &SqliteRow) -> Result<Session, StoreError> {
+    Ok(Session {
+        id: row.parsed("session_id")?,
+        lease: row.parsed("lease_id")?,
+        state: state(row)?,
+        epoch: Epoch(row.number("lease_epoch")?),
+        release_epoch: row.maybe_number("release_epoch")?.map(Epoch),
+        binding: row.hash("binding_hash")?.0,
+        link: link(row)?,
+        device: row.parsed("leased_device")?,
+        host: row.parsed("host_id")?,
+        device_name: row.text("device_name")?,
+        width: row.number("width")?,
+        height: row.number("height")?,
+    })
+}
+
+fn state(row: &SqliteRow) -> Result<State, StoreError> {
+    let until = || {
+        row.maybe_time("until_at")?
+            .ok_or(StoreError::Damaged("leases.until_at"))
+    };
+    let reason = || {
+        let text = row
+            .maybe_text("reason")?
+            .ok_or(StoreError::Damaged("leases.reason"))?;
+        let known = CloseReason::ALL
+            .iter()
+            .copied()
+            .find(|reason| reason.as_str() == text);
+        known.ok_or(StoreError::Damaged("leases.reason"))
+    };
+    Ok(match row.text("lease_state")?.as_str() {
+        "preparing" => State::Preparing { until: until()? },
+        "active" => State::Active,
+        "grace" => State::Grace { until: until()? },
+        "releasing" => State::Releasing {
+            reason: reason()?,
+            until: until()?,
+        },
+        "released" => {
+            let clean = row.maybe_text("left_as")?.as_deref() == Some("clean");
+            let left = if clean { Left::Clean } else { Left::Quarantined };
+            State::Released {
+                reason: reason()?,
+                left,
+            }
+        }
+        _ => return Err(StoreError::Damaged("leases.state")),
+    })
+}

@@ -1,0 +1,89 @@
+//! Who watches a session: one channel per session that always holds its newest view.
+//!
+//! Newest wins: a slow reader skips states, it never misses the last one. Progress of a preparation
+//! lives only here; after a restart of control it starts again with the preparation itself.
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use protocol::SessionId;
+use tokio::sync::watch;
+
+use crate::domain::session::{Advance, Session, Stage};
+
+/// A session as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct View {
+    /// What the store says.
+    pub session: Session,
+    /// How far it is.
+    pub advance: Advance,
+}
+
+/// The channels. One for each session that is live or watched; [`Watches::prune`] drops the rest.
+#[derive(Default)]
+pub(crate) struct Watches(DashMap<SessionId, watch::Sender<View>>);
+
+impl Watches {
+    /// Shows what the store says now.
+    pub(crate) fn publish(&self, session: &Session) {
+        drop(self.channel(session));
+    }
+
+    /// Shows the progress of a preparation; it never goes back.
+    pub(crate) fn progress(&self, session: SessionId, advance: Advance) {
+        if let Some(channel) = self.0.get(&session) {
+            channel.send_if_modified(|view| {
+                let forward = advance > view.advance && view.advance.stage < Stage::Ready;
+                if forward {
+                    view.advance = advance;
+                }
+                forward
+            });
+        }
+    }
+
+    /// The newest view, given what the store says now, and all that follow.
+    pub(crate) fn follow(&self, session: &Session) -> watch::Receiver<View> {
+        self.channel(session)
+    }
+
+    /// Forgets sessions that are over and that nobody watches.
+    pub(crate) fn prune(&self) {
+        self.0.retain(|_, channel| {
+            channel.receiver_count() > 0 || channel.borrow().advance.stage != Stage::Ended
+        });
+    }
+
+    fn channel(&self, session: &Session) -> watch::Receiver<View> {
+        match self.0.entry(session.id) {
+            Entry::Vacant(vacant) => {
+                let advance = Advance::at(session.state, Advance::START);
+                let (channel, receiver) = watch::channel(View {
+                    session: session.clone(),
+                    advance,
+                });
+                vacant.insert(channel);
+                receiver
+            }
+            Entry::Occupied(occupied) => {
+                let channel = occupied.get();
+                channel.send_if_modified(|view| {
+                    // Two readers of the store may come here in another order than they read:
+                    // what is over stays over.
+                    if view.session.state.reason().is_some() && session.state.reason().is_none() {
+                        return false;
+                    }
+                    let advance = Advance::at(session.state, view.advance);
+                    let next = View {
+                        session: session.clone(),
+                        advance,
+                    };
+                    let changed = *view != next;
+                    *view = next;
+                    changed
+                });
+                channel.subscribe()
+            }
+        }
+    }
+}
