@@ -20,7 +20,7 @@ export default ts.config(
       },
     },
     rules: {
-      eqeqeq: 'error',
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-console': 'error',
       'no-eval': 'error',
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
@@ -32,6 +32,12 @@ export default ts.config(
     // The Svelte parser reads the file and hands its scripts to TypeScript's.
     files: ['**/*.svelte'],
     languageOptions: { parser: svelteParser, parserOptions: { parser: ts.parser } },
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        { selector: "CallExpression[callee.name='$state']", message: 'Use $state.raw: the viewer is built without deep proxies.' },
+      ],
+    },
   },
   {
     files: ['**/*.js', '**/*.mjs'],

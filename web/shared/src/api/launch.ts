@@ -34,13 +34,13 @@ export type Ticket = { kind: 'token'; token: LinkToken } | { kind: 'session'; se
 /** Claims the device, or resumes what this browser already holds. */
 export async function launch(ticket: Ticket, signal: AbortSignal): Promise<LaunchState> {
   const body = ticket.kind === 'token' ? { token: ticket.token } : { session_id: ticket.session };
-  return parseLaunchState(await readJson(await post('/api/v1/launch', body, { signal })));
+  return read(await post('/api/v1/launch', body, { signal }));
 }
 
 /** The session now. */
 export async function current(session: SessionId, signal: AbortSignal): Promise<LaunchState> {
   const path = `/api/v1/launch/current?session=${session}`;
-  return parseLaunchState(await readJson(await request(path, { signal })));
+  return read(await request(path, { signal }));
 }
 
 /** Gives the device back. */
@@ -67,54 +67,43 @@ export function follow(
 
 /** Reads a session. Throws `TypeError` when the server speaks another language than this page. */
 export function parseLaunchState(json: unknown): LaunchState {
-  const state = record(json, 'session');
-  const sessionId = parseSessionId(text(state.session_id, 'session_id'));
-  if (sessionId === null) throw new TypeError('session_id is no id');
-  const device = record(state.device, 'device');
-  const app = state.app === undefined || state.app === null ? null : record(state.app, 'app');
-  const endReason = state.end_reason;
+  const state = object(json);
+  const device = object(state.device);
+  const sessionId = parseSessionId(text(state.session_id));
+  const stage = STAGES.find((each) => each === state.stage);
+  if (sessionId === null || stage === undefined) throw new TypeError('session');
   return {
     sessionId,
-    stage: stage(text(state.stage, 'stage')),
-    progress: Math.max(0, Math.min(100, count(state.progress, 'progress'))),
-    device: {
-      name: text(device.name, 'device.name'),
-      width: count(device.width, 'device.width'),
-      height: count(device.height, 'device.height'),
-    },
-    appPackage: app === null ? null : text(app.package, 'app.package'),
-    endReason: typeof endReason === 'string' ? endReason : null,
+    stage,
+    progress: Math.max(0, Math.min(100, number(state.progress))),
+    device: { name: text(device.name), width: number(device.width), height: number(device.height) },
+    appPackage: state.app == null ? null : text(object(state.app).package),
+    endReason: state.end_reason == null ? null : text(state.end_reason),
   };
 }
 
 const STAGES: readonly Stage[] = ['reset', 'launch', 'connect', 'ready', 'ended'];
-
-function stage(name: string): Stage {
-  const known = STAGES.find((each) => each === name);
-  if (known === undefined) throw new TypeError(`no stage ${name}`);
-  return known;
-}
 
 function post(path: string, body: unknown, init: RequestInit): Promise<Response> {
   const headers = { 'content-type': 'application/json' };
   return request(path, { method: 'POST', headers, body: JSON.stringify(body), ...init });
 }
 
-async function readJson(response: Response): Promise<unknown> {
-  return (await response.json()) as unknown;
+async function read(response: Response): Promise<LaunchState> {
+  return parseLaunchState(await response.json());
 }
 
-function record(value: unknown, what: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null) throw new TypeError(`${what} is no object`);
+function object(value: unknown): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) throw new TypeError('object');
   return value as Record<string, unknown>;
 }
 
-function text(value: unknown, what: string): string {
-  if (typeof value !== 'string') throw new TypeError(`${what} is no text`);
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError('text');
   return value;
 }
 
-function count(value: unknown, what: string): number {
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw new TypeError(`${what} is no number`);
+function number(value: unknown): number {
+  if (typeof value !== 'number') throw new TypeError('number');
   return value;
 }

@@ -15,7 +15,6 @@ export class Problem extends Error {
 
   constructor(status: number, code: string, detail: string, retryAfterS: number | null) {
     super(detail);
-    this.name = 'Problem';
     this.status = status;
     this.code = code;
     this.retryAfterS = retryAfterS;
@@ -26,7 +25,6 @@ export class Problem extends Error {
 export class Unreachable extends Error {
   constructor(cause: unknown) {
     super('the server cannot be reached', { cause });
-    this.name = 'Unreachable';
   }
 }
 
@@ -44,18 +42,12 @@ export async function request(path: string, init: RequestInit): Promise<Response
 }
 
 async function problem(response: Response): Promise<Problem> {
-  const retryAfter = Number(response.headers.get('retry-after') ?? NaN);
-  const retryAfterS = Number.isFinite(retryAfter) ? retryAfter : null;
-  const body: unknown = await response.json().catch(() => null);
-  const { code, detail } = fields(body);
-  return new Problem(response.status, code ?? `HTTP_${response.status}`, detail ?? '', retryAfterS);
-}
-
-function fields(body: unknown): { code: string | null; detail: string | null } {
-  if (typeof body !== 'object' || body === null) return { code: null, detail: null };
-  const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
-  return {
-    code: 'code' in body ? text(body.code) : null,
-    detail: 'detail' in body ? text(body.detail) : null,
-  };
+  const body = (await response.json().catch(() => null)) as { code?: unknown; detail?: unknown } | null;
+  const retryAfterS = parseInt(response.headers.get('retry-after') ?? '');
+  return new Problem(
+    response.status,
+    typeof body?.code === 'string' ? body.code : `HTTP_${response.status}`,
+    typeof body?.detail === 'string' ? body.detail : '',
+    retryAfterS > 0 ? retryAfterS : null,
+  );
 }

@@ -12,9 +12,8 @@ export type WireErrorKind = 'short' | 'long' | 'unknown_type' | 'too_many' | 'ba
 export class WireError extends Error {
   readonly kind: WireErrorKind;
 
-  constructor(kind: WireErrorKind, what = '') {
-    super(what === '' ? kind : `${kind}: ${what}`);
-    this.name = 'WireError';
+  constructor(kind: WireErrorKind) {
+    super(kind);
     this.kind = kind;
   }
 }
@@ -47,7 +46,7 @@ export class Reader {
   /** A u64 that must be exact as a number: microseconds of this century need 51 bits. */
   u64(): number {
     const value = Number(this.#view.getBigUint64(this.#take(8), true));
-    if (value > Number.MAX_SAFE_INTEGER) throw new WireError('bad_value', 'u64 above 2^53');
+    if (value > Number.MAX_SAFE_INTEGER) throw new WireError('bad_value');
     return value;
   }
 
@@ -56,10 +55,10 @@ export class Reader {
     return new Uint8Array(this.#view.buffer, this.#view.byteOffset + at, length);
   }
 
-  /** A count that must not exceed `max`; `what` names it in the error. */
-  count(max: number, what: string): number {
+  /** A count that must not exceed `max`. */
+  count(max: number): number {
     const n = this.u8();
-    if (n > max) throw new WireError('too_many', what);
+    if (n > max) throw new WireError('too_many');
     return n;
   }
 

@@ -37,7 +37,7 @@ export function closeCode(reason: CloseReason): number {
 /** The reason for a byte from the wire. */
 export function closeReason(code: number): CloseReason {
   const reason = REASONS[code - 1];
-  if (reason === undefined) throw new WireError('bad_value', 'close reason');
+  if (reason === undefined) throw new WireError('bad_value');
   return reason;
 }
 

@@ -151,7 +151,7 @@ function readToGateway(reader: Reader): ToGateway {
       return { type: 'text', text: readText(reader) };
     case SYSTEM: {
       const what = BUTTONS[reader.u8() - 1];
-      if (what === undefined) throw new WireError('bad_value', 'system button');
+      if (what === undefined) throw new WireError('bad_value');
       return { type: 'system', what };
     }
     case BYE:
@@ -168,7 +168,7 @@ function readToViewer(reader: Reader): ToViewer {
       return { type: 'picture', generation: generation(reader.u16()), width: reader.u16(), height: reader.u16() };
     case GATE: {
       const open = reader.u8();
-      if (open > 1) throw new WireError('bad_value', 'gate');
+      if (open > 1) throw new WireError('bad_value');
       return { type: 'gate', open: open === 1 };
     }
     case BYE:
@@ -179,17 +179,17 @@ function readToViewer(reader: Reader): ToViewer {
 }
 
 function readAction(code: number): 'down' | 'up' {
-  if (code > 1) throw new WireError('bad_value', 'key action');
+  if (code > 1) throw new WireError('bad_value');
   return code === 0 ? 'down' : 'up';
 }
 
 function readText(reader: Reader): string {
   const length = reader.u16();
-  if (length > TEXT_BYTES_MAX) throw new WireError('too_many', 'text');
+  if (length > TEXT_BYTES_MAX) throw new WireError('too_many');
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(reader.bytes(length));
   } catch (error) {
     if (error instanceof WireError) throw error;
-    throw new WireError('bad_value', 'text');
+    throw new WireError('bad_value');
   }
 }

@@ -174,15 +174,15 @@ function readTouch(reader: Reader): Touch {
   const t_ms = reader.u32();
   const gen = generation(reader.u16());
   const pointers: Pointer[] = [];
-  for (let left = reader.count(POINTERS_MAX, 'pointers'); left > 0; left--) {
+  for (let left = reader.count(POINTERS_MAX); left > 0; left--) {
     const pointer = readPointer(reader);
-    if (pointers.some((seen) => seen.id === pointer.id)) throw new WireError('bad_value', 'pointer id');
+    if (pointers.some((seen) => seen.id === pointer.id)) throw new WireError('bad_value');
     pointers.push(pointer);
   }
   const edges: Edge[] = [];
-  for (let left = reader.count(EDGES_MAX, 'edges'); left > 0; left--) {
+  for (let left = reader.count(EDGES_MAX); left > 0; left--) {
     const edge = readEdge(reader);
-    if (edge.n <= (edges.at(-1)?.n ?? 0)) throw new WireError('bad_value', 'edge number');
+    if (edge.n <= (edges.at(-1)?.n ?? 0)) throw new WireError('bad_value');
     edges.push(edge);
   }
   return { type: 'touch', seq, t_ms, generation: gen, pointers, edges };
@@ -193,7 +193,7 @@ function readPointer(reader: Reader): Pointer {
   const at = readPoint(reader);
   const pressure = reader.u16();
   const moves: Move[] = [];
-  for (let left = reader.count(MOVES_MAX, 'moves'); left > 0; left--) {
+  for (let left = reader.count(MOVES_MAX); left > 0; left--) {
     moves.push({ age_ms: reader.u16(), ...readPoint(reader) });
   }
   return { id, ...at, pressure, moves };
@@ -202,7 +202,7 @@ function readPointer(reader: Reader): Pointer {
 function readEdge(reader: Reader): Edge {
   const n = reader.u32();
   const kind = reader.u8();
-  if (kind !== 1 && kind !== 2) throw new WireError('bad_value', 'edge kind');
+  if (kind !== 1 && kind !== 2) throw new WireError('bad_value');
   const id = reader.u8();
   const gen = generation(reader.u16());
   const at = readPoint(reader);
