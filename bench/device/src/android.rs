@@ -379,14 +379,13 @@ impl Android {
     /// Back to how it came from its box, except for how it is held: what a fresh container would be.
     pub fn factory_reset(&self) {
         self.change(|state| {
-            let epoch = |packages: &BTreeMap<String, Package>| {
-                let painting = packages.get(App::Paint.package()).map(|p| p.data.painting.epoch);
-                painting.unwrap_or(0).wrapping_add(1)
-            };
-            let next_epoch = epoch(&state.packages);
-            state.packages = packages::built_in();
-            if let Some(paint) = state.packages.get_mut(App::Paint.package()) {
-                paint.data.painting.epoch = next_epoch;
+            let old = std::mem::replace(&mut state.packages, packages::built_in());
+            // A screen that shows the old painting has to notice that this is another one.
+            if let (Some(old), Some(new)) = (
+                old.get(App::Paint.package()),
+                state.packages.get_mut(App::Paint.package()),
+            ) {
+                new.data.painting.epoch = old.data.painting.epoch.wrapping_add(1);
             }
             state.foreground = App::Launcher;
             state.recent.clear();

@@ -233,7 +233,7 @@ impl Loop {
     }
 
     fn tick(&mut self) {
-        let started = Instant::now();
+        let (started, pts) = (Instant::now(), clock::monotonic());
         if self.screen.moves() || self.android.version() != self.shown {
             let moment = Moment {
                 elapsed: started - self.switched_on,
@@ -241,7 +241,6 @@ impl Loop {
             };
             self.shown = self.screen.draw(&self.android, moment);
         }
-        let pts = clock::monotonic();
         let damage = self.screen.canvas_mut().take_damage();
         let canvas = self.screen.canvas();
         self.captures.retain_mut(|capture| {

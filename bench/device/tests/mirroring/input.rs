@@ -1,0 +1,166 @@
+//! What control messages do to the device.
+
+use device::android::{App, Dropped, Segment};
+use device::screen::app::paint::{PALETTE, PAPER, stroke_radius};
+use device::screen::canvas::{Canvas, Rgb};
+use device::screen::{Moment, screenshot};
+use scrcpy::control::{ControlMsg, KeyAction, TouchAction};
+use scrcpy::device_msg::DeviceMsg;
+use scrcpy::keys::KeyCode;
+
+use crate::rig::*;
+
+#[tokio::test]
+async fn a_touch_for_another_size_is_dropped_before_it_becomes_a_pointer() {
+    let mut rig = Rig::new("4.1", App::Paint).await;
+    rig.video.picture().await;
+    rig.touch_in(TouchAction::DOWN, 1, (10, 300), (HEIGHT, WIDTH))
+        .await;
+    rig.settled().await;
+    assert_eq!(rig.android.pointers(), []);
+    assert_eq!(rig.android.dropped_count(Dropped::WrongSize), 1);
+    rig.touch(TouchAction::DOWN, 1, 10, 300).await;
+    rig.settled().await;
+    assert_eq!(rig.android.pointers().len(), 1);
+    assert_eq!(rig.android.dropped_count(Dropped::WrongSize), 1);
+}
+
+#[tokio::test]
+async fn a_late_move_makes_a_ghost_and_only_up_removes_a_pointer() {
+    let mut rig = Rig::new("4.1", App::Still).await;
+    rig.video.picture().await;
+    rig.touch(TouchAction::DOWN, 1, 10, 10).await;
+    rig.touch(TouchAction::UP, 1, 20, 20).await;
+    rig.touch(TouchAction::MOVE, 1, 30, 30).await;
+    rig.touch(TouchAction::CANCEL, 1, 30, 30).await;
+    rig.settled().await;
+    assert_eq!(rig.android.pointers().len(), 1);
+    for id in 2..14 {
+        rig.touch(TouchAction::DOWN, id, 50, 50).await;
+    }
+    rig.settled().await;
+    assert_eq!(rig.android.pointers().len(), 10);
+    assert_eq!(rig.android.dropped_count(Dropped::TooManyPointers), 3);
+    for id in 1..14 {
+        rig.touch(TouchAction::UP, id, 50, 50).await;
+    }
+    rig.settled().await;
+    assert_eq!(rig.android.pointers(), []);
+}
+
+#[tokio::test]
+async fn two_fingers_paint_exactly_their_pixels() {
+    let mut rig = Rig::new("4.1", App::Paint).await;
+    rig.video.picture().await;
+    for (id, y) in [(1, 200), (2, 400)] {
+        rig.touch(TouchAction::DOWN, id, 60, y).await;
+    }
+    for x in [120, 200] {
+        for (id, y) in [(1, 200), (2, 400)] {
+            rig.touch(TouchAction::MOVE, id, x, y + x / 10).await;
+        }
+    }
+    for (id, y) in [(1, 200), (2, 400)] {
+        rig.touch(TouchAction::UP, id, 300, y).await;
+    }
+    rig.settled().await;
+
+    let drawn = screenshot(&rig.android, Moment::default());
+    let mut expected = Canvas::new(drawn.size());
+    expected.fill(device::screen::layout::full(drawn.size()), PAPER);
+    for (id, y) in [(1u8, 200), (2, 400)] {
+        let colour = PALETTE[usize::from(id)];
+        for [from, to] in [
+            [(60, y), (120, y + 12)],
+            [(120, y + 12), (200, y + 20)],
+            [(200, y + 20), (300, y)],
+        ] {
+            let segment = Segment { colour: id, from, to };
+            expected.stroke(segment.from, segment.to, stroke_radius(drawn.size()), colour);
+        }
+    }
+    let below_title = 150 * usize::from(WIDTH);
+    assert!(
+        drawn.pixels()[below_title..] == expected.pixels()[below_title..],
+        "pixels differ"
+    );
+    assert_eq!(drawn.pixel(60, 200), Some(PALETTE[1]));
+    assert_eq!(drawn.pixel(300, 400), Some(PALETTE[2]));
+    assert_eq!(drawn.pixel(180, 300), Some(PAPER));
+
+    rig.video.until_silent().await;
+    rig.send(ControlMsg::ResetVideo).await;
+    let picture = rig.video.picture().await;
+    for (at, colour) in [
+        ((160, 216), PALETTE[1]),
+        ((160, 416), PALETTE[2]),
+        ((180, 300), PAPER),
+    ] {
+        assert_near(picture.yuv(at.0, at.1), colour, 12);
+    }
+}
+
+/// A decoded pixel is that colour, but for what the encoder loses.
+fn assert_near(yuv: [i32; 3], colour: Rgb, loss: i32) {
+    let [r, g, b] = colour.parts().map(|part| f64::from(part) / 255.0);
+    let y = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    let wanted = [
+        16.0 + 219.0 * y,
+        128.0 + 224.0 * (b - y) / 1.8556,
+        128.0 + 224.0 * (r - y) / 1.5748,
+    ];
+    for (got, wanted) in yuv.into_iter().zip(wanted) {
+        assert!(
+            (f64::from(got) - wanted).abs() <= f64::from(loss),
+            "{yuv:?} is not {colour:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_tap_on_an_icon_opens_its_app_and_home_and_back_return() {
+    let mut rig = Rig::new("4.1", App::Launcher).await;
+    rig.video.picture().await;
+    let (x, y) = device::screen::layout::icon_centre(rig.android.size(), 1);
+    rig.touch(TouchAction::DOWN, 1, x, y).await;
+    rig.touch(TouchAction::UP, 1, x, y).await;
+    rig.settled().await;
+    assert_eq!(rig.android.foreground(), App::Echo.package());
+    rig.send(key(KeyCode::HOME)).await;
+    rig.settled().await;
+    assert_eq!(rig.android.foreground(), App::Launcher.package());
+    rig.send(key(KeyCode::APP_SWITCH)).await;
+    rig.settled().await;
+    assert_eq!(rig.android.foreground(), App::Echo.package());
+    rig.send(ControlMsg::BackOrScreenOn(KeyAction::DOWN)).await;
+    rig.send(ControlMsg::StartApp("?lat".into())).await;
+    rig.settled().await;
+    assert_eq!(rig.android.foreground(), App::Latency.package());
+}
+
+#[tokio::test]
+async fn typed_text_skips_what_the_keyboard_lacks_and_a_paste_does_not() {
+    let mut rig = Rig::new("4.1", App::Echo).await;
+    rig.send(ControlMsg::Text("Zoë 日本!".into())).await;
+    rig.send(key(KeyCode::ENTER)).await;
+    rig.send(key(KeyCode::DEL)).await;
+    let paste = ControlMsg::SetClipboard {
+        sequence: 5,
+        paste: true,
+        text: "日本é".into(),
+    };
+    rig.send(paste).await;
+    assert_eq!(rig.device_msg_but_clipboard().await, DeviceMsg::AckClipboard(5));
+    let dump: serde_json::Value = serde_json::from_str(&rig.android.dumpsys()).unwrap();
+    assert_eq!(dump["text"], "Zoë !日本é");
+    assert_eq!(rig.android.dropped_count(Dropped::UnmappableText), 2);
+}
+
+#[tokio::test]
+async fn the_clipboard_is_pushed_when_it_changes_on_the_device() {
+    let mut rig = Rig::new("4.1", App::Echo).await;
+    rig.video.picture().await;
+    rig.settled().await;
+    rig.android.set_clipboard("copied");
+    assert_eq!(rig.device_msg().await, DeviceMsg::Clipboard("copied".into()));
+}

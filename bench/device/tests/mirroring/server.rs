@@ -1,0 +1,116 @@
+//! How a server starts and ends.
+
+use device::android::App;
+use device::scrcpy_server::{Launch, Output, start};
+use openh264::decoder::Decoder;
+use scrcpy::control::TouchAction;
+use scrcpy::demux::Demuxer;
+use scrcpy::handshake::{Scid, socket_name};
+use scrcpy::options::ServerOptions;
+use scrcpy::version::{Framing, ServerVersion};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::rig::*;
+
+#[tokio::test]
+async fn an_unknown_message_ends_the_server() {
+    let mut rig = Rig::new("4.1", App::Still).await;
+    rig.video.picture().await;
+    rig.control.write_all(&[23]).await.unwrap();
+    let (text, code) = rig.output().await;
+    assert!(
+        text.contains("[server] ERROR: Controller error: unknown control message type 23"),
+        "{text}"
+    );
+    assert_eq!(code, 0);
+    while rig.video.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_server_and_lifts_its_fingers() {
+    let mut rig = Rig::new("4.1", App::Still).await;
+    rig.video.picture().await;
+    rig.touch(TouchAction::DOWN, 1, 10, 10).await;
+    rig.settled().await;
+    let (theirs, _) = tokio::io::duplex(1);
+    drop(std::mem::replace(&mut rig.control, theirs));
+    let (text, code) = rig.output().await;
+    assert_eq!(
+        text,
+        "[server] INFO: Device: [Farglass] farglass Farglass Test (Android 14)\n"
+    );
+    assert_eq!(code, 0);
+    assert_eq!(rig.android.pointers(), []);
+}
+
+#[tokio::test]
+async fn another_version_than_its_own_does_not_start() {
+    let userland = userland();
+    let args = vec!["4.0".to_owned()];
+    let launch = Launch {
+        own_version: "4.1".into(),
+        args,
+        remove_jar: Box::new(|| ()),
+    };
+    let mut server = start(&userland, launch);
+    let error = "[server] ERROR: The server version (4.1) does not match the client (4.0)\n";
+    assert_eq!(server.next().await, Some(Output::Stderr(error.into())));
+    assert_eq!(server.next().await, Some(Output::Exit(1)));
+    assert_eq!(server.next().await, None);
+}
+
+#[tokio::test]
+async fn cleanup_deletes_the_jar_unless_it_is_told_not_to() {
+    for cleanup in [true, false] {
+        let userland = userland();
+        let (deleted, mut seen) = tokio::sync::oneshot::channel::<()>();
+        let args = vec!["4.1".to_owned(), format!("cleanup={cleanup}")];
+        let remove_jar = Box::new(move || deleted.send(()).unwrap());
+        let mut server = start(
+            &userland,
+            Launch {
+                own_version: "4.1".into(),
+                args,
+                remove_jar,
+            },
+        );
+        // Nobody listens for a reverse connection: the server ends.
+        while server.next().await.is_some() {}
+        assert_eq!(seen.try_recv().is_ok(), cleanup);
+    }
+}
+
+#[tokio::test]
+async fn a_reverse_tunnel_carries_video_audio_and_control_in_this_order() {
+    let userland = userland();
+    let options = ServerOptions {
+        scid: Some(Scid::from_bits(9)),
+        ..ServerOptions::default()
+    };
+    let version = ServerVersion::NEWEST;
+    let mut tunnel = userland.sockets.listen(&socket_name(options.scid)).unwrap();
+    let _server = launch(&userland, version, &options);
+    let mut video = tunnel.accept().await;
+    let mut audio = tunnel.accept().await;
+    let mut control = tunnel.accept().await;
+    let mut start = [0; 68];
+    video.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start[64..], b"h264");
+    assert_eq!(audio.read_u32().await.unwrap(), 0);
+    control.write_all(&[11]).await.unwrap();
+    let mut demuxer = Demuxer::new(scrcpy::demux::Start {
+        framing: Framing::Session,
+        dummy_byte: false,
+        device_name: false,
+        stream_header: true,
+    });
+    demuxer.push(bytes::Bytes::from_static(b"h264"));
+    let decoder = Decoder::new().unwrap();
+    let mut video = Video {
+        socket: video,
+        demuxer,
+        decoder,
+        config: Vec::new(),
+    };
+    while size_of(&video.event().await) != Some((HEIGHT, WIDTH)) {}
+}

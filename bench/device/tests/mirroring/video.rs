@@ -1,0 +1,180 @@
+//! What comes over the video socket, and when nothing does.
+
+use device::android::App;
+use device::scrcpy_server::{Launch, start};
+use openh264::decoder::Decoder;
+use scrcpy::control::{ControlMsg, TouchAction};
+use scrcpy::demux::{Demuxer, Event};
+use scrcpy::handshake::Scid;
+use scrcpy::keys::KeyCode;
+use scrcpy::options::ServerOptions;
+use scrcpy::version::ServerVersion;
+use tokio::io::AsyncReadExt;
+
+use crate::rig::*;
+
+#[tokio::test]
+async fn both_framings_open_with_name_codec_size_parameter_sets_and_a_key_frame() {
+    for version in ["2.0", "3.3.4", "4.0", "4.1"] {
+        let mut rig = Rig::new(version, App::Still).await;
+        assert_eq!(rig.video.event().await, Event::DeviceName("Farglass Test".into()));
+        assert!(matches!(
+            rig.video.event().await,
+            Event::Codec(scrcpy::VideoCodec::H264)
+        ));
+        assert_eq!(size_of(&rig.video.event().await), Some((WIDTH, HEIGHT)));
+        let Event::Config(config) = rig.video.event().await else {
+            panic!("no parameter sets in {version}")
+        };
+        assert_eq!(config[..4], [0, 0, 0, 1]);
+        assert_eq!(config[4] & 0x1f, 7);
+        let Event::Frame { key, data, .. } = rig.video.event().await else {
+            panic!("no picture in {version}")
+        };
+        assert!(key);
+        assert_eq!((&data[..4], data[4] & 0x1f), (&[0, 0, 0, 1][..], 5));
+    }
+}
+
+#[tokio::test]
+async fn a_still_page_repeats_its_picture_once_and_falls_silent() {
+    let mut rig = Rig::new("4.1", App::Still).await;
+    assert_eq!(rig.video.until_silent().await, 2);
+    rig.send(key(KeyCode::HOME)).await;
+    assert_eq!(rig.video.until_silent().await, 2);
+}
+
+#[tokio::test]
+async fn a_reset_gives_a_session_parameter_sets_and_a_key_frame_on_a_still_page() {
+    let mut rig = Rig::new("4.1", App::Still).await;
+    rig.video.until_silent().await;
+    rig.send(ControlMsg::ResetVideo).await;
+    assert_eq!(size_of(&rig.video.event().await), Some((WIDTH, HEIGHT)));
+    assert!(matches!(rig.video.event().await, Event::Config(_)));
+    assert!(matches!(rig.video.event().await, Event::Frame { key: true, .. }));
+
+    let mut legacy = Rig::new("3.3.4", App::Still).await;
+    legacy.video.until_silent().await;
+    legacy.send(ControlMsg::ResetVideo).await;
+    assert!(matches!(legacy.video.event().await, Event::Config(_)));
+    assert!(matches!(
+        legacy.video.event().await,
+        Event::Frame { key: true, .. }
+    ));
+}
+
+#[tokio::test]
+async fn rotation_starts_a_session_with_the_sides_swapped() {
+    let mut rig = Rig::new("4.1", App::Still).await;
+    rig.video.until_silent().await;
+    rig.send(ControlMsg::RotateDevice).await;
+    assert_eq!(size_of(&rig.video.event().await), Some((HEIGHT, WIDTH)));
+    assert_eq!(
+        rig.video.picture().await.size,
+        (usize::from(HEIGHT), usize::from(WIDTH))
+    );
+}
+
+#[tokio::test]
+async fn max_size_and_alignment_make_the_video_smaller_and_input_follows_it() {
+    let options = ServerOptions {
+        max_size: Some(333),
+        ..ServerOptions::default()
+    };
+    let mut rig = Rig::with("3.3.4", App::Paint, options).await;
+    let size = loop {
+        if let Some(size) = size_of(&rig.video.event().await) {
+            break size;
+        }
+    };
+    assert_eq!(size, (184, 328));
+    rig.touch_in(TouchAction::DOWN, 1, (92, 164), size).await;
+    rig.settled().await;
+    let pointer = rig.android.pointers()[0];
+    assert_eq!((pointer.x, pointer.y), (180, 320));
+}
+
+#[tokio::test]
+async fn the_latency_target_turns_over_on_a_touch_and_its_barcode_counts_it() {
+    let mut rig = Rig::new("4.1", App::Latency).await;
+    let before = rig.video.picture().await;
+    let code = before.barcode().expect("no barcode");
+    assert_eq!(code.touches, 0);
+    rig.touch(TouchAction::DOWN, 1, 100, 300).await;
+    let (after, turned) = loop {
+        let picture = rig.video.picture().await;
+        let code = picture.barcode().expect("no barcode");
+        if code.touches == 1 {
+            break (picture, code);
+        }
+    };
+    assert!(turned.frame > code.frame);
+    let elapsed_ms = turned.time.wrapping_sub(code.time) / 10;
+    assert!(elapsed_ms < 60_000, "{elapsed_ms} ms");
+    for (x, y) in [(40, 100), (320, 600), (40, 600)] {
+        let (old, new) = (before.yuv(x, y)[0], after.yuv(x, y)[0]);
+        assert!(new - old > 100, "the target at {x},{y} went from {old} to {new}");
+    }
+}
+
+#[tokio::test]
+async fn a_moving_page_counts_its_pictures_in_the_barcode() {
+    let mut rig = Rig::new("3.3.4", App::Motion).await;
+    let mut last = rig.video.picture().await.barcode().expect("no barcode").frame;
+    for _ in 0..20 {
+        let frame = rig.video.picture().await.barcode().expect("no barcode").frame;
+        assert!(frame > last);
+        last = frame;
+    }
+}
+
+#[tokio::test]
+async fn without_headers_only_the_stream_is_left() {
+    let userland = userland();
+    let version = ServerVersion::NEWEST;
+    let mut tunnel = userland.sockets.listen("scrcpy").unwrap();
+    let args = ["4.1", "raw_stream=true", "audio=false", "control=false"]
+        .map(str::to_owned)
+        .to_vec();
+    let own_version = version.to_string();
+    let _server = start(
+        &userland,
+        Launch {
+            own_version,
+            args,
+            remove_jar: Box::new(|| ()),
+        },
+    );
+    let mut start = [0; 5];
+    tunnel.accept().await.read_exact(&mut start).await.unwrap();
+    assert_eq!((&start[..4], start[4] & 0x1f), (&[0, 0, 0, 1][..], 7));
+}
+
+#[tokio::test]
+async fn two_servers_capture_the_same_screen_side_by_side() {
+    let mut rig = Rig::new("4.1", App::Latency).await;
+    assert!(rig.video.picture().await.barcode().is_some());
+    let options = ServerOptions {
+        scid: Some(Scid::from_bits(8)),
+        audio: false,
+        control: false,
+        tunnel_forward: true,
+        ..ServerOptions::default()
+    };
+    let _second = launch(&rig.userland, rig.version, &options);
+    let mut socket = connect(&rig.userland, &options).await;
+    assert_eq!(socket.read_u8().await.unwrap(), 0);
+    let demuxer = Demuxer::new(options.video_start(rig.version));
+    let decoder = Decoder::new().unwrap();
+    let mut second = Video {
+        socket,
+        demuxer,
+        decoder,
+        config: Vec::new(),
+    };
+    assert!(second.picture().await.barcode().is_some());
+    rig.touch(TouchAction::DOWN, 1, 100, 300).await;
+    for video in [&mut rig.video, &mut second] {
+        while video.picture().await.barcode().unwrap().touches != 1 {}
+    }
+}
