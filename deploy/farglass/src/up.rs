@@ -14,11 +14,11 @@ mod announce;
 mod api;
 mod children;
 mod folder;
+mod plan;
 mod ports;
 
-use std::ffi::OsString;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -26,8 +26,9 @@ use anyhow::{Context as _, bail};
 use tokio_util::sync::CancellationToken;
 
 use api::{Api, Health};
-use children::{Children, Spec};
+use children::Children;
 use folder::{Folder, ReadyLink, UpDevice, UpJson};
+use plan::{Plan, Planned, SCRCPY_SERVER, SCRCPY_VERSION, default_url};
 
 /// Health is asked this often while everything starts: short against the second that a start takes.
 const HEALTH_EVERY: Duration = Duration::from_millis(100);
@@ -35,8 +36,6 @@ const HEALTH_EVERY: Duration = Duration::from_millis(100);
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Most devices that one `up` starts: each draws and encodes, about half a core when it moves.
 const DEVICES_MAX: i64 = 16;
-/// The scrcpy version whose wire the agent speaks with our devices.
-const SCRCPY_VERSION: &str = "4.1";
 
 /// Arguments of `farglass up`.
 #[derive(Debug, clap::Args)]
@@ -63,124 +62,61 @@ pub(crate) struct Args {
     public_url: Option<String>,
 }
 
-/// A simulated device to be: its name and where its adb daemon will listen.
-struct Planned {
-    name: String,
-    adb: SocketAddr,
-}
-
 /// Runs everything until `stop`.
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
     let addr = ports::service(args.listen, args.port)?;
     let folder = Folder::open(&args.data)?;
     folder.retire_up()?;
-    let last = folder.last_up();
-    let url = args.public_url.clone().unwrap_or_else(|| default_url(addr));
-    let devices: Vec<Planned> = ports::adb(usize::from(args.devices))?
-        .into_iter()
-        .enumerate()
-        .map(|(n, port)| Planned {
-            name: format!("device-{}", n + 1),
-            adb: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        })
-        .collect();
-    folder.write_private("scrcpy-server", &::device::stand_in_server(SCRCPY_VERSION))?;
+    folder.write_private(SCRCPY_SERVER, &::device::stand_in_server(SCRCPY_VERSION))?;
+    let plan = Plan {
+        program: std::env::current_exe().context("this program cannot find itself")?,
+        parent: std::process::id(),
+        addr,
+        url: args.public_url.unwrap_or_else(|| default_url(addr)),
+        data: folder.path().to_owned(),
+        devices: Planned::on(&ports::adb(usize::from(args.devices))?),
+    };
 
-    let mut children = Children::new();
-    for spec in specs(addr, &url, &folder, &devices)? {
-        children.start(spec);
-    }
+    let (mut children, mut gave_up) = Children::new();
     let result = tokio::select! {
         // Asked to end while starting: as good an end as any.
         () = stop.cancelled() => Ok(()),
-        why = children.gave_up() => Err(anyhow::anyhow!("{why}")),
-        started = start(addr, url, &folder, &devices, last) => match started {
-            Ok(announcement) => {
-                children.settle();
-                tell(&announcement)?;
-                stop.cancelled().await;
-                Ok(())
-            }
-            Err(error) => Err(error),
-        },
+        why = gave_up.told() => Err(anyhow::anyhow!("{why}")),
+        result = serve(&plan, &folder, &mut children, &stop) => result,
     };
     children.end().await;
     folder.retire_up()?;
     result
 }
 
-/// The children's command lines, in the order of their start.
-fn specs(addr: SocketAddr, url: &str, folder: &Folder, devices: &[Planned]) -> anyhow::Result<Vec<Spec>> {
-    let program = std::env::current_exe().context("this program cannot find itself")?;
-    let spec = |name: &str, command: &str, args: Vec<OsString>| {
-        let mut all: Vec<OsString> = vec![
-            command.into(),
-            "--die-with".into(),
-            std::process::id().to_string().into(),
-        ];
-        all.extend(args);
-        Spec {
-            name: name.to_owned(),
-            program: program.clone(),
-            args: all,
-        }
-    };
-    let token = folder.join("join-token").into_os_string();
-    let mut specs = vec![spec(
-        "control",
-        "control",
-        vec![
-            "--listen".into(),
-            addr.to_string().into(),
-            "--data".into(),
-            folder.path().into(),
-            "--public-url".into(),
-            url.into(),
-            "--join-token-file".into(),
-            token.clone(),
-        ],
-    )];
-    let mut agent: Vec<OsString> = vec![
-        "--control".into(),
-        addr.to_string().into(),
-        "--join-token-file".into(),
-        token,
-        "--data".into(),
-        folder.join("agent").into(),
-        "--scrcpy-server".into(),
-        folder.join("scrcpy-server").into(),
-        "--scrcpy-version".into(),
-        SCRCPY_VERSION.into(),
-        "--media".into(),
-        SocketAddr::new(addr.ip(), 0).to_string().into(),
-    ];
-    for Planned { name, adb } in devices {
-        specs.push(spec(
-            name,
-            "device",
-            vec![
-                "--adb-port".into(),
-                adb.port().to_string().into(),
-                "--name".into(),
-                name.into(),
-            ],
-        ));
-        agent.extend(["--device".into(), format!("{name}={adb}").into()]);
+/// Starts everything, tells about it, and waits for the end.
+async fn serve(
+    plan: &Plan,
+    folder: &Folder,
+    children: &mut Children,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut api = Api::new(plan.addr)?;
+    children.start(plan.control());
+    // Control has written the agent's token by the time it answers.
+    wait_for(&api, Answers::Anything).await?;
+    for device in plan.devices() {
+        children.start(device);
     }
-    specs.push(spec("agent", "agent", agent));
-    Ok(specs)
+    children.start(plan.agent());
+    wait_for(&api, Answers::Ready).await?;
+
+    let up = make_ready(plan, folder, &mut api).await?;
+    folder.write_up(&up)?;
+    children.settle();
+    let names: Vec<String> = plan.devices.iter().map(|device| device.name.clone()).collect();
+    tell(&announce::text(&up, &names, &folder.join("up.json"))?)?;
+    stop.cancelled().await;
+    Ok(())
 }
 
-/// Waits until all is ready, makes the links and writes `up.json`; returns what to tell.
-async fn start(
-    addr: SocketAddr,
-    url: String,
-    folder: &Folder,
-    planned: &[Planned],
-    last: Option<UpJson>,
-) -> anyhow::Result<String> {
-    let mut api = Api::new(addr)?;
-    wait_until_ready(&api).await?;
+/// Logs in and sees to it that every device has a link.
+async fn make_ready(plan: &Plan, folder: &Folder, api: &mut Api) -> anyhow::Result<UpJson> {
     if !api.serves_pages().await? {
         bail!(
             "the web pages are not built: run `cargo xtask up`, which builds them, or `npm ci && npm run build` in web/"
@@ -191,82 +127,72 @@ async fn start(
         .await
         .context("the admin of admin.json cannot log in")?;
     let listed = api.devices().await?;
+    let last = folder.last_up().filter(|last| last.url == plan.url);
 
-    let mut up = UpJson {
-        url,
-        admin,
-        links: Vec::new(),
-        devices: Vec::new(),
-    };
-    for Planned { name, adb } in planned {
+    let (mut links, mut devices) = (Vec::new(), Vec::new());
+    for Planned { name, adb } in &plan.devices {
         let device = listed
             .iter()
             .find(|device| device.name == *name)
             .with_context(|| format!("control does not list {name}, though it says that all is ready"))?;
-        let url = match kept_link(&api, last.as_ref(), &up.url, &device.id).await? {
+        let url = match kept_link(api, last.as_ref(), &device.id).await? {
             Some(url) => url,
             None => api.create_link(device).await?,
         };
-        up.links.push(ReadyLink {
+        links.push(ReadyLink {
             device: device.id.clone(),
             url,
         });
-        up.devices.push(UpDevice {
+        devices.push(UpDevice {
             id: device.id.clone(),
             adb: adb.to_string(),
         });
     }
-    folder.write_up(&up)?;
-    let names: Vec<String> = planned.iter().map(|device| device.name.clone()).collect();
-    announce::text(&up, &names, &folder.join("up.json"))
+    Ok(UpJson {
+        url: plan.url.clone(),
+        admin,
+        links,
+        devices,
+    })
 }
 
-async fn wait_until_ready(api: &Api) -> anyhow::Result<()> {
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    /// Control is there.
+    Anything,
+    /// Control says that all is ready.
+    Ready,
+}
+
+async fn wait_for(api: &Api, wanted: Answers) -> anyhow::Result<()> {
     let deadline = Instant::now() + READY_TIMEOUT;
+    let seconds = READY_TIMEOUT.as_secs();
     let mut ask = tokio::time::interval(HEALTH_EVERY);
     loop {
         ask.tick().await;
-        let health = api.health().await;
-        match health {
+        match api.health().await {
             Health::Ready => return Ok(()),
+            Health::Starting(_) if wanted == Answers::Anything => return Ok(()),
             Health::Silent | Health::Starting(_) if Instant::now() < deadline => {}
-            Health::Silent => bail!("control does not answer after {} s", READY_TIMEOUT.as_secs()),
+            Health::Silent => bail!("control does not answer after {seconds} s"),
             Health::Starting(body) => {
-                bail!(
-                    "not everything is ready after {} s; control says: {body}",
-                    READY_TIMEOUT.as_secs()
-                );
+                bail!("not everything is ready after {seconds} s; control says: {body}")
             }
         }
     }
 }
 
-/// The link that the last start has made for this device, when people can still open it at this address: a
-/// link that was sent to somebody goes on working over restarts.
-async fn kept_link(
-    api: &Api,
-    last: Option<&UpJson>,
-    url: &str,
-    device: &str,
-) -> anyhow::Result<Option<String>> {
-    let Some(last) = last.filter(|last| last.url == url) else {
-        return Ok(None);
-    };
-    for link in last.links.iter().filter(|link| link.device == device) {
+/// The link that the last run has made for this device, when people can still open it: a link that was sent
+/// to somebody goes on working over restarts.
+async fn kept_link(api: &Api, last: Option<&UpJson>, device: &str) -> anyhow::Result<Option<String>> {
+    let links = last.map(|last| last.links.as_slice()).unwrap_or_default();
+    for link in links.iter().filter(|link| link.device == device) {
         if api.link_is_good(&link.url).await? {
             return Ok(Some(link.url.clone()));
         }
     }
     Ok(None)
-}
-
-/// `localhost` for loopback: browsers grant it what they otherwise grant only to HTTPS.
-fn default_url(addr: SocketAddr) -> String {
-    if addr.ip().is_loopback() {
-        format!("http://localhost:{}", addr.port())
-    } else {
-        format!("http://{addr}")
-    }
 }
 
 fn tell(announcement: &str) -> anyhow::Result<()> {

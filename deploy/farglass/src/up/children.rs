@@ -53,22 +53,38 @@ pub(crate) struct Spec {
 pub(crate) struct Children {
     running: Vec<Running>,
     settled: Arc<AtomicBool>,
-    gave_up: (mpsc::Sender<String>, mpsc::Receiver<String>),
+    gave_up: mpsc::Sender<String>,
 }
+
+/// Tells when a child could not be started for good.
+pub(crate) struct GaveUp(mpsc::Receiver<String>);
 
 struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
+impl GaveUp {
+    /// Resolves with a sentence about the first child that could not be started.
+    pub(crate) async fn told(&mut self) -> String {
+        match self.0.recv().await {
+            Some(why) => why,
+            // All children have ended, as they were asked to.
+            None => std::future::pending().await,
+        }
+    }
+}
+
 impl Children {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new() -> (Self, GaveUp) {
         // One message is enough: the first that gives up ends the start.
-        Self {
+        let (sender, receiver) = mpsc::channel(1);
+        let children = Self {
             running: Vec::new(),
             settled: Arc::default(),
-            gave_up: mpsc::channel(1),
-        }
+            gave_up: sender,
+        };
+        (children, GaveUp(receiver))
     }
 
     /// Starts one and keeps it running until [`Children::end`].
@@ -78,7 +94,7 @@ impl Children {
             spec,
             stop: stop.clone(),
             settled: self.settled.clone(),
-            gave_up: self.gave_up.0.clone(),
+            gave_up: self.gave_up.clone(),
         };
         self.running.push(Running {
             stop,
@@ -89,15 +105,6 @@ impl Children {
     /// Everything has been ready once: from now on a child is restarted however often it ends.
     pub(crate) fn settle(&self) {
         self.settled.store(true, Ordering::Relaxed);
-    }
-
-    /// Resolves with a sentence when a child could not be started for good.
-    pub(crate) async fn gave_up(&mut self) -> String {
-        match self.gave_up.1.recv().await {
-            Some(why) => why,
-            // Not reached: `self` holds a sender.
-            None => std::future::pending().await,
-        }
     }
 
     /// Ends all, the last started first, each within its grace.
@@ -165,7 +172,11 @@ fn backoff(quick_ends: u32) -> Duration {
 }
 
 fn spawn(spec: &Spec) -> anyhow::Result<Child> {
+    // Several processes that each tell that they are well would bury the links: only trouble is told, unless
+    // more is asked for.
+    let log = std::env::var_os("RUST_LOG").unwrap_or_else(|| "warn".into());
     Command::new(&spec.program)
+        .env("RUST_LOG", log)
         .args(&spec.args)
         .stdin(Stdio::null())
         // Our stdout is the announcement; what children say there is not part of it.
@@ -245,7 +256,7 @@ mod tests {
     async fn a_child_that_dies_after_all_was_ready_is_started_again() {
         let dir = tempfile::tempdir().unwrap();
         let pids = dir.path().join("pids");
-        let mut children = Children::new();
+        let (mut children, _gave_up) = Children::new();
         children.settle();
         children.start(shell(&format!("echo $$ >> {}; exec sleep 1000", pids.display())));
         let first = line_of(&pids, 0).await;
@@ -258,9 +269,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_child_that_never_holds_fails_the_start_with_its_name_and_status() {
-        let mut children = Children::new();
+        let (mut children, mut gave_up) = Children::new();
         children.start(shell("exit 7"));
-        let why = children.gave_up().await;
+        let why = gave_up.told().await;
         assert!(
             why.contains("child") && why.contains("exit status: 7") && why.contains("3 times"),
             "{why}"
@@ -272,7 +283,7 @@ mod tests {
     async fn the_last_started_child_ends_first() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
-        let mut children = Children::new();
+        let (mut children, _gave_up) = Children::new();
         for name in ["first", "second"] {
             let path = log.display();
             children.start(shell(&format!(

@@ -12,9 +12,9 @@
 //! ```
 //! Everything else in DATA is control's own.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -63,7 +63,13 @@ pub(crate) struct Folder {
 impl Folder {
     /// Creates it if need be, proves that it can be written, takes its lock.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        fs::create_dir_all(path).map_err(|error| refused(path, error))?;
+        // For its owner only: what is below it opens devices.
+        let mut folder = DirBuilder::new();
+        folder
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| refused(path, error))?;
         let path = path.canonicalize().map_err(|error| refused(path, error))?;
         let lock = OpenOptions::new()
             .create(true)

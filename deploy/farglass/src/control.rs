@@ -1,0 +1,36 @@
+//! `farglass control`: its arguments become control's config.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+
+/// Arguments of `farglass control`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where pages and API are served (TCP), and the agents' link under the same port (UDP).
+    #[arg(long, default_value = "127.0.0.1:3000", value_name = "IP:PORT")]
+    listen: SocketAddr,
+
+    /// Folder for the database, the certificate authority and the first admin's login.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+
+    /// How browsers reach it, like https://farglass.example.org; without it only this machine's do.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+
+    /// Where to write a one-time join token at the start, when no enrolled host can come back by itself.
+    #[arg(long, value_name = "FILE")]
+    join_token_file: Option<PathBuf>,
+}
+
+pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
+    let config = ::control::Config {
+        listen: args.listen,
+        data: args.data,
+        public_url: args.public_url,
+        join_token_file: args.join_token_file,
+    };
+    ::control::run(config, stop).await
+}
