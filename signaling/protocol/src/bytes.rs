@@ -64,10 +64,18 @@ impl<'a> Reader<'a> {
     /// A count that must not exceed `max`; `what` names it in the error.
     pub(crate) fn count(&mut self, max: usize, what: &'static str) -> Result<usize, WireError> {
         let n = usize::from(self.u8()?);
-        if n > max { Err(WireError::TooMany(what)) } else { Ok(n) }
+        if n > max {
+            Err(WireError::TooMany(what))
+        } else {
+            Ok(n)
+        }
     }
 
     pub(crate) fn finish(self) -> Result<(), WireError> {
-        if self.0.is_empty() { Ok(()) } else { Err(WireError::Long) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(WireError::Long)
+        }
     }
 }

@@ -106,8 +106,15 @@ pub enum System {
 
 impl System {
     /// Every button, in the order of their codes, which start at 1.
-    pub const ALL: [Self; 7] =
-        [Self::Home, Self::Back, Self::Recents, Self::Power, Self::VolumeUp, Self::VolumeDown, Self::Rotate];
+    pub const ALL: [Self; 7] = [
+        Self::Home,
+        Self::Back,
+        Self::Recents,
+        Self::Power,
+        Self::VolumeUp,
+        Self::VolumeDown,
+        Self::Rotate,
+    ];
 
     fn code(self) -> u8 {
         match self {
@@ -189,7 +196,11 @@ impl ToViewer {
     /// Appends the message to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match *self {
-            Self::Picture { generation, width, height } => {
+            Self::Picture {
+                generation,
+                width,
+                height,
+            } => {
                 out.push(PICTURE);
                 for field in [generation.0, width, height] {
                     out.extend(field.to_le_bytes());
@@ -208,7 +219,12 @@ impl Key {
             1 => KeyAction::Up,
             _ => return Err(WireError::BadValue("key action")),
         };
-        Ok(Self { action, keycode: reader.u32()?, metastate: reader.u32()?, repeat: reader.u32()? })
+        Ok(Self {
+            action,
+            keycode: reader.u32()?,
+            metastate: reader.u32()?,
+            repeat: reader.u32()?,
+        })
     }
 
     fn write(self, out: &mut Vec<u8>) {

@@ -250,7 +250,13 @@ impl Touch {
             }
             edges.push(edge);
         }
-        Ok(Self { seq, t_ms, generation, pointers, edges })
+        Ok(Self {
+            seq,
+            t_ms,
+            generation,
+            pointers,
+            edges,
+        })
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -283,7 +289,13 @@ impl Pointer {
             let (x, y) = read_point(reader)?;
             moves.push(Move { age_ms, x, y });
         }
-        Ok(Self { id, x, y, pressure, moves })
+        Ok(Self {
+            id,
+            x,
+            y,
+            pressure,
+            moves,
+        })
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -311,7 +323,15 @@ impl Edge {
         let generation = Generation(reader.u16()?);
         let (x, y) = read_point(reader)?;
         let age_ms = reader.u16()?;
-        Ok(Self { n, kind, id, generation, x, y, age_ms })
+        Ok(Self {
+            n,
+            kind,
+            id,
+            generation,
+            x,
+            y,
+            age_ms,
+        })
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -332,7 +352,15 @@ impl Wheel {
         let (seq, t_ms) = (reader.u32()?, reader.u32()?);
         let generation = Generation(reader.u16()?);
         let (x, y) = read_point(reader)?;
-        Ok(Self { seq, t_ms, generation, x, y, total_h: reader.i32()?, total_v: reader.i32()? })
+        Ok(Self {
+            seq,
+            t_ms,
+            generation,
+            x,
+            y,
+            total_h: reader.i32()?,
+            total_v: reader.i32()?,
+        })
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -357,7 +385,12 @@ impl Ack {
             ACK => {}
             other => return Err(WireError::UnknownType(other)),
         }
-        let ack = Self { seq: reader.u32()?, edge: reader.u32()?, t_ms: reader.u32()?, held_us: reader.u32()? };
+        let ack = Self {
+            seq: reader.u32()?,
+            edge: reader.u32()?,
+            t_ms: reader.u32()?,
+            held_us: reader.u32()?,
+        };
         reader.finish()?;
         Ok(ack)
     }

@@ -86,8 +86,13 @@ impl ToGateway {
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader(bytes);
         let message = match reader.u8()? {
-            PING => Self::Ping { id: reader.u32()?, t0_us: reader.u64()? },
-            SUBSCRIBE => Self::Subscribe { every_n: reader.u8()? },
+            PING => Self::Ping {
+                id: reader.u32()?,
+                t0_us: reader.u64()?,
+            },
+            SUBSCRIBE => Self::Subscribe {
+                every_n: reader.u8()?,
+            },
             other => return Err(WireError::UnknownType(other)),
         };
         reader.finish()?;
@@ -140,7 +145,12 @@ impl ToViewer {
     /// Appends the message to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Pong { id, t0_us, t1_us, t2_us } => {
+            Self::Pong {
+                id,
+                t0_us,
+                t1_us,
+                t2_us,
+            } => {
                 out.push(PONG);
                 out.extend(id.to_le_bytes());
                 for time in [t0_us, t1_us, t2_us] {

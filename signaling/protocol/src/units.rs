@@ -65,7 +65,11 @@ mod tests {
     fn every_pixel_survives_the_way_to_a_fraction_and_back() {
         for size in [1u16, 2, 3, 45, 720, 1080, 1280, 1920, 2400, 4096, 32767] {
             for index in 0..size {
-                assert_eq!(Fraction::middle_of(index, size).pixel(size), index, "pixel {index} of {size}");
+                assert_eq!(
+                    Fraction::middle_of(index, size).pixel(size),
+                    index,
+                    "pixel {index} of {size}"
+                );
             }
         }
     }
@@ -80,6 +84,9 @@ mod tests {
     #[test]
     fn presentation_time_becomes_a_wrapping_rtp_timestamp() {
         assert_eq!(Pts(1_000_000).rtp_90khz(), 90_000);
-        assert_eq!(Pts(u64::MAX).rtp_90khz(), ((u128::from(u64::MAX) * 9 / 100) & 0xffff_ffff) as u32);
+        assert_eq!(
+            Pts(u64::MAX).rtp_90khz(),
+            ((u128::from(u64::MAX) * 9 / 100) & 0xffff_ffff) as u32
+        );
     }
 }

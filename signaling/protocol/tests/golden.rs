@@ -14,7 +14,10 @@ fn vectors(file: &str) -> Vec<Value> {
 }
 
 fn unhex(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 fn kind(error: WireError) -> &'static str {
@@ -35,7 +38,11 @@ fn check(file: &str, to_gateway: Codec, to_viewer: Codec) {
     for vector in vectors(file) {
         let name = vector["name"].as_str().unwrap();
         let bytes = unhex(vector["hex"].as_str().unwrap());
-        let codec = if vector["dir"] == "to_gateway" { to_gateway } else { to_viewer };
+        let codec = if vector["dir"] == "to_gateway" {
+            to_gateway
+        } else {
+            to_viewer
+        };
         match (codec(&bytes), vector.get("error")) {
             (Ok((message, again)), None) => {
                 assert_eq!(message, vector["message"], "{file}: {name}");
@@ -61,8 +68,16 @@ fn input_messages_match_their_golden_bytes() {
             let ack = input::Ack::decode(bytes)?;
             let mut out = Vec::new();
             ack.encode(&mut out);
-            let input::Ack { seq, edge, t_ms, held_us } = ack;
-            Ok((json!({"type": "ack", "seq": seq, "edge": edge, "t_ms": t_ms, "held_us": held_us}), out))
+            let input::Ack {
+                seq,
+                edge,
+                t_ms,
+                held_us,
+            } = ack;
+            Ok((
+                json!({"type": "ack", "seq": seq, "edge": edge, "t_ms": t_ms, "held_us": held_us}),
+                out,
+            ))
         },
     );
 }
@@ -154,7 +169,11 @@ fn control_to_gateway_json(message: &control::ToGateway) -> Value {
 
 fn control_to_viewer_json(message: control::ToViewer) -> Value {
     match message {
-        control::ToViewer::Picture { generation, width, height } => {
+        control::ToViewer::Picture {
+            generation,
+            width,
+            height,
+        } => {
             json!({"type": "picture", "generation": generation.0, "width": width, "height": height})
         }
         control::ToViewer::Gate { open } => json!({"type": "gate", "open": open}),
@@ -164,7 +183,12 @@ fn control_to_viewer_json(message: control::ToViewer) -> Value {
 
 fn stats_to_viewer_json(message: stats::ToViewer) -> Value {
     match message {
-        stats::ToViewer::Pong { id, t0_us, t1_us, t2_us } => {
+        stats::ToViewer::Pong {
+            id,
+            t0_us,
+            t1_us,
+            t2_us,
+        } => {
             json!({"type": "pong", "id": id, "t0_us": t0_us, "t1_us": t1_us, "t2_us": t2_us})
         }
         stats::ToViewer::FrameMeta(meta) => json!({
@@ -200,8 +224,14 @@ proptest! {
 fn text_above_the_limit_is_cut_between_characters() {
     let mut out = Vec::new();
     control::ToGateway::Text("好".repeat(101)).encode(&mut out);
-    assert_eq!(control::ToGateway::decode(&out), Ok(control::ToGateway::Text("好".repeat(100))));
+    assert_eq!(
+        control::ToGateway::decode(&out),
+        Ok(control::ToGateway::Text("好".repeat(100)))
+    );
     out.clear();
     control::ToGateway::Text(format!("a{}", "好".repeat(100))).encode(&mut out);
-    assert_eq!(control::ToGateway::decode(&out), Ok(control::ToGateway::Text(format!("a{}", "好".repeat(99)))));
+    assert_eq!(
+        control::ToGateway::decode(&out),
+        Ok(control::ToGateway::Text(format!("a{}", "好".repeat(99))))
+    );
 }
