@@ -2,10 +2,11 @@
  * Two build steps that keep the viewer within its budget (`scripts/size.mjs`). They are for builds
  * only; the development server runs Svelte as it is.
  *
- * 1. Svelte's switches become constants, and its deep proxies nothing, so that the bundler leaves out
- *    hydration, the legacy and experimental modes and the proxies. Svelte writes the switches as `let`
- *    with setters and counts on a bundler that finds setters without callers; Rolldown does not. The
- *    viewer has `$state.raw` only (a lint rule sees to it), so nothing ever asks for a proxy.
+ * 1. What the viewer does not use of Svelte is cut off at its door, so that the bundler leaves it out:
+ *    - hydration, the legacy and the experimental modes: their switches become constants. Svelte writes
+ *      them as `let` and counts on a bundler that finds setters without callers; Rolldown does not.
+ *    - deep proxies: the viewer has `$state.raw` only, a lint rule sees to it.
+ *    - error boundaries: there is only the root's, which has no handler and throws again what it caught.
  *    The build stops when the text that is replaced is not found, so that an update is noticed.
  * 2. Terser goes over what the default minifier leaves: another three percent.
  */
@@ -22,7 +23,13 @@ const EDITS: Readonly<Record<string, readonly Edit[]>> = {
     constant('legacy_mode_flag'),
     constant('tracing_mode_flag'),
   ],
-  '/svelte/src/internal/client/proxy.js': [passThrough('proxy')],
+  '/svelte/src/internal/client/proxy.js': [start('export function proxy(value) {', 'return value;')],
+  '/svelte/src/internal/client/dom/blocks/boundary.js': [
+    start(
+      'export function boundary(node, props, children, transform_error) {',
+      'return void block(() => { branch(() => children(node)); }, flags);',
+    ),
+  ],
 };
 
 /** Leaves out what the viewer does not use of Svelte. */
@@ -64,9 +71,9 @@ function constant(name: string): Edit {
   return (code) => replaceOnce(code, declaration, `export const ${name} = false;`).replace(assignment, '');
 }
 
-function passThrough(name: string): Edit {
-  const declaration = `export function ${name}(value) {`;
-  return (code) => replaceOnce(code, declaration, `${declaration} return value;`);
+/** Makes `body` all that a function does. */
+function start(declaration: string, body: string): Edit {
+  return (code) => replaceOnce(code, declaration, `${declaration} ${body}`);
 }
 
 function replaceOnce(code: string, old: string, text: string): string {
