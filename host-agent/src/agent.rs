@@ -33,7 +33,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::asker::Asker;
-use crate::capture::Recipe;
+use crate::capture::{Pulse, Recipe};
 use crate::config::{Config, ControlConfig, DEVICES_MAX};
 use crate::control_link::{ControlLink, LinkEvent};
 use crate::device::{Command, Common, Device, DeviceEvent, Handle};
@@ -323,7 +323,7 @@ impl Agent {
                 }
             ) {
                 tracing::warn!(device.id = %device, "the device does not take its input");
-                handle.restart.notify_waiters();
+                handle.restart.notify_one();
             }
         }
     }
@@ -432,6 +432,7 @@ fn recipe(config: &Config) -> Result<Recipe, AgentError> {
         version: capture.server_version,
         fps_max: capture.fps_max,
         bit_rate: capture.bit_rate,
+        pulse: Pulse::NORMAL,
     })
 }
 

@@ -40,9 +40,6 @@ const FIRST_PICTURE_TIMEOUT: Duration = Duration::from_secs(20);
 const PUSH_TIMEOUT: Duration = Duration::from_secs(15);
 /// Last words of a server that are kept for the error, bytes; the beginning is dropped.
 const LAST_WORDS_BYTES_MAX: usize = 512;
-/// How often a device is asked for a sign of life, and how long it may take: after both it counts as gone.
-const PULSE_EVERY: Duration = Duration::from_secs(5);
-const PULSE_TIMEOUT: Duration = Duration::from_secs(15);
 /// What 4.0 does by itself and older servers must be told: encode in real time, hold nothing back.
 const CODEC_OPTIONS_BEFORE_4: &str = "priority=0,latency=1";
 
@@ -53,6 +50,22 @@ pub(crate) struct Recipe {
     pub(crate) version: ServerVersion,
     pub(crate) fps_max: Option<u16>,
     pub(crate) bit_rate: u32,
+    pub(crate) pulse: Pulse,
+}
+
+/// How often a device is asked for a sign of life, and how long it may take: after both it counts as gone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pulse {
+    pub(crate) every: Duration,
+    pub(crate) timeout: Duration,
+}
+
+impl Pulse {
+    /// A device under load answers a shell within seconds; fifteen is what people call dead.
+    pub(crate) const NORMAL: Self = Self {
+        every: Duration::from_secs(5),
+        timeout: Duration::from_secs(15),
+    };
 }
 
 /// A capture that runs: its first key frame has come.
@@ -148,7 +161,7 @@ impl Capture {
         let starting = run_up(&host, &recipe, &options, scid, (source, seen, pass), &mut tasks);
         match tokio::time::timeout(FIRST_PICTURE_TIMEOUT, starting).await {
             Ok(Ok(orders)) => {
-                tasks.spawn(pulse(host));
+                tasks.spawn(pulse(host, recipe.pulse));
                 Ok(Self { orders, tasks })
             }
             Ok(Err(error)) => Err(better_reason(error, &mut tasks).await),
@@ -337,10 +350,10 @@ async fn ears(mut reader: Reader, acks: mpsc::Sender<u64>) -> CaptureEnd {
 }
 
 /// Asks for a sign of life now and then: a connection that is cut without a word looks like a still screen.
-async fn pulse(host: Host) -> CaptureEnd {
+async fn pulse(host: Host, pulse: Pulse) -> CaptureEnd {
     loop {
-        tokio::time::sleep(PULSE_EVERY).await;
-        match tokio::time::timeout(PULSE_TIMEOUT, host.shell("echo")).await {
+        tokio::time::sleep(pulse.every).await;
+        match tokio::time::timeout(pulse.timeout, host.shell("echo")).await {
             Ok(Ok(_)) => {}
             Ok(Err(ShellError::Open(OpenError::Ended(end)))) => return end.into(),
             // A shell that fails is a shell that answers.

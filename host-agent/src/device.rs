@@ -33,8 +33,9 @@ use crate::fence::{Fence, FenceError, Mark, Raise, Stage};
 use crate::film::Seen;
 use crate::hand::{Order, Pass};
 use crate::job::{Job, Outcome, Running, Work};
-use crate::keyframes::KeyFrames;
-use crate::lifecycle::{Life, Surroundings};
+use crate::keyframes::{KeyFrames, Remedy};
+use crate::lifecycle::{Happening, Life, Surroundings};
+use crate::refusals::{fence_refusal, offer_refusal, patch_refusal, refuse};
 use crate::register::Entry;
 
 /// Requests that wait for one device: control has a handful at work. One more is told `Busy`.
@@ -178,9 +179,16 @@ impl Device {
         }
     }
 
+    /// What has been seen of the device.
+    #[cfg(test)]
+    pub(crate) fn seen(&self) -> Arc<Seen> {
+        Arc::clone(&self.reach.seen)
+    }
+
     /// Lives until cancelled or until the agent is gone.
     pub(crate) async fn run(mut self, cancel: CancellationToken) {
         let mut frames = self.reach.seen.frame.subscribe();
+        let mut progress = self.reach.seen.progress.subscribe();
         loop {
             let key_frame_due = self.key_frames.due();
             tokio::select! {
@@ -193,9 +201,13 @@ impl Device {
                 outcome = finished(&mut self.running) => self.finish(outcome).await,
                 Some(_) = self.negotiations.join_next() => {}
                 () = self.key_frame_wanted.notified() => self.key_frames.wanted(Instant::now()),
-                () = sleep_until(key_frame_due) => self.reset_video(),
+                () = sleep_until(key_frame_due) => self.remedy(),
                 _ = frames.changed() => {}
+                _ = progress.changed() => {}
             }
+            let filmed = self.reach.orders.borrow().is_some();
+            self.key_frames
+                .arrived(filmed.then(|| progress.borrow().key_starts));
             self.tell_facts().await;
         }
     }
@@ -406,19 +418,21 @@ impl Device {
         done
     }
 
-    fn reset_video(&mut self) {
-        if !self.key_frames.take(Instant::now()) {
-            return;
-        }
-        if !self.reach.version.at_least(3, 0, 0) {
-            return self.reach.restart.notify_waiters();
-        }
-        let orders = self.reach.orders.borrow().clone();
-        // Without a capture its next start brings a key frame; a full queue gets its wish in a second.
-        if let Some(orders) = orders
-            && let Err(mpsc::error::TrySendError::Full(_)) = orders.try_send(Order::ResetVideo)
-        {
-            self.key_frames.wanted(Instant::now());
+    fn remedy(&mut self) {
+        let starts = self.reach.seen.progress.borrow().starts;
+        let remedy = self.key_frames.take(Instant::now(), starts);
+        match remedy {
+            None => {}
+            Some(Remedy::Reset) if self.reach.version.at_least(3, 0, 0) => {
+                let orders = self.reach.orders.borrow().clone();
+                // Without a capture its next start brings a key frame; a full queue gets its wish in a second.
+                if let Some(orders) = orders
+                    && let Err(mpsc::error::TrySendError::Full(_)) = orders.try_send(Order::ResetVideo)
+                {
+                    self.key_frames.wanted(Instant::now());
+                }
+            }
+            Some(Remedy::Reset | Remedy::Restart) => self.life.turn(Happening::Restart, Instant::now()),
         }
     }
 
@@ -457,38 +471,6 @@ async fn sleep_until(due: Option<Instant>) {
 
 fn gate(open: bool) -> Gate {
     if open { Gate::Open } else { Gate::Closed }
-}
-
-fn refuse(asker: Asker, error: &FenceError) {
-    asker.refuse(fence_refusal(error), error);
-}
-
-fn fence_refusal(error: &FenceError) -> RefusalCode {
-    match error {
-        FenceError::Stale { .. } => RefusalCode::StaleEpoch,
-        _ => RefusalCode::Internal,
-    }
-}
-
-fn offer_refusal(error: &gateway::OfferError) -> RefusalCode {
-    use gateway::OfferError as E;
-    match error {
-        E::TooLarge { .. } | E::Malformed(_) => RefusalCode::BadSdp,
-        E::CodecUnsupported => RefusalCode::CodecUnsupported,
-        E::TooManyViewers { .. } | E::Busy => RefusalCode::Busy,
-        E::Fenced { .. } => RefusalCode::StaleEpoch,
-        _ => RefusalCode::Internal,
-    }
-}
-
-fn patch_refusal(error: &gateway::PatchError) -> RefusalCode {
-    use gateway::PatchError as E;
-    match error {
-        E::UnknownConnection(_) => RefusalCode::ConnectionNotFound,
-        E::TooLarge { .. } | E::OtherSession => RefusalCode::BadSdp,
-        E::Busy => RefusalCode::Busy,
-        _ => RefusalCode::Internal,
-    }
 }
 
 #[cfg(test)]

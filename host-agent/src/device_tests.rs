@@ -253,6 +253,34 @@ async fn a_connection_that_is_cut_is_made_again_and_the_session_goes_on() {
 }
 
 #[tokio::test]
+async fn a_connection_that_went_silent_is_given_up_although_the_screen_may_be_at_rest() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    reply(rig.prepare(1, PAINT)).await;
+    rig.phone.freeze(true);
+    rig.fact(|fact| fact.health != DeviceHealth::Healthy).await;
+    rig.phone.freeze(false);
+    rig.healthy().await;
+    rig.press(1, 0, (0x8000, 0x8000), 1);
+    rig.sees("a finger", |dump| pointers(dump) == 1).await;
+}
+
+#[tokio::test]
+async fn a_key_frame_that_somebody_waits_for_comes_from_a_reset_of_the_encoder() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    let mut progress = rig.seen.progress.subscribe();
+    let before = progress.borrow_and_update().key_starts;
+    rig.handle.key_frame_wanted.notify_one();
+    let again = progress.wait_for(|progress| progress.key_starts > before);
+    tokio::time::timeout(crate::rig::PATIENCE, again)
+        .await
+        .expect("a key frame")
+        .unwrap();
+    assert_eq!(rig.facts.borrow().as_ref().unwrap().health, DeviceHealth::Healthy);
+}
+
+#[tokio::test]
 async fn a_server_of_another_version_is_told_by_its_own_words() {
     let rig = Rig::new().await;
     let mut recipe = recipe("3.3.4");

@@ -25,6 +25,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::film::Seen;
 use crate::fingers::PictureSize;
 use crate::hand::{Order, Pass};
+use crate::keyframes::STALL;
 
 /// How long a device that is away is waited for: a lost connection is tried again at least twice within it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,8 +34,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SHELL_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the device may take for one order of the hand.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(5);
-/// When a fresh picture that did not come is asked for again.
-const PICTURE_RETRY: Duration = Duration::from_secs(3);
 /// What is told of a failing command's output, characters.
 const SAID_MAX: usize = 200;
 
@@ -133,15 +132,18 @@ impl Effects {
     pub(crate) async fn fresh_picture(&self) -> Result<PictureSize, EffectError> {
         let mut progress = self.reach.seen.progress.subscribe();
         let before = progress.borrow_and_update().starts;
+        let mut can_reset = self.reach.version.at_least(3, 0, 0);
         loop {
             self.check()?;
-            if self.reach.version.at_least(3, 0, 0) {
+            if can_reset {
                 self.send(vec![ControlMsg::ResetVideo]).await?;
             } else {
-                self.reach.restart.notify_waiters();
+                self.reach.restart.notify_one();
             }
+            // An encoder that does not hear the first reset will not hear the second.
+            can_reset = false;
             let fresh = progress.wait_for(|progress| progress.key_starts > before);
-            let fresh = tokio::time::timeout(PICTURE_RETRY, fresh);
+            let fresh = tokio::time::timeout(STALL, fresh);
             if self
                 .while_current(async { fresh.await.is_ok_and(|seen| seen.is_ok()) })
                 .await?

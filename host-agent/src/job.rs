@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::asker::{Asker, Askers, refusal};
 use crate::effects::{EffectError, Effects, Reach};
 use crate::fence::Stage;
+use crate::refusals::effect_refusal;
 use crate::tenancy;
 
 /// The longest that a job may take, whatever control allows.
@@ -137,13 +138,8 @@ async fn carry_out(effects: &Effects, work: &Work, askers: &Askers) -> Outcome {
 }
 
 fn failed(error: &EffectError) -> Outcome {
-    let code = match error {
-        EffectError::Over(_) => RefusalCode::StaleEpoch,
-        EffectError::Away => RefusalCode::DeviceOffline,
-        EffectError::Failed { .. } | EffectError::Late(_) => RefusalCode::SetupFailed,
-    };
     Outcome {
         stage: None,
-        reply: refusal(code, error),
+        reply: refusal(effect_refusal(error), error),
     }
 }

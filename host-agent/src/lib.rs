@@ -31,6 +31,7 @@ mod job;
 mod keyframes;
 mod lifecycle;
 mod probe;
+mod refusals;
 mod register;
 mod reset;
 #[cfg(test)]

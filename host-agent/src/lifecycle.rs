@@ -175,6 +175,7 @@ impl Life {
             (State::Starting { host, .. }, Happening::Started(Ok(capture))) => {
                 tracing::info!(device.id = %self.around.device, "capturing");
                 self.filmed = true;
+                self.forget_restart();
                 self.around.orders.send_replace(Some(capture.orders.clone()));
                 State::Capturing {
                     host,
@@ -259,6 +260,12 @@ impl Life {
             host,
             task: AbortOnDropHandle::new(tokio::spawn(starting)),
         }
+    }
+
+    /// Who wanted a new capture while one was starting has it now.
+    fn forget_restart(&self) {
+        let wish = std::pin::pin!(self.around.restart.notified());
+        wish.enable();
     }
 
     fn settled(&mut self, since: Instant, now: Instant) {

@@ -11,7 +11,6 @@
 
 use std::time::Duration;
 
-use scrcpy::keys::KeyCode;
 use tokio::time::Instant;
 
 use crate::effects::{EffectError, Effects};
@@ -53,7 +52,9 @@ pub(crate) async fn wipe_apps(
     }
     progress(percent(packages.len(), total));
     effects.clear_clipboard().await?;
-    effects.press(KeyCode::HOME).await?;
+    // By the shell, which answers when it is done: a key on the control socket overtakes nothing but is
+    // overtaken by the `am start` that follows, and the launcher would end in front of the app.
+    effects.shell("input keyevent KEYCODE_HOME").await?;
     done("clipboard and home".to_owned(), &mut steps);
     progress(100);
     Ok(steps)

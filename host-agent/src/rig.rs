@@ -20,6 +20,8 @@ use protocol::agent::{App, DeviceFact, DeviceHealth, Prepare, Release, Reply, Re
 use protocol::input::InputOp;
 use protocol::{CloseReason, ConnectionId, DeviceId, Epoch, Fraction, Generation, LeaseId};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -27,14 +29,20 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use crate::asker::{Answers, Asker};
-use crate::capture::Recipe;
+use crate::capture::{Pulse, Recipe};
 use crate::config::DeviceConfig;
 use crate::device::{Command, Common, Device, DeviceEvent, Handle};
+use crate::film::Seen;
 use crate::hand::Order;
 use crate::register;
 
 /// The longest that any fact may take to become true.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Quick, but long enough for a busy machine to answer a shell.
+const PULSE: Pulse = Pulse {
+    every: Duration::from_millis(200),
+    timeout: Duration::from_secs(3),
+};
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(crate) const NEWEST: &str = "4.1";
 
@@ -43,6 +51,7 @@ pub(crate) struct Phone {
     pub(crate) address: SocketAddr,
     direct: SocketAddr,
     cut: Arc<Notify>,
+    frozen: watch::Sender<bool>,
     stop: DropGuard,
 }
 
@@ -62,12 +71,14 @@ impl Phone {
         let wire = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = wire.local_addr().unwrap();
         let cut = Arc::new(Notify::new());
+        let (frozen, ice) = watch::channel(false);
         let (stop, cuts) = (cancel.clone(), Arc::clone(&cut));
-        tokio::spawn(async move { stop.run_until_cancelled(carry(wire, direct, cuts)).await });
+        tokio::spawn(async move { stop.run_until_cancelled(carry(wire, direct, cuts, ice)).await });
         Self {
             address,
             direct,
             cut,
+            frozen,
             stop: cancel.drop_guard(),
         }
     }
@@ -75,6 +86,11 @@ impl Phone {
     /// Cuts every connection that passes the wire at this moment.
     pub(crate) fn cut(&self) {
         self.cut.notify_one();
+    }
+
+    /// Carries nothing any more, without a word, as a network does that lost its way; or carries on.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        self.frozen.send_replace(frozen);
     }
 
     /// Ends the wire for good: connections end and new ones are refused.
@@ -87,17 +103,34 @@ impl Phone {
     }
 }
 
-async fn carry(wire: TcpListener, to: SocketAddr, cuts: Arc<Notify>) {
+async fn carry(wire: TcpListener, to: SocketAddr, cuts: Arc<Notify>, ice: watch::Receiver<bool>) {
     let mut carried = JoinSet::new();
     loop {
         tokio::select! {
-            Ok((mut near, _)) = wire.accept() => {
+            Ok((near, _)) = wire.accept() => {
+                let ice = ice.clone();
                 carried.spawn(async move {
-                    let mut far = TcpStream::connect(to).await.unwrap();
-                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                    let far = TcpStream::connect(to).await.unwrap();
+                    near.set_nodelay(true).unwrap();
+                    far.set_nodelay(true).unwrap();
+                    let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+                    tokio::select! {
+                        () = copy(near_in, far_out, ice.clone()) => {}
+                        () = copy(far_in, near_out, ice) => {}
+                    }
                 });
             }
             () = cuts.notified() => carried.abort_all(),
+        }
+    }
+}
+
+/// Copies until either side ends; holds back what it has read while the wire is frozen.
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut ice: watch::Receiver<bool>) {
+    let mut bytes = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut bytes).await {
+        if ice.wait_for(|frozen| !frozen).await.is_err() || to.write_all(&bytes[..length]).await.is_err() {
+            return;
         }
     }
 }
@@ -108,6 +141,7 @@ pub(crate) struct Rig {
     pub(crate) id: DeviceId,
     pub(crate) handle: Handle,
     pub(crate) facts: watch::Receiver<Option<DeviceFact>>,
+    pub(crate) seen: Arc<Seen>,
     pub(crate) person: ConnectionId,
     data: tempfile::TempDir,
     version: &'static str,
@@ -140,6 +174,7 @@ impl Rig {
             events,
         };
         let (device, handle) = Device::new(config, entry, common);
+        let seen = device.seen();
         let (told, facts) = watch::channel(None);
         tokio::spawn(async move {
             while let Some(event) = heard.recv().await {
@@ -156,6 +191,7 @@ impl Rig {
             id,
             handle,
             facts,
+            seen,
             person: ConnectionId::from_uuid(Uuid::from_u128(1)),
             data,
             version,
@@ -284,6 +320,7 @@ pub(crate) fn recipe(version: &str) -> Recipe {
         version: version.parse().unwrap(),
         fps_max: Some(30),
         bit_rate: 2_000_000,
+        pulse: PULSE,
     }
 }
 

@@ -1,0 +1,53 @@
+//! What control is told when something is not done: which of its codes each of our errors becomes, on one page.
+
+use gateway::{OfferError, PatchError};
+use protocol::agent::RefusalCode;
+
+use crate::asker::Asker;
+use crate::effects::EffectError;
+use crate::fence::FenceError;
+
+/// Tells who asked what the fence said.
+pub(crate) fn refuse(asker: Asker, error: &FenceError) {
+    asker.refuse(fence_refusal(error), error);
+}
+
+/// What the fence said.
+pub(crate) fn fence_refusal(error: &FenceError) -> RefusalCode {
+    match error {
+        FenceError::Stale { .. } => RefusalCode::StaleEpoch,
+        _ => RefusalCode::Internal,
+    }
+}
+
+/// Why the gateway gave no answer.
+pub(crate) fn offer_refusal(error: &OfferError) -> RefusalCode {
+    use OfferError as E;
+    match error {
+        E::TooLarge { .. } | E::Malformed(_) => RefusalCode::BadSdp,
+        E::CodecUnsupported => RefusalCode::CodecUnsupported,
+        E::TooManyViewers { .. } | E::Busy => RefusalCode::Busy,
+        E::Fenced { .. } => RefusalCode::StaleEpoch,
+        _ => RefusalCode::Internal,
+    }
+}
+
+/// Why the gateway did not take a fragment.
+pub(crate) fn patch_refusal(error: &PatchError) -> RefusalCode {
+    use PatchError as E;
+    match error {
+        E::UnknownConnection(_) => RefusalCode::ConnectionNotFound,
+        E::TooLarge { .. } | E::OtherSession => RefusalCode::BadSdp,
+        E::Busy => RefusalCode::Busy,
+        _ => RefusalCode::Internal,
+    }
+}
+
+/// Why a job failed.
+pub(crate) fn effect_refusal(error: &EffectError) -> RefusalCode {
+    match error {
+        EffectError::Over(_) => RefusalCode::StaleEpoch,
+        EffectError::Away => RefusalCode::DeviceOffline,
+        EffectError::Failed { .. } | EffectError::Late(_) => RefusalCode::SetupFailed,
+    }
+}
