@@ -14,7 +14,7 @@
 //! of a video is the scrcpy server's business; positions here are pixels of the display as it is held.
 
 use super::app::App;
-use super::log::{Dropped, InputEvent};
+use super::log::{self, Dropped, InputEvent};
 use super::packages::Segment;
 use super::{Android, State};
 use crate::screen::layout;
@@ -135,8 +135,10 @@ impl Android {
     pub fn type_text(&self, text: &str) {
         self.change(|state| {
             let typed: String = text.chars().filter(|&c| state.can_type(c)).collect();
-            state.log.event(InputEvent::Text { text: typed.clone() });
-            typed.chars().for_each(|c| state.type_char(c));
+            state.log.event(InputEvent::Text {
+                text: log::excerpt(&typed),
+            });
+            state.insert(&typed);
         });
     }
 
@@ -144,9 +146,9 @@ impl Android {
     pub fn paste(&self, text: &str) {
         self.change(|state| {
             state.log.event(InputEvent::Paste {
-                text: text.to_owned(),
+                text: log::excerpt(text),
             });
-            text.chars().for_each(|c| state.type_char(c));
+            state.insert(text);
         });
     }
 
@@ -282,7 +284,7 @@ impl State {
             }
             code => {
                 if let Some(c) = char_of_key(code, key.meta) {
-                    self.type_char(c);
+                    self.insert(c.encode_utf8(&mut [0; 4]));
                 }
             }
         }
@@ -315,11 +317,12 @@ impl State {
         can
     }
 
-    fn type_char(&mut self, c: char) {
-        if self.focused_text().is_some()
+    /// Inserts at the cursor, if there is one.
+    fn insert(&mut self, text: &str) {
+        if self.foreground == App::Echo
             && let Some(package) = self.packages.get_mut(App::Echo.package())
         {
-            package.data.type_char(c);
+            package.data.type_text(text);
         }
     }
 

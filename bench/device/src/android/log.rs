@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 /// Events kept; the oldest goes.
 pub const EVENTS_MAX: usize = 256;
 
+/// Characters of a typed or pasted text that the log keeps; the rest is cut.
+const EXCERPT_CHARS_MAX: usize = 300;
+
 /// An input event as it reached an app, in pixels of the display.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields are those of Android's events")]
@@ -81,6 +84,11 @@ impl Dropped {
             Self::UnknownAction => "unknown_action",
         }
     }
+}
+
+/// What the log keeps of a text.
+pub(super) fn excerpt(text: &str) -> String {
+    text.chars().take(EXCERPT_CHARS_MAX).collect()
 }
 
 /// The log of one device.

@@ -71,11 +71,12 @@ impl Painting {
 }
 
 impl AppData {
-    pub(super) fn type_char(&mut self, c: char) {
-        if self.text.chars().count() >= TEXT_CHARS_MAX {
-            self.text.remove(0);
+    pub(super) fn type_text(&mut self, text: &str) {
+        self.text.push_str(text);
+        let excess = self.text.chars().count().saturating_sub(TEXT_CHARS_MAX);
+        if let Some((kept, _)) = self.text.char_indices().nth(excess) {
+            self.text.drain(..kept);
         }
-        self.text.push(c);
     }
 
     /// As it was installed, but with an epoch that tells the screen to start over.

@@ -8,6 +8,8 @@
 //! A position that does not name the video's present size is dropped before anything else happens. A message that
 //! the version does not know, or that needs a camera or a flexible display, ends the server.
 
+use std::sync::{Mutex, PoisonError};
+
 use bytes::BytesMut;
 use scrcpy::control::{self, ControlMsg, CopyKey, KeyAction, Position, Touch, TouchAction};
 use scrcpy::device_msg::{self, DeviceMsg};
@@ -47,12 +49,14 @@ where
     let (mut reader, mut writer) = tokio::io::split(socket);
     let (outgoing, mut waiting) = mpsc::channel::<DeviceMsg>(OUTGOING_MAX);
     let mut clipboard = android.watch_clipboard();
+    let set_by_client = Mutex::new(None);
     let mut controller = Controller {
         android,
         source,
         screen,
         outgoing,
         autosync: options.clipboard_autosync,
+        set_by_client: &set_by_client,
     };
     let read = async {
         let mut bytes = BytesMut::new();
@@ -72,7 +76,11 @@ where
             let msg = tokio::select! {
                 Some(msg) = waiting.recv() => msg,
                 Ok(()) = clipboard.changed(), if options.clipboard_autosync => {
-                    DeviceMsg::Clipboard(clipboard.borrow_and_update().clone())
+                    let text = clipboard.borrow_and_update().clone();
+                    if set_by_client.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&text) {
+                        continue;
+                    }
+                    DeviceMsg::Clipboard(text)
                 }
                 else => return End::Closed,
             };
@@ -95,6 +103,8 @@ struct Controller<'a> {
     screen: &'a Screen,
     outgoing: mpsc::Sender<DeviceMsg>,
     autosync: bool,
+    /// The client's own text is not pushed back to it.
+    set_by_client: &'a Mutex<Option<String>>,
 }
 
 impl Controller<'_> {
@@ -229,6 +239,7 @@ impl Controller<'_> {
     }
 
     fn set_clipboard(&self, sequence: u64, paste: bool, text: &str) {
+        *self.set_by_client.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
         self.android.set_clipboard(text);
         if paste {
             press(self.android, KeyCode::PASTE);

@@ -164,3 +164,43 @@ async fn the_clipboard_is_pushed_when_it_changes_on_the_device() {
     rig.android.set_clipboard("copied");
     assert_eq!(rig.device_msg().await, DeviceMsg::Clipboard("copied".into()));
 }
+
+#[tokio::test]
+async fn the_clients_own_clipboard_text_does_not_come_back() {
+    let mut rig = Rig::new("4.1", App::Echo).await;
+    let set = |sequence, text: &str| ControlMsg::SetClipboard {
+        sequence,
+        paste: false,
+        text: text.into(),
+    };
+    rig.send(set(1, "mine")).await;
+    assert_eq!(rig.device_msg().await, DeviceMsg::AckClipboard(1));
+    rig.android.set_clipboard("theirs");
+    assert_eq!(rig.device_msg().await, DeviceMsg::Clipboard("theirs".into()));
+}
+
+#[tokio::test]
+async fn positions_far_outside_the_screen_do_no_harm() {
+    let mut rig = Rig::new("4.1", App::Launcher).await;
+    rig.video.picture().await;
+    for app in App::ALL {
+        rig.android.start(app.package()).unwrap();
+        for (x, y) in [
+            (i32::MIN, i32::MAX),
+            (i32::MAX, i32::MIN),
+            (-1, -1),
+            (0, i32::MIN),
+        ] {
+            for action in [
+                TouchAction::DOWN,
+                TouchAction::MOVE,
+                TouchAction::UP,
+                TouchAction::HOVER_MOVE,
+            ] {
+                rig.touch(action, 1, x, y).await;
+            }
+        }
+        rig.settled().await;
+        screenshot(&rig.android, Moment::default());
+    }
+}
