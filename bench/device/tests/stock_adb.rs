@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
 
@@ -303,7 +303,8 @@ async fn forwards_reach_programs_that_listen_in_the_device() {
         .unwrap();
     let port = rig.adb(["forward", "tcp:0", "tcp:7000"]).await;
     let data = pattern(2, 300_000);
-    let mut socket = connected(&port, b"hello").await;
+    let mut from_program = program.stdout.take().unwrap();
+    let mut socket = connected(&port, &mut from_program).await;
     let sending = async {
         socket.write_all(&data).await.unwrap();
         let mut answer = [0; 6];
@@ -311,15 +312,9 @@ async fn forwards_reach_programs_that_listen_in_the_device() {
         assert_eq!(&answer, b"answer");
     };
     let receiving = async {
-        let mut got = vec![0; 5 + data.len()];
-        program
-            .stdout
-            .as_mut()
-            .unwrap()
-            .read_exact(&mut got)
-            .await
-            .unwrap();
-        assert!(&got[..5] == b"hello" && got[5..] == data[..]);
+        let mut got = vec![0; data.len()];
+        from_program.read_exact(&mut got).await.unwrap();
+        assert!(got == data);
         program
             .stdin
             .as_mut()
@@ -341,21 +336,26 @@ async fn forwards_reach_programs_that_listen_in_the_device() {
     rig.end().await;
 }
 
-/// Connects until a program listens behind the forward: adb's server accepts in any case, and hangs up when nobody does.
-async fn connected(port: &str, first: &[u8]) -> TcpStream {
+/// Connects until a program in the device gets a greeting: adb's server accepts in any case, and hangs up when nobody
+/// listens behind the forward.
+async fn connected(port: &str, program: &mut ChildStdout) -> TcpStream {
     let connecting = async {
         loop {
             let mut socket = TcpStream::connect(format!("127.0.0.1:{}", port.trim()))
                 .await
                 .unwrap();
-            let mut byte = [0];
-            // Refused shows as an end within the time of a round trip; a listener that is silent shows as nothing.
-            match tokio::time::timeout(Duration::from_millis(300), socket.read(&mut byte)).await {
-                Ok(_) => {}
-                Err(_) => {
-                    socket.write_all(first).await.unwrap();
+            // Written into a connection that is hung up already, it fails, and the next attempt follows.
+            if socket.write_all(b"hello").await.is_err() {
+                continue;
+            }
+            let (mut greeting, mut end) = ([0; 5], [0]);
+            tokio::select! {
+                got = program.read_exact(&mut greeting) => {
+                    got.unwrap();
+                    assert_eq!(&greeting, b"hello");
                     return socket;
                 }
+                _ = socket.read(&mut end) => {}
             }
         }
     };
@@ -383,10 +383,18 @@ async fn reverses_lead_programs_of_the_device_to_the_host() {
             let (mut socket, _) = listener.accept().await.unwrap();
             socket.write_all(&data).await.unwrap();
         };
-        let running = rig.command(["-s", &rig.serial, "shell", command]).output();
-        let both = async { tokio::join!(running, serving) };
+        let mut program = rig
+            .command(["-s", &rig.serial, "shell", command])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Its input stays open: adb has no half-close, so the end of the input would end the answer too.
+        let input = program.stdin.take();
+        let both = async { tokio::join!(program.wait_with_output(), serving) };
         let (output, ()) = tokio::time::timeout(DEADLINE, both).await.expect("no data");
         assert!(output.unwrap().stdout == data, "{command}");
+        drop(input);
     }
     rig.adb(["reverse", "--remove", "tcp:7100"]).await;
     assert_eq!(

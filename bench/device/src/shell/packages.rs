@@ -49,8 +49,8 @@ fn list(android: &Android, args: &[&str]) -> Done {
     let is_system = |name: &str| name == crate::android::App::Launcher.package();
     let wanted = |name: &String| {
         name.contains(filter)
-            && !(args.contains(&"-3") && is_system(name))
-            && !(args.contains(&"-s") && !is_system(name))
+            && (!args.contains(&"-3") || !is_system(name))
+            && (!args.contains(&"-s") || is_system(name))
     };
     let lines = android
         .packages()
