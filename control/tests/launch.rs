@@ -1,0 +1,312 @@
+//! Opening links: who gets the device, who does not, and what they are told.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod support;
+
+use protocol::agent::{DeviceHealth, Request};
+use serde_json::json;
+use support::agent::Manner;
+use support::{DEADLINE, TestApp};
+use tokio::task::JoinSet;
+
+#[tokio::test]
+async fn a_link_opens_its_device_and_shows_true_progress() {
+    let mut app = TestApp::start().await;
+    app.agent.prepare(Manner::Held);
+    let link = app.link(json!({ "name": "demo" })).await;
+    assert_eq!(link.token.len(), 43);
+    assert!(link.token.ends_with(link.shown["token_hint"].as_str().unwrap()));
+
+    let mut browser = app.browser();
+    let described = browser
+        .post("/api/v1/launch/describe", &json!({ "token": link.token }))
+        .await;
+    assert_eq!(described.status, 200);
+    assert_eq!(described.json()["link"]["name"], "demo");
+    assert_eq!(described.json()["device"]["name"], "one");
+
+    let launched = browser.launch(&link.token).await;
+    assert_eq!(launched.status, 202, "{}", launched.body);
+    let cookie = launched.header("set-cookie");
+    let name = cookie.split('=').next().unwrap();
+    assert!(
+        link.id
+            .replace('-', "")
+            .ends_with(name.strip_prefix("__Host-fg_").unwrap())
+    );
+    for flag in ["; Path=/", "; Secure", "; HttpOnly", "; SameSite=Strict"] {
+        assert!(cookie.contains(flag), "{cookie}");
+    }
+    let state = launched.json();
+    assert_eq!(state["epoch"], 1);
+    assert_eq!(state["lease_state"], "preparing");
+    let session = state["session_id"].as_str().unwrap();
+
+    let Request::Prepare(prepare) = app.agent.asked().await else {
+        panic!("control prepares first")
+    };
+    assert_eq!(prepare.epoch.0, 1);
+    assert_eq!(prepare.app.unwrap().package, "dev.farglass.paint");
+    let mut events = browser.events(session).await;
+    let connect = events.until("connect").await;
+    assert!((60..100).contains(&connect["progress"].as_u64().unwrap()));
+    app.agent.let_go();
+    let ready = events.until("ready").await;
+    assert_eq!(ready["progress"], 100);
+    assert_eq!(ready["session_state"], "running");
+    assert_eq!(
+        ready["device"],
+        json!({ "name": "one", "width": 720, "height": 1280 })
+    );
+    app.device_shows("status", "busy").await;
+}
+
+#[tokio::test]
+async fn of_sixty_four_people_who_open_a_one_use_link_at_once_exactly_one_gets_it() {
+    let mut app = TestApp::start().await;
+    let link = app.link(json!({ "max_uses": 1 })).await;
+    let mut everybody = JoinSet::new();
+    for _ in 0..64 {
+        let (mut browser, token) = (app.browser(), link.token.clone());
+        everybody.spawn(async move { browser.launch(&token).await });
+    }
+    let answers = everybody.join_all().await;
+    let granted = answers.iter().filter(|answer| answer.status == 202).count();
+    assert_eq!(granted, 1);
+    for refused in answers.iter().filter(|answer| answer.status != 202) {
+        assert_eq!(refused.status, 409, "{}", refused.body);
+        assert_eq!(refused.code(), "LINK_BOUND_ELSEWHERE");
+    }
+    assert_eq!(app.device().await["epoch"], 1);
+    let shown = app.admin.get(&format!("/api/v1/links/{}", link.id)).await.json();
+    assert_eq!(shown["uses"], 1);
+}
+
+#[tokio::test]
+async fn a_second_person_is_refused_and_the_first_notices_nothing() {
+    let mut app = TestApp::start().await;
+    let (link, other) = (app.link(json!({})).await, app.link(json!({})).await);
+    let mut first = app.browser();
+    let state = first.launch(&link.token).await.json();
+    let session = state["session_id"].as_str().unwrap();
+    let mut events = first.events(session).await;
+    events.until("ready").await;
+    app.agent.unasked();
+    let before = first
+        .get(&format!("/api/v1/launch/current?session={session}"))
+        .await
+        .json();
+
+    let mut second = app.browser();
+    let refused = second.launch(&link.token).await;
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (409, "LINK_BOUND_ELSEWHERE")
+    );
+    let refused = second.launch(&other.token).await;
+    assert_eq!((refused.status, refused.code().as_str()), (409, "DEVICE_IN_USE"));
+    // A cookie of the right name and the wrong value opens nothing.
+    let name = first.cookies.keys().next().unwrap().clone();
+    second.cookies.insert(name, "guess".to_owned());
+    assert_eq!(second.launch(&link.token).await.status, 409);
+    assert_eq!(
+        second
+            .get(&format!("/api/v1/launch/current?session={session}"))
+            .await
+            .status,
+        404
+    );
+
+    let after = first
+        .get(&format!("/api/v1/launch/current?session={session}"))
+        .await
+        .json();
+    assert_eq!(after, before);
+    assert_eq!(app.agent.unasked(), []);
+    let shown = app.admin.get(&format!("/api/v1/links/{}", other.id)).await.json();
+    assert_eq!(shown["uses"], 0, "a refused claim costs no use");
+}
+
+#[tokio::test]
+async fn the_same_browser_comes_back_by_its_cookie_with_link_or_session() {
+    let mut app = TestApp::start().await;
+    let link = app.link(json!({ "max_uses": 1 })).await;
+    let mut browser = app.browser();
+    let first = browser.launch(&link.token).await.json();
+    let session = first["session_id"].clone();
+    browser
+        .events(session.as_str().unwrap())
+        .await
+        .until("ready")
+        .await;
+
+    let again = browser.launch(&link.token).await;
+    assert_eq!(again.status, 200, "{}", again.body);
+    assert_eq!(again.json()["session_id"], session);
+    assert_eq!(again.json()["epoch"], 1);
+    let reload = browser
+        .post("/api/v1/launch", &json!({ "session_id": session }))
+        .await;
+    assert_eq!(reload.status, 200);
+    assert_eq!(reload.json()["stage"], "ready");
+
+    let stranger = app
+        .browser()
+        .post("/api/v1/launch", &json!({ "session_id": session }))
+        .await;
+    assert_eq!(
+        (stranger.status, stranger.code().as_str()),
+        (404, "SESSION_NOT_FOUND")
+    );
+    let shown = app.admin.get(&format!("/api/v1/links/{}", link.id)).await.json();
+    assert_eq!(shown["uses"], 1);
+}
+
+#[tokio::test]
+async fn a_session_that_its_holder_ends_gives_the_device_to_the_next() {
+    let mut app = TestApp::start().await;
+    let link = app.link(json!({ "max_uses": 2 })).await;
+    let mut first = app.browser();
+    let session = first.launch(&link.token).await.json()["session_id"].clone();
+    first.events(session.as_str().unwrap()).await.until("ready").await;
+    app.agent.unasked();
+    let ended = first
+        .post("/api/v1/launch/end", &json!({ "session_id": session }))
+        .await;
+    assert_eq!(ended.json()["stage"], "ended");
+    assert_eq!(ended.json()["end_reason"], "lease_ended");
+    let Request::Release(release) = app.agent.asked().await else {
+        panic!("control releases")
+    };
+    assert_eq!(release.epoch.0, 2, "the release is above the lease's epoch");
+    app.device_shows("status", "idle").await;
+
+    let next = app.browser().launch(&link.token).await;
+    assert_eq!(next.status, 202);
+    assert_eq!(next.json()["epoch"], 3);
+    // Both uses are taken, the second is running: who comes now is told to wait, not to go.
+    assert_eq!(
+        app.browser().launch(&link.token).await.code(),
+        "LINK_BOUND_ELSEWHERE"
+    );
+}
+
+#[tokio::test]
+async fn unknown_expired_revoked_and_used_up_links_are_told_apart() {
+    let mut app = TestApp::start().await;
+    let mut browser = app.browser();
+    let unknown = browser.launch("nonsense").await;
+    assert_eq!((unknown.status, unknown.code().as_str()), (404, "LINK_NOT_FOUND"));
+
+    let revoked = app.link(json!({})).await;
+    assert_eq!(app.revoke(&revoked).await.json()["state"], "revoked");
+    let answer = browser.launch(&revoked.token).await;
+    assert_eq!((answer.status, answer.code().as_str()), (410, "LINK_REVOKED"));
+
+    let deleted = app.link(json!({})).await;
+    let path = format!("/api/v1/links/{}", deleted.id);
+    assert_eq!(
+        app.admin
+            .send(reqwest::Method::DELETE, &path, &[], None)
+            .await
+            .status,
+        204
+    );
+    assert_eq!(browser.launch(&deleted.token).await.code(), "LINK_NOT_FOUND");
+    assert_eq!(app.admin.get(&path).await.status, 404);
+
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_millis(300);
+    let short = app.link(json!({ "expires_at": soon.to_string() })).await;
+    let path = format!("/api/v1/links/{}", short.id);
+    let expired = async { while app.admin.get(&path).await.json()["state"] != "expired" {} };
+    tokio::time::timeout(DEADLINE, expired).await.unwrap();
+    let answer = browser
+        .post("/api/v1/launch/describe", &json!({ "token": short.token }))
+        .await;
+    assert_eq!((answer.status, answer.code().as_str()), (410, "LINK_EXPIRED"));
+    assert_eq!(browser.launch(&short.token).await.code(), "LINK_EXPIRED");
+
+    let once = app.link(json!({ "max_uses": 1 })).await;
+    let session = browser.launch(&once.token).await.json()["session_id"].clone();
+    browser
+        .post("/api/v1/launch/end", &json!({ "session_id": session }))
+        .await;
+    app.device_shows("status", "idle").await;
+    let answer = browser.launch(&once.token).await;
+    assert_eq!((answer.status, answer.code().as_str()), (410, "LINK_EXHAUSTED"));
+    let described = browser
+        .post("/api/v1/launch/describe", &json!({ "token": once.token }))
+        .await;
+    assert_eq!(described.code(), "LINK_EXHAUSTED");
+}
+
+#[tokio::test]
+async fn a_device_that_cannot_be_reached_is_told_and_costs_no_use() {
+    let mut app = TestApp::start().await;
+    let link = app.link(json!({ "max_uses": 1 })).await;
+    app.agent.health(DeviceHealth::Offline);
+    app.device_shows("status", "offline").await;
+    assert_eq!(app.admin.get("/api/v1/health").await.status, 503);
+    let mut browser = app.browser();
+    let answer = browser.launch(&link.token).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "DEVICE_OFFLINE"));
+    assert_eq!(answer.header("retry-after"), "5");
+    app.agent.health(DeviceHealth::Healthy);
+    app.device_shows("status", "idle").await;
+    assert_eq!(browser.launch(&link.token).await.status, 202);
+}
+
+#[tokio::test]
+async fn a_failed_set_up_gives_the_use_back_and_cleans_up() {
+    let mut app = TestApp::start().await;
+    let link = app.link(json!({ "max_uses": 1 })).await;
+    app.agent.prepare(Manner::Fails);
+    let mut browser = app.browser();
+    let session = browser.launch(&link.token).await.json()["session_id"].clone();
+    let ended = browser
+        .events(session.as_str().unwrap())
+        .await
+        .until("ended")
+        .await;
+    assert_eq!(ended["end_reason"], "setup_failed");
+    assert_eq!(ended["session_state"], "failed");
+    app.device_shows("status", "idle").await;
+    app.agent.prepare(Manner::Well);
+    let again = browser.launch(&link.token).await;
+    assert_eq!(again.status, 202, "{}", again.body);
+    browser
+        .events(again.json()["session_id"].as_str().unwrap())
+        .await
+        .until("ready")
+        .await;
+}
+
+#[tokio::test]
+async fn a_device_that_could_not_be_cleaned_is_quarantined_until_an_operator_resets_it() {
+    let mut app = TestApp::start().await;
+    let link = app.link(json!({})).await;
+    app.agent.release(Manner::Fails);
+    let mut browser = app.browser();
+    let session = browser.launch(&link.token).await.json()["session_id"].clone();
+    browser
+        .post("/api/v1/launch/end", &json!({ "session_id": session }))
+        .await;
+    app.device_shows("occupancy", "quarantined").await;
+    assert_eq!(browser.launch(&link.token).await.code(), "DEVICE_IN_USE");
+
+    let device = app.device().await["id"].as_str().unwrap().to_owned();
+    app.agent.release(Manner::Well);
+    let reset = app
+        .admin
+        .post(&format!("/api/v1/devices/{device}/reset"), &json!({}))
+        .await;
+    assert_eq!(reset.status, 202, "{}", reset.body);
+    app.device_shows("occupancy", "free").await;
+    let again = app
+        .admin
+        .post(&format!("/api/v1/devices/{device}/reset"), &json!({}))
+        .await;
+    assert_eq!(again.code(), "CONFLICT");
+    assert_eq!(browser.launch(&link.token).await.status, 202);
+}

@@ -1,0 +1,148 @@
+//! Control dies and comes back: what was promised still holds.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod support;
+
+use protocol::agent::Request;
+use serde_json::json;
+use support::TestApp;
+use support::agent::Manner;
+
+#[tokio::test]
+async fn a_session_goes_on_through_a_restart_of_control() {
+    let mut app = TestApp::start().await;
+    let link = app.link(json!({})).await;
+    let mut browser = app.browser();
+    let session = browser.launch(&link.token).await.json()["session_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    browser.events(&session).await.until("ready").await;
+    browser.offer(&session).await;
+    let connection = app.agent.live()[0];
+    app.agent.connected(connection);
+    app.device_shows("occupancy", "leased").await;
+    app.agent.unasked();
+
+    app.restart().await;
+    assert_eq!(app.agent.live(), [connection]);
+    assert_eq!(
+        app.agent.unasked(),
+        [],
+        "nothing is asked of an agent whose session goes on"
+    );
+    let current = browser
+        .get(&format!("/api/v1/launch/current?session={session}"))
+        .await
+        .json();
+    assert_eq!(
+        (&current["stage"], &current["lease_state"]),
+        (&json!("ready"), &json!("active"))
+    );
+    assert_eq!(app.device().await["epoch"], 1);
+    assert_eq!(browser.offer(&session).await.status, 201, "and a reload works");
+    assert_eq!(
+        app.browser().launch(&link.token).await.code(),
+        "LINK_BOUND_ELSEWHERE"
+    );
+}
+
+#[tokio::test]
+async fn a_preparation_that_a_restart_cut_short_is_asked_for_again() {
+    let mut app = TestApp::start().await;
+    app.agent.prepare(Manner::Held);
+    let link = app.link(json!({})).await;
+    let mut browser = app.browser();
+    let session = browser.launch(&link.token).await.json()["session_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let Request::Prepare(first) = app.agent.asked().await else {
+        panic!("control prepares")
+    };
+    app.agent.prepare(Manner::Well);
+    app.restart().await;
+    let Request::Prepare(second) = app.agent.asked().await else {
+        panic!("control prepares again")
+    };
+    assert_eq!((second.lease, second.epoch), (first.lease, first.epoch));
+    browser.events(&session).await.until("ready").await;
+}
+
+#[tokio::test]
+async fn a_release_that_a_restart_cut_short_is_asked_for_again() {
+    let mut app = TestApp::start().await;
+    let link = app.link(json!({})).await;
+    let mut browser = app.browser();
+    let session = browser.launch(&link.token).await.json()["session_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    browser.events(&session).await.until("ready").await;
+    app.agent.unasked();
+    app.agent.release(Manner::Held);
+    app.revoke(&link).await;
+    let Request::Release(first) = app.agent.asked().await else {
+        panic!("control releases")
+    };
+    app.agent.release(Manner::Well);
+    app.restart().await;
+    let Request::Release(second) = app.agent.asked().await else {
+        panic!("control releases again")
+    };
+    assert_eq!(second, first);
+    app.device_shows("occupancy", "free").await;
+}
+
+#[tokio::test]
+async fn an_epoch_is_never_below_the_agents_fence_even_with_an_older_database() {
+    let mut app = TestApp::start().await;
+    let link = app.link(json!({})).await;
+    let backup = tempfile::tempdir().unwrap();
+    app.stop().await;
+    let data = support::data(app.folder.path());
+    std::fs::copy(data.join("control.db"), backup.path().join("control.db")).unwrap();
+    app.start_again().await;
+
+    let mut browser = app.browser();
+    for _ in 0..2 {
+        let session = browser.launch(&link.token).await.json()["session_id"].clone();
+        browser
+            .events(session.as_str().unwrap())
+            .await
+            .until("ready")
+            .await;
+        browser
+            .post("/api/v1/launch/end", &json!({ "session_id": session }))
+            .await;
+        app.device_shows("status", "idle").await;
+    }
+    let fence = app.agent.fence();
+    assert_eq!(fence.0, 4);
+
+    app.stop().await;
+    for name in ["control.db-wal", "control.db-shm"] {
+        // The log belongs to the newer database; after a clean stop there is none.
+        let _ = std::fs::remove_file(data.join(name));
+    }
+    std::fs::copy(backup.path().join("control.db"), data.join("control.db")).unwrap();
+    app.start_again().await;
+    let launched = browser.launch(&link.token).await;
+    assert_eq!(launched.status, 202, "{}", launched.body);
+    assert!(launched.json()["epoch"].as_u64().unwrap() > fence.0);
+    browser
+        .events(launched.json()["session_id"].as_str().unwrap())
+        .await
+        .until("ready")
+        .await;
+}
+
+#[tokio::test]
+async fn an_enrolled_host_gets_no_second_token() {
+    let mut app = TestApp::start().await;
+    let file = app.folder.path().join("join-token");
+    std::fs::remove_file(&file).unwrap();
+    app.restart().await;
+    assert!(!file.exists());
+}

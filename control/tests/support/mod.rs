@@ -1,0 +1,177 @@
+//! The rig of control's tests: a real control on a real SQLite file, real HTTP, and an agent that
+//! speaks the real link over QUIC and is strict about epochs.
+//!
+//! A test speaks as an admin, as a browser with its own cookies, or as the agent. Whatever it waits
+//! for is an event with a generous deadline.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its part of the rig"
+)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+pub mod agent;
+pub mod browser;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use control::{Config, Control};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use agent::FakeAgent;
+use browser::{Answer, Browser};
+
+/// Generous: everything here takes milliseconds on an idle machine.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A running control with one agent and one device.
+pub struct TestApp {
+    pub address: SocketAddr,
+    pub folder: TempDir,
+    pub agent: FakeAgent,
+    pub admin: Browser,
+    stop: CancellationToken,
+    served: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl TestApp {
+    /// Starts control, joins an agent, signs the admin in.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (address, stop, served) = control_in(folder.path(), 0).await;
+        let agent = FakeAgent::join(address, folder.path()).await;
+        let mut admin = Browser::new(address);
+        let login: Value =
+            serde_json::from_slice(&std::fs::read(data(folder.path()).join("admin.json")).unwrap()).unwrap();
+        let answer = admin.post("/api/v1/auth/login", &login).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        admin.bearer = Some(answer.json()["token"].as_str().unwrap().to_owned());
+        let mut app = Self {
+            address,
+            folder,
+            agent,
+            admin,
+            stop,
+            served: Some(served),
+        };
+        app.ready().await;
+        app
+    }
+
+    /// Waits until the health says ready.
+    pub async fn ready(&mut self) {
+        let browser = &mut self.admin;
+        let ready = async { while browser.get("/api/v1/health").await.status != 200 {} };
+        tokio::time::timeout(DEADLINE, ready)
+            .await
+            .expect("control becomes ready");
+    }
+
+    /// Stops control and starts it again on the same data and port; the agent comes back by itself.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Starts a stopped control again on the same data and port.
+    pub async fn start_again(&mut self) {
+        let (_, stop, served) = control_in(self.folder.path(), self.address.port()).await;
+        self.stop = stop;
+        self.served = Some(served);
+        self.ready().await;
+    }
+
+    /// Stops control and waits until its database is closed.
+    pub async fn stop(&mut self) {
+        self.stop.cancel();
+        self.served.take().unwrap().await.unwrap().unwrap();
+    }
+
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.address)
+    }
+
+    pub async fn device(&mut self) -> Value {
+        self.admin.get("/api/v1/devices").await.json()["items"][0].clone()
+    }
+
+    /// Waits until the device shows what is asked for.
+    pub async fn device_shows(&mut self, field: &str, wanted: &str) {
+        let shows = async { while self.device().await[field] != wanted {} };
+        tokio::time::timeout(DEADLINE, shows)
+            .await
+            .unwrap_or_else(|_| panic!("the device never shows {field} = {wanted}"));
+    }
+
+    /// Makes a link; `wish` is merged into its body.
+    pub async fn link(&mut self, wish: Value) -> Link {
+        let device = self.device().await["id"].clone();
+        let mut body = json!({ "device_id": device, "app": { "package": "dev.farglass.paint" } });
+        for (key, value) in wish.as_object().unwrap() {
+            body[key] = value.clone();
+        }
+        let answer = self.admin.post("/api/v1/links", &body).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        let shown = answer.json();
+        let url = shown["url"].as_str().unwrap();
+        let (_, token) = url.split_once("/l#").unwrap();
+        Link {
+            id: shown["id"].as_str().unwrap().to_owned(),
+            token: token.to_owned(),
+            shown,
+        }
+    }
+
+    pub async fn revoke(&mut self, link: &Link) -> Answer {
+        self.admin
+            .post(&format!("/api/v1/links/{}/revoke", link.id), &json!({}))
+            .await
+    }
+
+    /// Everything that control wrote to its folder, as bytes.
+    pub fn written(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(data(self.folder.path())).unwrap() {
+            all.extend(std::fs::read(entry.unwrap().path()).unwrap());
+        }
+        all
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+pub struct Link {
+    pub id: String,
+    pub token: String,
+    pub shown: Value,
+}
+
+pub fn data(folder: &Path) -> std::path::PathBuf {
+    folder.join("data")
+}
+
+async fn control_in(
+    folder: &Path,
+    port: u16,
+) -> (SocketAddr, CancellationToken, JoinHandle<anyhow::Result<()>>) {
+    let config = Config {
+        listen: ([127, 0, 0, 1], port).into(),
+        data: data(folder),
+        public_url: None,
+        join_token_file: Some(folder.join("join-token")),
+    };
+    let stop = CancellationToken::new();
+    let control = Control::open(config, stop.clone()).await.unwrap();
+    let address = control.address().unwrap();
+    (address, stop, tokio::spawn(control.serve()))
+}

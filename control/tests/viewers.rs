@@ -1,0 +1,239 @@
+//! The SDP exchange against a real control: who may, with which connection, under which ETag.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod support;
+
+use protocol::CloseReason;
+use protocol::agent::{PatchKind, Request, Role, WhepOffer};
+use reqwest::Method;
+use serde_json::json;
+use support::TestApp;
+use support::browser::{Answer, Browser, OFFER};
+
+const TRICKLE: &str = "m=video 9 X\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n";
+const RESTART: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\n";
+const FRAGMENT: (&str, &str) = ("content-type", "application/trickle-ice-sdpfrag");
+
+async fn ready(app: &mut TestApp, wish: serde_json::Value) -> (Browser, String) {
+    let link = app.link(wish).await;
+    let mut browser = app.browser();
+    let session = browser.launch(&link.token).await.json()["session_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    browser.events(&session).await.until("ready").await;
+    app.agent.unasked();
+    (browser, session)
+}
+
+async fn patch(browser: &mut Browser, path: &str, if_match: Option<&str>, body: &str) -> Answer {
+    let mut headers = vec![FRAGMENT];
+    headers.extend(if_match.map(|tag| ("if-match", tag)));
+    browser
+        .send(Method::PATCH, path, &headers, Some(body.to_owned()))
+        .await
+}
+
+async fn offered(app: &mut TestApp) -> WhepOffer {
+    loop {
+        if let Request::WhepOffer(offer) = app.agent.asked().await {
+            return offer;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_offer_is_answered_while_the_device_is_still_prepared() {
+    let mut app = TestApp::start().await;
+    app.agent.prepare(support::agent::Manner::Held);
+    let link = app.link(json!({})).await;
+    let mut browser = app.browser();
+    let session = browser.launch(&link.token).await.json()["session_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let answer = browser.offer(&session).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    assert!(
+        answer
+            .header("location")
+            .starts_with(&format!("/whep/{session}/"))
+    );
+    let offer = offered(&mut app).await;
+    assert_eq!(
+        (offer.epoch.0, offer.role, offer.sdp.as_str()),
+        (1, Role::Controller, OFFER)
+    );
+    app.agent.connected(offer.connection);
+    app.agent.let_go();
+    let state = browser.events(&session).await.until("ready").await;
+    assert_eq!(state["lease_state"], "active", "its viewer is there already");
+}
+
+#[tokio::test]
+async fn candidates_follow_the_etag_and_a_restart_changes_it() {
+    let mut app = TestApp::start().await;
+    let (mut browser, session) = ready(&mut app, json!({})).await;
+    let answer = browser.offer(&session).await;
+    let (path, first) = (
+        answer.header("location").to_owned(),
+        answer.header("etag").to_owned(),
+    );
+    offered(&mut app).await;
+
+    assert_eq!(
+        patch(&mut browser, &path, None, TRICKLE).await.code(),
+        "PRECONDITION_REQUIRED"
+    );
+    assert_eq!(
+        patch(&mut browser, &path, Some("\"other\""), TRICKLE)
+            .await
+            .code(),
+        "PRECONDITION_FAILED"
+    );
+    assert_eq!(
+        app.agent.unasked(),
+        [],
+        "a refused patch does not reach the agent"
+    );
+    assert_eq!(
+        patch(&mut browser, &path, Some(&first), TRICKLE).await.status,
+        204
+    );
+    let Request::WhepPatch(trickle) = app.agent.asked().await else {
+        panic!("a patch")
+    };
+    assert_eq!(
+        (trickle.kind, trickle.fragment.as_str()),
+        (PatchKind::Trickle, TRICKLE)
+    );
+
+    let restarted = patch(&mut browser, &path, Some("*"), RESTART).await;
+    assert_eq!(restarted.status, 200);
+    assert_eq!(restarted.body, "a=ice-ufrag:new1\r\n");
+    let second = restarted.header("etag").to_owned();
+    assert_ne!(second, first);
+    assert_eq!(
+        patch(&mut browser, &path, Some(&first), TRICKLE).await.code(),
+        "PRECONDITION_FAILED"
+    );
+    assert_eq!(
+        patch(&mut browser, &path, Some(&second), TRICKLE).await.status,
+        204
+    );
+
+    assert_eq!(browser.send(Method::DELETE, &path, &[], None).await.status, 200);
+    assert_eq!(app.agent.live(), []);
+    let gone = async {
+        loop {
+            let answer = patch(&mut browser, &path, Some(&second), TRICKLE).await;
+            if answer.status != 204 {
+                return answer;
+            }
+        }
+    };
+    let gone = tokio::time::timeout(support::DEADLINE, gone).await.unwrap();
+    assert_eq!(gone.code(), "CONNECTION_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn only_the_holder_may_offer_and_only_from_our_own_page() {
+    let mut app = TestApp::start().await;
+    let (browser, session) = ready(&mut app, json!({})).await;
+    assert_eq!(app.browser().offer(&session).await.code(), "AUTH_FAILED");
+    let mut wrong = app.browser();
+    wrong.bearer = Some("guess".to_owned());
+    assert_eq!(wrong.offer(&session).await.code(), "AUTH_FAILED");
+    for origin in [None, Some("https://evil.example"), Some("null")] {
+        let mut elsewhere = browser.clone();
+        elsewhere.origin = origin.map(str::to_owned);
+        assert_eq!(elsewhere.offer(&session).await.code(), "FORBIDDEN", "{origin:?}");
+    }
+    assert_eq!(app.agent.unasked(), []);
+}
+
+#[tokio::test]
+async fn a_reload_replaces_the_same_browsers_older_connection() {
+    let mut app = TestApp::start().await;
+    let (mut browser, session) = ready(&mut app, json!({})).await;
+    browser.offer(&session).await;
+    let old = offered(&mut app).await.connection;
+    app.agent.connected(old);
+    assert_eq!(browser.offer(&session).await.status, 201);
+    let mut closed = None;
+    let mut new = None;
+    while closed.is_none() || new.is_none() {
+        match app.agent.asked().await {
+            Request::CloseConnection(close) => closed = Some((close.connection, close.reason)),
+            Request::WhepOffer(offer) => new = Some(offer.connection),
+            other => panic!("control asked for {other:?}"),
+        }
+    }
+    assert_eq!(closed, Some((old, CloseReason::Replaced)));
+    app.agent.connected(new.unwrap());
+    let path = format!("/api/v1/launch/current?session={session}");
+    let active = async { while browser.get(&path).await.json()["lease_state"] != "active" {} };
+    tokio::time::timeout(support::DEADLINE, active)
+        .await
+        .expect("the new connection keeps the lease");
+}
+
+#[tokio::test]
+async fn a_viewer_token_watches_without_disturbing_the_holder() {
+    let mut app = TestApp::start().await;
+    let (mut browser, session) = ready(&mut app, json!({ "max_connections": 2 })).await;
+    browser.offer(&session).await;
+    let holder = offered(&mut app).await.connection;
+    let made = browser
+        .post("/api/v1/launch/viewer-token", &json!({ "session_id": session }))
+        .await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let mut player = app.browser();
+    player.origin = Some("https://player.example".to_owned());
+    player.bearer = Some(made.json()["token"].as_str().unwrap().to_owned());
+    let watching = player.offer(&session).await;
+    assert_eq!(watching.status, 201, "{}", watching.body);
+    let offer = offered(&mut app).await;
+    assert_eq!(offer.role, Role::Observer);
+    assert_eq!(app.agent.live(), [holder, offer.connection]);
+    // The holder's connection is not the player's to end.
+    let path = format!("/whep/{session}/{holder}");
+    assert_eq!(
+        player.send(Method::DELETE, &path, &[], None).await.code(),
+        "CONNECTION_NOT_FOUND"
+    );
+
+    let made = browser
+        .post("/api/v1/launch/viewer-token", &json!({ "session_id": session }))
+        .await;
+    let mut third = app.browser();
+    third.bearer = Some(made.json()["token"].as_str().unwrap().to_owned());
+    assert_eq!(third.offer(&session).await.code(), "CONNECTION_LIMIT");
+}
+
+#[tokio::test]
+async fn a_lost_connection_starts_the_grace_and_a_new_one_ends_it() {
+    let mut app = TestApp::start().await;
+    let (mut browser, session) = ready(&mut app, json!({})).await;
+    let mut events = browser.events(&session).await;
+    assert_eq!(
+        events.next().await.unwrap()["lease_state"],
+        "grace",
+        "ready, and nobody is there yet"
+    );
+    browser.offer(&session).await;
+    let first = offered(&mut app).await.connection;
+    app.agent.connected(first);
+    assert_eq!(events.next().await.unwrap()["lease_state"], "active");
+    app.agent.lost(first);
+    let state = events.next().await.unwrap();
+    assert_eq!(
+        (&state["lease_state"], &state["stage"]),
+        (&json!("grace"), &json!("ready"))
+    );
+    browser.offer(&session).await;
+    let second = offered(&mut app).await.connection;
+    app.agent.connected(second);
+    assert_eq!(events.next().await.unwrap()["lease_state"], "active");
+}
