@@ -15,6 +15,9 @@ const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync'];
 
+/** A button that is there is pressed long before this. */
+const ACTION_MS = 15_000;
+
 /** A phone held upright, and a desktop's window. */
 export const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 3, hasTouch: true, isMobile: true };
 export const DESKTOP = { viewport: { width: 1100, height: 800 }, hasTouch: true };
@@ -32,6 +35,7 @@ export class Viewer {
    */
   static async open(browser, url, shape = DESKTOP) {
     const context = await browser.newContext(shape);
+    context.setDefaultTimeout(ACTION_MS);
     const page = await context.newPage();
     const viewer = new Viewer(context, page);
     page.on('console', (message) => message.type() === 'error' && viewer.complaints.push(message.text()));

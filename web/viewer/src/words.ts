@@ -35,11 +35,11 @@ const RETRY_NOW = 'Try now';
 const STOPPED: Readonly<Record<StopReason, Words>> = {
   invalid: [
     'This link does not work',
-    'It may be incomplete. Check that you opened all of it, or ask whoever sent it for a new one.',
+    'It may be incomplete. Check it, or ask whoever sent it for a new one.',
   ],
   expired: ['This link has expired', 'Its time is over. Ask whoever sent it for a new one.'],
-  revoked: ['This link was withdrawn', 'Whoever made it has switched it off. Ask them if you still need the device.'],
-  exhausted: ['This link is used up', 'All the visits that it was made for are taken. Ask whoever sent it for a new one.'],
+  revoked: ['This link was withdrawn', 'Whoever made it has switched it off.'],
+  exhausted: ['This link is used up', 'All its visits are taken. Ask whoever sent it for a new one.'],
   paused: ['This link is paused', 'Whoever made it has switched it off for a while.', RETRY],
   busy: [
     'Somebody else is using this device',
@@ -53,7 +53,7 @@ const STOPPED: Readonly<Record<StopReason, Words>> = {
   ],
   elsewhere: [
     'This link is open in another browser',
-    'It belongs to the browser that opened it first. Go back to that one, or ask for a link of your own.',
+    'It belongs to the browser that opened it first. Go back to that one, or ask for another link.',
     RETRY,
   ],
   replaced: ['The device moved to another tab', 'You opened it again. It can only be in one place at a time.', 'Use it here'],
@@ -66,8 +66,8 @@ const STOPPED: Readonly<Record<StopReason, Words>> = {
   ],
   network: [
     'No connection',
-    'The device cannot be reached from here. Check your network; this page tries again when it is back.',
+    'The device cannot be reached from here. Check your network.',
     RETRY,
   ],
-  failed: ['The device could not be made ready', 'Something went wrong on our side. Trying again often helps.', RETRY],
+  failed: ['The device could not be made ready', 'Something went wrong on our side.', RETRY],
 };

@@ -32,7 +32,7 @@ export class Unreachable extends Error {
 export async function request(path: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(path, { credentials: 'same-origin', cache: 'no-store', ...init });
+    response = await fetch(path, { cache: 'no-store', ...init });
   } catch (error) {
     if (init.signal?.aborted === true) throw error;
     throw new Unreachable(error);

@@ -35,7 +35,6 @@ export interface Typed {
 }
 
 const LEAVE: Typed = { messages: [], prevent: false };
-const SWALLOW: Typed = { messages: [], prevent: true };
 
 /** Shortcuts of text editing that the device should see; every other Ctrl shortcut is the browser's. */
 const EDIT_SHORTCUTS = new Set(['KeyA', 'KeyC', 'KeyX', 'KeyZ', 'KeyY']);
@@ -79,20 +78,12 @@ export class Keyboard {
   /** The hidden field is about to change (Input Events Level 2). `text` is what would be inserted. */
   beforeInput(inputType: string, text: string | null, composing: boolean): Typed {
     if (composing || inputType.includes('Composition')) return LEAVE;
-    switch (inputType) {
-      case 'insertLineBreak':
-      case 'insertParagraph':
-        return { messages: press(ENTER), prevent: true };
-      case 'deleteContentBackward':
-      case 'deleteWordBackward':
-      case 'deleteSoftLineBackward':
-        return { messages: press(BACKSPACE), prevent: true };
-      case 'deleteContentForward':
-      case 'deleteWordForward':
-        return { messages: press(DELETE), prevent: true };
-      default:
-        return text === null || text === '' ? SWALLOW : { messages: typedText(text), prevent: true };
+    if (inputType.startsWith('delete')) {
+      return { messages: press(inputType.endsWith('Forward') ? DELETE : BACKSPACE), prevent: true };
     }
+    // A line break comes without its text.
+    const inserted = /^insert(LineBreak|Paragraph)$/.test(inputType) ? '\n' : (text ?? '');
+    return { messages: typedText(inserted), prevent: true };
   }
 
   /** An input method has finished a word. */

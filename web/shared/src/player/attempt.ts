@@ -61,6 +61,7 @@ export class Attempt {
     this.#listener = listener;
     this.#heard = pageMs(performance.now());
     this.#connection = new Connection(iceServers, this.#connectionListener());
+    this.#connection.channels.stats.addEventListener('open', this.#ping);
     this.#outlet = new Outlet(this.#connection.channels.input, (seq, now) => { this.#stats.inputSent(seq, now); });
   }
 
@@ -127,9 +128,6 @@ export class Attempt {
   #connectionListener(): ConnectionListener {
     return {
       onTrack: (track) => { this.#listener.onTrack(track); },
-      onChannelOpen: (name) => {
-        if (name === 'stats') this.#ping();
-      },
       onMessage: (name, bytes) => { this.#receive(name, bytes); },
       onLost: () => {
         if (this.#phase !== 'closed') this.#listener.onLost();

@@ -42,19 +42,10 @@ export class GatewayClock {
 
   /** A moment of the page on the gateway's clock; null before the first pong. */
   toGateway(time: PageMs): GatewayUs | null {
-    const best = this.#best();
-    return best === null ? null : gatewayUs(time * 1000 + best.offsetUs);
+    const [first, ...others] = this.#samples;
+    if (first === undefined) return null;
+    const best = others.reduce((a, b) => (b.roundTripUs < a.roundTripUs ? b : a), first);
+    return gatewayUs(time * 1000 + best.offsetUs);
   }
 
-  /** The smallest round trip of the last minute in microseconds; null before the first pong. */
-  get roundTripUs(): number | null {
-    return this.#best()?.roundTripUs ?? null;
-  }
-
-  #best(): Sample | null {
-    return this.#samples.reduce<Sample | null>(
-      (best, sample) => (best === null || sample.roundTripUs < best.roundTripUs ? sample : best),
-      null,
-    );
-  }
 }

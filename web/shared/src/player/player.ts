@@ -253,7 +253,7 @@ export class Player {
     }
     const wished = error instanceof Problem ? (error.retryAfterS ?? 0) * 1000 : 0;
     const wait = Math.max(wished, retryDelayMs(BUSY, attempt + 1, Math.random()));
-    this.#apply({ kind: 'wait', why, attempt, until: pageMs(performance.now() + wait) });
+    this.#apply({ kind: 'wait', why });
     this.#after(wait, () => {
       this.#apply({ kind: 'retry' });
       void this.#launch(attempt + 1);

@@ -34,7 +34,6 @@ const CHANNELS: Readonly<Record<ChannelName, RTCDataChannelInit>> = {
 /** What a connection tells its owner. Nothing is told after `close`. */
 export interface ConnectionListener {
   onTrack(track: MediaStreamTrack): void;
-  onChannelOpen(name: ChannelName): void;
   onMessage(name: ChannelName, bytes: Uint8Array): void;
   /** The connection is of no use any more; the owner closes it and may try another. */
   onLost(): void;
@@ -136,7 +135,6 @@ export class Connection {
     const channel = this.#peer.createDataChannel(name, CHANNELS[name]);
     channel.binaryType = 'arraybuffer';
     const { signal } = this.#abort;
-    channel.addEventListener('open', () => { this.#listener.onChannelOpen(name); }, { signal });
     // A gateway that ends the connection in an orderly way closes the channels; ICE would notice seconds later.
     channel.addEventListener('close', this.#lost, { signal });
     channel.addEventListener('message', (event: MessageEvent<unknown>) => {

@@ -41,7 +41,7 @@ export type State =
   | { kind: 'checking' }
   | { kind: 'preparing'; session: LaunchState }
   | { kind: 'streaming'; session: LaunchState; link: Link }
-  | { kind: 'waiting'; why: 'busy' | 'offline'; attempt: number; until: PageMs }
+  | { kind: 'waiting'; why: 'busy' | 'offline' }
   | { kind: 'stopped'; why: StopReason };
 
 /** What happened. */
@@ -51,7 +51,7 @@ export type Event =
   | { kind: 'first_frame' }
   | { kind: 'lost'; now: PageMs }
   | { kind: 'back' }
-  | { kind: 'wait'; why: 'busy' | 'offline'; attempt: number; until: PageMs }
+  | { kind: 'wait'; why: 'busy' | 'offline' }
   | { kind: 'stopped'; why: StopReason }
   | { kind: 'retry' };
 
@@ -71,9 +71,7 @@ export function transition(state: State, event: Event): State {
     case 'back':
       return state.kind === 'streaming' ? { ...state, link: { kind: 'live' } } : state;
     case 'wait':
-      return state.kind === 'checking'
-        ? { kind: 'waiting', why: event.why, attempt: event.attempt, until: event.until }
-        : state;
+      return state.kind === 'checking' ? { kind: 'waiting', why: event.why } : state;
     case 'stopped':
       // The first reason is the true one: what follows an ended lease is only its echo.
       return state.kind === 'stopped' ? state : { kind: 'stopped', why: event.why };
@@ -89,7 +87,7 @@ export function stopForCode(code: string): StopReason | null {
 
 /** The page for the end of a connection; null when only the connection ended and a new one may work. */
 export function stopForClose(reason: CloseReason): StopReason | null {
-  return BY_CLOSE[reason];
+  return BY_CLOSE[reason] ?? null;
 }
 
 const BY_CODE: ReadonlyMap<string, StopReason> = new Map([
@@ -105,15 +103,14 @@ const BY_CODE: ReadonlyMap<string, StopReason> = new Map([
   ['DEVICE_NOT_FOUND', 'offline'],
   ['LEASE_LOST', 'ended'],
   ['STALE_EPOCH', 'ended'],
-  ['AUTH_FAILED', 'ended'],
-  ['FORBIDDEN', 'ended'],
   ['SETUP_FAILED', 'failed'],
   ['STARTUP_TIMEOUT', 'failed'],
   ['CODEC_UNSUPPORTED', 'unsupported'],
   ['CONNECTION_LIMIT', 'elsewhere'],
 ]);
 
-const BY_CLOSE: Readonly<Record<CloseReason, StopReason | null>> = {
+/** What is not here ends one connection only. */
+const BY_CLOSE: Readonly<Partial<Record<CloseReason, StopReason>>> = {
   client_left: 'ended',
   replaced: 'replaced',
   kicked: 'ended',
@@ -123,12 +120,5 @@ const BY_CLOSE: Readonly<Record<CloseReason, StopReason | null>> = {
   idle: 'idle',
   max_duration: 'time_up',
   quota: 'time_up',
-  host_lost: null,
   setup_failed: 'failed',
-  ice_failed: null,
-  dtls_failed: null,
-  media_stalled: null,
-  server_shutdown: null,
-  protocol: null,
-  error: null,
 };

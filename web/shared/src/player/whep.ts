@@ -47,18 +47,21 @@ export async function deleteConnection(location: string): Promise<void> {
   await request(location, { method: 'DELETE', keepalive: true });
 }
 
-/** Candidates of one media section as a fragment (RFC 8840), with the credentials from the offer they belong to. */
+/**
+ * Candidates as a fragment (RFC 8840), with the credentials of the offer that they belong to. Everything is
+ * bundled on the first media section, so all of them are its.
+ */
 export function sdpFragment(offer: string, candidates: readonly RTCIceCandidate[]): string {
   const credential = (name: string): string => new RegExp(`^a=${name}:.*$`, 'm').exec(offer)?.[0].trim() ?? '';
-  const lines = [credential('ice-ufrag'), credential('ice-pwd')];
-  const mids = new Set(candidates.map((candidate) => candidate.sdpMid ?? '0'));
-  for (const mid of mids) {
-    lines.push('m=video 9 UDP/TLS/RTP/SAVPF 0', `a=mid:${mid}`);
-    for (const candidate of candidates) {
-      if ((candidate.sdpMid ?? '0') === mid) lines.push(`a=${candidate.candidate}`);
-    }
-  }
-  return `${lines.join('\r\n')}\r\n`;
+  const lines = [
+    credential('ice-ufrag'),
+    credential('ice-pwd'),
+    'm=video 9 UDP/TLS/RTP/SAVPF 0',
+    'a=mid:0',
+    ...candidates.map(({ candidate }) => `a=${candidate}`),
+    '',
+  ];
+  return lines.join('\r\n');
 }
 
 /** The ICE servers in a `Link` header (RFC 8288); links of other relations are left out. */

@@ -16,14 +16,12 @@ describe('the gateway’s clock', () => {
   it('is unknown before the first pong', () => {
     const clock = new GatewayClock();
     expect(clock.toGateway(pageMs(5))).toBeNull();
-    expect(clock.roundTripUs).toBeNull();
   });
 
   it('is exact when both ways are equally long, however long the gateway held the answer', () => {
     const clock = new GatewayClock();
     clock.take(pong(1.79e15, 1_000_000, 4000, 70_000), arrival(1_000_000, 4000, 70_000, 4000));
     expect(clock.toGateway(pageMs(2000))).toBe(1.79e15 + 2_000_000);
-    expect(clock.roundTripUs).toBe(8000);
   });
 
   it('trusts the sample with the shortest way, not the newest', () => {
@@ -60,6 +58,6 @@ describe('the gateway’s clock', () => {
   it('leaves out an impossible answer', () => {
     const clock = new GatewayClock();
     clock.take(pong(500, 9_000_000, 1000, 0), pageMs(1000));
-    expect(clock.roundTripUs).toBeNull();
+    expect(clock.toGateway(pageMs(0))).toBeNull();
   });
 });
