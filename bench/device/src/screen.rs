@@ -53,7 +53,7 @@ enum Shown {
     Echo(String),
     Still,
     Motion(Box<Feed>),
-    Latency,
+    Latency { touches: u32 },
 }
 
 impl Screen {
@@ -79,7 +79,7 @@ impl Screen {
 
     /// Whether the picture changes without anything happening.
     pub fn moves(&self) -> bool {
-        matches!(self.shown, Some(Shown::Motion(_)))
+        matches!(self.shown, Some(Shown::Motion(_) | Shown::Latency { .. }))
     }
 
     /// What of a painting is on the canvas, for the next view.
@@ -167,10 +167,11 @@ impl Screen {
                     ..code
                 };
                 match shown {
-                    Some(Shown::Latency) => latency::update(canvas, fonts, code),
+                    Some(Shown::Latency { touches }) if touches == code.touches => barcode::draw(canvas, code),
+                    Some(Shown::Latency { .. }) => latency::update(canvas, fonts, code),
                     _ => latency::draw(canvas, fonts, code),
                 }
-                Shown::Latency
+                Shown::Latency { touches: *touches }
             }
         });
     }

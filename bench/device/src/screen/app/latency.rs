@@ -1,5 +1,6 @@
 //! The latency app: a target that turns over from one colour to the other when a finger comes down, and the barcode
-//! that counts the touches. All of the target changes, so that any part of it shows the answer.
+//! that counts the touches. All of the target changes, so that any part of it shows the answer. The barcode changes at
+//! every tick of the display, so that the age of every picture can be told, touched or not.
 
 use crate::screen::app::WHITE;
 use crate::screen::barcode::{self, Barcode};
