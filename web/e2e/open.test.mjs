@@ -41,18 +41,19 @@ test('the link that up prints leads to a moving picture of the device', async ()
   const [link] = house.facts.links;
   assert.ok(link !== undefined);
   const viewer = await Viewer.open(browser, link.url);
-  await viewer.plays();
-  assert.deepEqual(await viewer.size(), { width: 720, height: 1280 });
-  const { foreground } = await house.device.state();
-  assert.equal(foreground, 'dev.farglass.launcher');
-  // The launcher stands still: what moves it is a touch.
-  const before = await viewer.frames();
-  await viewer.tap({ x: 360, y: 1200 });
-  await viewer.plays_on(1);
-  assert.ok((await viewer.frames()) > before);
-  await viewer.press('End session');
-  await viewer.page.getByRole('dialog').getByRole('button', { name: /give|end/i }).click();
-  await viewer.becomes('stopped', 'ended');
+  try {
+    await viewer.plays();
+    assert.deepEqual(await viewer.size(), { width: 720, height: 1280 });
+    const { foreground } = await house.device.state();
+    assert.equal(foreground, 'dev.farglass.launcher');
+    // The launcher stands still: what moves it is a touch.
+    const before = await viewer.frames();
+    await viewer.tap({ x: 360, y: 1200 });
+    await viewer.plays_on(1);
+    assert.ok((await viewer.frames()) > before);
+  } finally {
+    await viewer.end();
+  }
   await viewer.close();
   await house.idle();
 });

@@ -182,6 +182,13 @@ export class Viewer {
     await this.page.getByRole('button', { name, exact: true }).click();
   }
 
+  /** Gives the device back, as a person does. */
+  async end() {
+    await this.press('End session');
+    await this.page.getByRole('dialog').getByRole('button').last().click();
+    await this.becomes('stopped', 'ended');
+  }
+
   async close() {
     await this.context.close();
   }

@@ -40,20 +40,19 @@ const STOPPED: Readonly<Record<StopReason, Words>> = {
   expired: ['This link has expired', 'Its time is over. Ask whoever sent it for a new one.'],
   revoked: ['This link was withdrawn', 'Whoever made it has switched it off.'],
   exhausted: ['This link is used up', 'All its visits are taken. Ask whoever sent it for a new one.'],
-  paused: ['This link is paused', 'Whoever made it has switched it off for a while.', RETRY],
   busy: [
     'Somebody else is using this device',
-    'It is yours as soon as it is free. Leave this page open, it keeps trying.',
+    'Leave this page open: it keeps trying until the device is free.',
     RETRY_NOW,
   ],
   offline: [
     'The device is offline',
-    'It cannot be reached at the moment. Leave this page open, it keeps trying.',
+    'Leave this page open: it keeps trying until the device is back.',
     RETRY_NOW,
   ],
   elsewhere: [
     'This link is open in another browser',
-    'It belongs to the browser that opened it first. Go back to that one, or ask for another link.',
+    'Go back to that one, or close it there, wait half a minute and try again.',
     RETRY,
   ],
   replaced: ['The device moved to another tab', 'You opened it again. It can only be in one place at a time.', 'Use it here'],

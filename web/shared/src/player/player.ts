@@ -341,6 +341,6 @@ function lostLease(problem: Problem): StopReason | null {
 function stopForStatus(status: number): StopReason {
   if (status === 404 || status === 400 || status === 422) return 'invalid';
   if (status === 401 || status === 403 || status === 410) return 'ended';
-  if (status === 429 || status === 503) return 'offline';
+  if (status === 503) return 'offline';
   return 'failed';
 }

@@ -21,7 +21,6 @@ export type StopReason =
   | 'expired'
   | 'revoked'
   | 'exhausted'
-  | 'paused'
   | 'busy'
   | 'offline'
   | 'elsewhere'
@@ -95,18 +94,13 @@ const BY_CODE: ReadonlyMap<string, StopReason> = new Map([
   ['LINK_EXPIRED', 'expired'],
   ['LINK_REVOKED', 'revoked'],
   ['LINK_EXHAUSTED', 'exhausted'],
-  ['LINK_PAUSED', 'paused'],
   ['LINK_BOUND_ELSEWHERE', 'elsewhere'],
   ['DEVICE_IN_USE', 'busy'],
-  ['NO_CAPACITY', 'busy'],
   ['DEVICE_OFFLINE', 'offline'],
   ['DEVICE_NOT_FOUND', 'offline'],
+  ['SESSION_NOT_FOUND', 'ended'],
   ['LEASE_LOST', 'ended'],
-  ['STALE_EPOCH', 'ended'],
-  ['SETUP_FAILED', 'failed'],
-  ['STARTUP_TIMEOUT', 'failed'],
   ['CODEC_UNSUPPORTED', 'unsupported'],
-  ['CONNECTION_LIMIT', 'elsewhere'],
 ]);
 
 /** What is not here ends one connection only. */

@@ -62,6 +62,7 @@ describe('reasons', () => {
   it('of a refused launch have their own pages', () => {
     const codes = ['LINK_NOT_FOUND', 'LINK_EXPIRED', 'LINK_REVOKED', 'LINK_EXHAUSTED', 'DEVICE_IN_USE', 'DEVICE_OFFLINE', 'LINK_BOUND_ELSEWHERE'];
     expect(codes.map(stopForCode)).toEqual(['invalid', 'expired', 'revoked', 'exhausted', 'busy', 'offline', 'elsewhere']);
+    expect(stopForCode('CONNECTION_LIMIT')).toBeNull();
     expect(stopForCode('SOMETHING_NEW')).toBeNull();
     expect(stopForCode('constructor')).toBeNull();
   });
