@@ -88,8 +88,8 @@ async fn two_fingers_paint_exactly_their_pixels() {
     assert_eq!(drawn.pixel(300, 400), Some(PALETTE[2]));
     assert_eq!(drawn.pixel(180, 300), Some(PAPER));
 
-    rig.video.until_silent().await;
     rig.send(ControlMsg::ResetVideo).await;
+    rig.video.session().await;
     let picture = rig.video.picture().await;
     for (at, colour) in [
         ((160, 216), PALETTE[1]),

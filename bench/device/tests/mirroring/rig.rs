@@ -210,13 +210,29 @@ impl Video {
         }
     }
 
-    /// Reads until the device has been silent for a while; how many pictures came.
-    pub(crate) async fn until_silent(&mut self) -> usize {
-        let mut pictures = 0;
-        while let Ok(event) = timeout(SILENCE, self.next()).await {
-            pictures += usize::from(matches!(event, Some(Event::Frame { .. })));
+    /// Reads up to the next picture as it came.
+    pub(crate) async fn frame(&mut self) -> Event {
+        self.skip_to(|event| matches!(event, Event::Frame { .. })).await
+    }
+
+    /// Reads up to the next session; its size.
+    pub(crate) async fn session(&mut self) -> (u16, u16) {
+        let session = self.skip_to(|event| size_of(event).is_some()).await;
+        size_of(&session).unwrap()
+    }
+
+    pub(crate) async fn skip_to(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
+        loop {
+            let event = self.event().await;
+            if wanted(&event) {
+                return event;
+            }
         }
-        pictures
+    }
+
+    /// Whether nothing comes for a while.
+    pub(crate) async fn is_silent(&mut self) -> bool {
+        timeout(SILENCE, self.next()).await.is_err()
     }
 }
 
