@@ -25,7 +25,8 @@
   const STATS_ID = 4;
   const GATE = 0x21;
   const FRAME_META = 0x32;
-  const SUBSCRIBE_EVERY_FRAME = new Uint8Array([0x33, 1]);
+  const SUBSCRIBE = 0x33;
+  const SUBSCRIBE_EVERY_FRAME = new Uint8Array([SUBSCRIBE, 1]);
   // Ten minutes at 60 frames a second. What comes later is not kept, and counted.
   const RECORDS_MAX = 36_000;
 
@@ -70,6 +71,12 @@
       if (options?.id === STATS_ID) {
         listen(onStats);
         statsChannels.push(channel);
+        // The viewer repeats its own wish, which may be none: ours stands while it is recorded.
+        const send = channel.send.bind(channel);
+        channel.send = (data) => {
+          const wish = ArrayBuffer.isView(data) && new Uint8Array(data.buffer, data.byteOffset)[0] === SUBSCRIBE;
+          send(wish && recording ? SUBSCRIBE_EVERY_FRAME : data);
+        };
       }
       return channel;
     }
