@@ -32,8 +32,7 @@ async function visit({ app, shape }, journey) {
     assert.deepEqual(viewer.complaints, [], 'the page complained');
   } finally {
     await viewer.close();
-    await house.revoke(link);
-    await house.idle();
+    await house.free();
   }
 }
 
@@ -51,11 +50,11 @@ test('the link that up prints leads to a moving picture of the device', async ()
     await viewer.tap({ x: 360, y: 1200 });
     await viewer.plays_on(1);
     assert.ok((await viewer.frames()) > before);
-  } finally {
     await viewer.end();
+  } finally {
+    await viewer.close();
+    await house.free();
   }
-  await viewer.close();
-  await house.idle();
 });
 
 for (const [name, shape] of Object.entries({ phone: PHONE, desktop: DESKTOP })) {

@@ -1,7 +1,7 @@
 // Who may not: a second browser, a withdrawn link, an expired one, none at all.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 
 import { House } from './rig/house.mjs';
 import { until } from './rig/until.mjs';
@@ -20,6 +20,11 @@ before(async () => {
 after(async () => {
   await browser?.close();
   await house?.end();
+});
+
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close();
+  await house.free();
 });
 
 test('a second browser is refused while the first plays on', async () => {
@@ -41,9 +46,6 @@ test('a second browser is refused while the first plays on', async () => {
   await first.close();
   await house.revoke(link);
   await third.plays();
-  await Promise.all([second.close(), third.close()]);
-  await house.revoke(another);
-  await house.idle();
 });
 
 test('a revoke cuts picture and input within a second', async () => {
@@ -107,7 +109,4 @@ test('a visitor of an address with somebody else’s session gets nothing', asyn
   const thief = await Viewer.open(browser, owner.page.url());
   await thief.becomes('stopped');
   assert.deepEqual(await thief.size(), { width: 0, height: 0 });
-  await Promise.all([owner.close(), thief.close()]);
-  await house.revoke(link);
-  await house.idle();
 });

@@ -40,8 +40,7 @@ async function painting(shape, journey) {
     assert.deepEqual(viewer.complaints, [], 'the page complained');
   } finally {
     await viewer.close();
-    await house.revoke(link);
-    await house.idle();
+    await house.free();
   }
 }
 

@@ -29,8 +29,7 @@ async function typing(journey) {
     assert.deepEqual(viewer.complaints, [], 'the page complained');
   } finally {
     await viewer.close();
-    await house.revoke(link);
-    await house.idle();
+    await house.free();
   }
 }
 

@@ -152,7 +152,14 @@ export class House {
     await this.api('POST', `/links/${link.id}/revoke`);
   }
 
-  /** Every device is free for the next journey. */
+  /** Withdraws every link, so that the next journey finds every device idle whatever became of this one. */
+  async free() {
+    const { items } = await this.api('GET', '/links');
+    for (const link of items) if (link.state === 'active') await this.revoke(link);
+    await this.idle();
+  }
+
+  /** Waits until every device is free. */
   async idle() {
     const items = async () => (await this.api('GET', '/devices')).items;
     await until('every device is idle', async () => (await items()).every((item) => item.status === 'idle'), {

@@ -185,7 +185,7 @@ export class Viewer {
   /** Gives the device back, as a person does. */
   async end() {
     await this.press('End session');
-    await this.page.getByRole('dialog').getByRole('button').last().click();
+    await this.press('Press again to end the session');
     await this.becomes('stopped', 'ended');
   }
 

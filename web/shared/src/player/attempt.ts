@@ -56,6 +56,8 @@ export class Attempt {
   #pingTimer: ReturnType<typeof setTimeout> | null = null;
   #heard: PageMs;
   #frameTimes = false;
+  /** Whether the gateway has ended this connection itself. */
+  #dismissed = false;
 
   constructor(iceServers: RTCIceServer[], listener: AttemptListener) {
     this.#listener = listener;
@@ -77,7 +79,7 @@ export class Attempt {
     this.send({ type: 'bye', reason: 'client_left' });
     if (this.#pingTimer !== null) clearTimeout(this.#pingTimer);
     this.#outlet.close();
-    this.#connection.close();
+    this.#connection.close({ tell: !this.#dismissed });
   }
 
   /** A finger, the wheel, or all lifted. */
@@ -161,6 +163,7 @@ export class Attempt {
         else this.gesture({ kind: 'lift_all', time: pageMs(performance.now()) });
         break;
       case 'bye':
+        this.#dismissed = true;
         this.#listener.onBye(message.reason);
         break;
     }

@@ -104,14 +104,17 @@ export class Connection {
     return answer.iceServers;
   }
 
-  /** Ends the connection on both sides. Safe to call at any time, and again. */
-  close(): void {
+  /**
+   * Ends the connection; `tell` the server, unless it was the one who ended it. Safe to call at any time,
+   * and again.
+   */
+  close({ tell }: { tell: boolean }): void {
     if (this.#abort.signal.aborted) return;
     this.#abort.abort();
     this.#expect(null);
     this.#peer.close();
     // Best effort: a server that cannot be reached notices by itself.
-    if (this.#answer !== null) void deleteConnection(this.#answer.location).catch(() => undefined);
+    if (tell && this.#answer !== null) void deleteConnection(this.#answer.location).catch(() => undefined);
   }
 
   /** Whether media can arrive. */
