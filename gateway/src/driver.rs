@@ -17,7 +17,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Arc, mpsc as ready};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
@@ -35,15 +35,10 @@ use crate::error::StartError;
 use crate::event::{Event, GatewayConfig};
 use crate::handle::Shared;
 use crate::limits::{
-    DATAGRAM_BYTES_MAX, RECEIVE_BATCH, RECEIVE_ROUNDS_MAX, SOCKET_RECEIVE_BYTES, SOCKET_SEND_BYTES,
+    DATAGRAM_BYTES_MAX, EVENT_RETRY, RECEIVE_BATCH, RECEIVE_ROUNDS_MAX, SEND_WAIT, SOCKET_RECEIVE_BYTES,
+    SOCKET_SEND_BYTES,
 };
 use crate::mailbox::{Command, Delivery, Mail};
-
-/// While the agent's channel is full its events are offered again this often.
-const EVENT_RETRY: Duration = Duration::from_millis(5);
-
-/// Longest wait for a full socket, then the datagrams are dropped as a network would drop them.
-const SEND_WAIT: Duration = Duration::from_millis(50);
 
 /// Wakes the media thread from another one.
 pub(crate) struct Bell(EventFd);

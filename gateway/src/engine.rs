@@ -17,7 +17,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
-use protocol::{Channel, CloseReason, ConnectionId, DeviceId, Epoch};
+use protocol::{CloseReason, ConnectionId, DeviceId, Epoch};
 use rtc::peer_connection::certificate::RTCCertificate;
 
 use crate::burst::{self, Datagram, FrameTag};
@@ -128,8 +128,9 @@ pub(crate) struct Device {
     pub(crate) fence: Fence,
     pub(crate) keys: KeyFrames,
     /// When the last frame came, to bridge a change of the device's clock.
-    last_frame: Option<Instant>,
-    rebase: bool,
+    pub(crate) last_frame: Option<Instant>,
+    /// The device's clock has begun anew.
+    pub(crate) rebase: bool,
 }
 
 impl Engine {
@@ -162,6 +163,7 @@ impl Engine {
             Input::SourceStarted(device) => {
                 let device = self.devices.entry(device).or_default();
                 device.stream.start();
+                device.keys.coming(now);
                 device.rebase = true;
             }
             Input::Source(device, event) => self.source(device, &event, now),
@@ -453,181 +455,6 @@ impl Engine {
         }
     }
 
-    /// Lets media through if the fence does: the cached group at once, or the next key frame.
-    fn open_gate(&mut self, connection: ConnectionId, now: Instant) {
-        let Some(viewer) = self.viewers.get_mut(&connection) else {
-            return;
-        };
-        let passage = self
-            .devices
-            .get(&viewer.device)
-            .map(|device| device.fence.passage(viewer.epoch));
-        if passage == Some(Passage::Flow)
-            && let Some(media) = viewer.media()
-            && media.flow() == Flow::Gated
-        {
-            media.await_key();
-            self.refresh(connection, now);
-        }
-    }
-
-    fn close_gate(&mut self, connection: ConnectionId) {
-        let Some(viewer) = self.viewers.get_mut(&connection) else {
-            return;
-        };
-        if let Some(media) = viewer.media() {
-            media.gate();
-        }
-        let mut ops = Vec::new();
-        viewer.hand.lift_all(&mut ops);
-        let (device, epoch) = (viewer.device, viewer.epoch);
-        for op in ops {
-            self.events.push_input(device, connection, epoch, op);
-        }
-    }
-
-    /// A viewer cannot decode: send it the cached group, or want a key frame.
-    fn refresh(&mut self, connection: ConnectionId, now: Instant) {
-        let Some(viewer) = self.viewers.get_mut(&connection) else {
-            return;
-        };
-        let Some(device) = self.devices.get_mut(&viewer.device) else {
-            return;
-        };
-        let role = viewer.role;
-        let Some(media) = viewer.media() else { return };
-        if media.flow() == Flow::Gated {
-            return;
-        }
-        let pts = device.stream.pts_now(self.clock.us(now));
-        match (device.stream.replay(), pts) {
-            (Some(frames), Some(pts)) => {
-                if media.begin_replay(now) {
-                    self.stats.counters.replays += 1;
-                    for (index, frame) in frames.iter().enumerate() {
-                        viewer.send(frame, Some((pts, frames.len() - 1 - index)), now);
-                    }
-                }
-            }
-            _ => {
-                media.await_key();
-                device.keys.want(role);
-            }
-        }
-    }
-
-    fn source(&mut self, id: DeviceId, event: &SourceEvent, now: Instant) {
-        let device = self.devices.entry(id).or_default();
-        let changed = match event {
-            SourceEvent::Picture { width, height } => device.stream.resize(*width, *height),
-            SourceEvent::Config(config) => device.stream.configure(config),
-            SourceEvent::Unit(unit) => {
-                record(
-                    &mut self.stats.waiting,
-                    now.saturating_duration_since(unit.received),
-                );
-                self.stats.counters.pictures += 1;
-                let (frame, changed) = device.stream.push(unit, now, self.clock.us(now));
-                match frame {
-                    Some(frame) => self.fan_out(id, &frame, now),
-                    // Nothing can be decoded yet: somebody must ask, even if nobody new joins.
-                    None => self.await_key(id),
-                }
-                changed
-            }
-        };
-        if changed.is_some() {
-            for connection in self.viewers_of(id) {
-                self.tell_picture(connection, now);
-                self.pump(connection, now);
-            }
-        }
-    }
-
-    fn fan_out(&mut self, id: DeviceId, frame: &crate::source::Frame, now: Instant) {
-        let Some(device) = self.devices.get_mut(&id) else {
-            return;
-        };
-        if frame.key {
-            device.keys.satisfied();
-        }
-        let gap = device
-            .last_frame
-            .map(|at| now.saturating_duration_since(at))
-            .unwrap_or_default();
-        let rebase = std::mem::take(&mut device.rebase);
-        device.last_frame = Some(now);
-        for connection in self.viewers_of(id) {
-            let Some(viewer) = self.viewers.get_mut(&connection) else {
-                continue;
-            };
-            let Some(media) = viewer.media() else { continue };
-            if rebase {
-                media.rebase(frame.pts, gap);
-            }
-            if media.admits(frame.key) {
-                viewer.send(frame, None, now);
-                self.pump(connection, now);
-            }
-        }
-    }
-
-    fn source_lost(&mut self, id: DeviceId, count: u64) {
-        self.stats.counters.pictures_dropped += count;
-        self.devices.entry(id).or_default().stream.lose();
-        self.await_key(id);
-    }
-
-    /// Every viewer whose gate is open needs a key frame.
-    fn await_key(&mut self, id: DeviceId) {
-        for viewer in self.viewers.values_mut().filter(|viewer| viewer.device == id) {
-            let role = viewer.role;
-            if let Some(media) = viewer.media()
-                && media.flow() != Flow::Gated
-            {
-                media.await_key();
-                if let Some(device) = self.devices.get_mut(&id) {
-                    device.keys.want(role);
-                }
-            }
-        }
-    }
-
-    fn ask_for_key_frames(&mut self, now: Instant) {
-        for (id, device) in &mut self.devices {
-            let finger_down = finger_down(&self.viewers, *id);
-            if device.stream.attached() && device.keys.ask(now, finger_down) {
-                self.stats.counters.key_frames_wanted += 1;
-                self.events.push(Event::KeyFrameWanted { device: *id });
-            }
-        }
-    }
-
-    fn left(&mut self, tag: FrameTag, now: Instant) {
-        let clock = self.clock;
-        let Some(viewer) = self.viewers.get_mut(&tag.connection) else {
-            return;
-        };
-        let Some((residence, meta)) = viewer.left(tag, now, &clock) else {
-            return;
-        };
-        record(&mut self.stats.residence, residence);
-        if let Some(meta) = meta {
-            let mut bytes = Vec::with_capacity(64);
-            protocol::stats::ToViewer::FrameMeta(meta).encode(&mut bytes);
-            viewer.say(Channel::Stats, &bytes, now);
-            self.pump(tag.connection, now);
-        }
-    }
-
-    fn viewers_of(&self, id: DeviceId) -> Vec<ConnectionId> {
-        self.viewers
-            .values()
-            .filter(|viewer| viewer.device == id)
-            .map(|viewer| viewer.connection)
-            .collect()
-    }
-
     /// The ladder of everything that wants to be woken.
     fn wake(&self) -> (Option<Instant>, Reason) {
         let stacks = self
@@ -647,7 +474,7 @@ impl Engine {
 }
 
 /// Whether somebody is touching the device.
-fn finger_down(viewers: &HashMap<ConnectionId, Viewer>, id: DeviceId) -> bool {
+pub(crate) fn finger_down(viewers: &HashMap<ConnectionId, Viewer>, id: DeviceId) -> bool {
     viewers
         .values()
         .any(|viewer| viewer.device == id && viewer.role == Role::Controller && viewer.hand.is_down())

@@ -11,14 +11,14 @@
 //!                        ▲                       │ retry time is over
 //!                        └───────────────────────┘
 //! ```
+//!
+//! A capture that begins brings a key frame by itself (`Coming`): whoever wants one then is treated as
+//! if it had been asked for, so that no encoder is reset while it starts.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::event::Role;
-use crate::limits::KEY_FRAME_DEBOUNCE;
-
-/// A device that has not answered for so long is asked again: a slow encoder restarts in half a second.
-pub const KEY_FRAME_RETRY: Duration = Duration::from_secs(2);
+use crate::limits::{KEY_FRAME_DEBOUNCE, KEY_FRAME_RETRY};
 
 /// The wish of one device's viewers.
 #[derive(Debug, Default)]
@@ -31,6 +31,7 @@ pub struct KeyFrames {
 enum Wish {
     #[default]
     Content,
+    Coming,
     Wanted(Role),
     Asked(Role),
 }
@@ -40,10 +41,20 @@ impl KeyFrames {
     pub fn want(&mut self, by: Role) {
         self.wish = match (self.wish, by) {
             (Wish::Content, role) => Wish::Wanted(role),
+            (Wish::Coming, role) => Wish::Asked(role),
             (Wish::Wanted(_), Role::Controller) => Wish::Wanted(Role::Controller),
             (Wish::Asked(_), Role::Controller) => Wish::Asked(Role::Controller),
             (wish, Role::Spectator) => wish,
         };
+    }
+
+    /// A capture begins: its first picture is a key frame.
+    pub fn coming(&mut self, now: Instant) {
+        self.wish = match self.wish {
+            Wish::Content | Wish::Coming => Wish::Coming,
+            Wish::Wanted(role) | Wish::Asked(role) => Wish::Asked(role),
+        };
+        self.asked = Some(now);
     }
 
     /// A key frame has come, or nobody is left to want one.
@@ -76,7 +87,7 @@ impl KeyFrames {
     /// `None`: do not ask. `Some(None)`: ask now. `Some(Some(t))`: ask at `t`.
     fn due(&self, finger_down: bool) -> Option<Option<Instant>> {
         let (role, pause) = match self.wish {
-            Wish::Content => return None,
+            Wish::Content | Wish::Coming => return None,
             Wish::Wanted(role) => (role, KEY_FRAME_DEBOUNCE),
             Wish::Asked(role) => (role, KEY_FRAME_RETRY),
         };
@@ -89,7 +100,26 @@ impl KeyFrames {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn a_capture_that_begins_is_not_reset() {
+        let (mut keys, now) = (KeyFrames::default(), Instant::now());
+        keys.want(Role::Controller);
+        keys.coming(now);
+        assert!(!keys.ask(now, false));
+        keys.satisfied();
+        keys.coming(now);
+        assert_eq!(keys.timeout(false), None, "nobody waits");
+        keys.want(Role::Controller);
+        assert!(!keys.ask(now + KEY_FRAME_DEBOUNCE, false));
+        assert!(
+            keys.ask(now + KEY_FRAME_RETRY, false),
+            "it should have come by now"
+        );
+    }
 
     #[test]
     fn many_wishes_are_one() {

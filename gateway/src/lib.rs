@@ -17,6 +17,7 @@
 
 pub mod access_unit;
 mod bits;
+mod broadcast;
 pub mod bucket;
 pub mod burst;
 pub mod clock;

@@ -134,10 +134,6 @@ pub const CLOCK_WINDOW: Duration = Duration::from_secs(20);
 /// Packets that a viewer may ask for again: half a second of 20 Mbit/s at 1 200 bytes. Must be a power of two.
 pub const RETRANSMIT_PACKETS: u16 = 1_024;
 
-/// Datagrams that the engine holds for the driver before it stops taking pictures. The driver drains
-/// them before anything else, so this many mean that a single step made them.
-pub const OUTBOX_DATAGRAMS_MAX: usize = 16_384;
-
 /// Furthest that one packet may scroll, in 1/120 notch: twenty notches, one hard flick of a free
 /// wheel. More, after an outage or from a forger, is forgotten.
 pub const WHEEL_STEP_MAX: i32 = 2_400;
@@ -152,3 +148,17 @@ pub const FRAMES_PENDING_MAX: usize = 64;
 /// Shortest time between two calls of a stack's timers: its finest one is a handshake's retransmission.
 /// A stack that asks for less waits so long.
 pub const STACK_TICK_MIN: Duration = Duration::from_millis(1);
+
+/// A device that has not answered a wish for a key frame is asked again after this: a slow encoder
+/// restarts in half a second.
+pub const KEY_FRAME_RETRY: Duration = Duration::from_secs(2);
+
+/// Parameter sets kept of one stream: real ones have two. More are forgotten, the oldest first.
+pub const PARAMETER_SETS_MAX: usize = 8;
+
+/// While the agent's channel is full its events are offered again this often.
+pub const EVENT_RETRY: Duration = Duration::from_millis(5);
+
+/// Longest wait for a full socket: three frames at 60 fps. Then the datagrams are dropped, as a network
+/// would drop them, and retransmission repairs it.
+pub const SEND_WAIT: Duration = Duration::from_millis(50);

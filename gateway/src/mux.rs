@@ -102,6 +102,34 @@ impl<'a> Stun<'a> {
     }
 }
 
+/// The part of an RTP header that stays readable under SRTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rtp {
+    /// The last packet of a frame.
+    pub marker: bool,
+    /// What the payload is.
+    pub payload_type: u8,
+    /// Of the frame.
+    pub timestamp: u32,
+}
+
+impl Rtp {
+    /// Reads it; `None` for RTCP (RFC 5761, section 4) and everything else.
+    #[must_use]
+    pub fn parse(datagram: &[u8]) -> Option<Self> {
+        let head = datagram.first_chunk::<12>()?;
+        if Kind::of(datagram) != Kind::Rtp || (192..=223).contains(&head[1]) {
+            return None;
+        }
+        let timestamp = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+        Some(Self {
+            marker: head[1] & 0x80 != 0,
+            payload_type: head[1] & 0x7f,
+            timestamp,
+        })
+    }
+}
+
 /// Who is where. `K` names a viewer.
 #[derive(Debug)]
 pub struct Mux<K> {

@@ -20,12 +20,9 @@ use protocol::{Generation, Pts};
 use crate::access_unit::{NalKind, nals};
 use crate::clock::Offset;
 use crate::event::AccessUnit;
-use crate::limits::{GOP_BYTES_MAX, GOP_FRAMES_MAX, PARAMETER_SET_BYTES_MAX};
+use crate::limits::{GOP_BYTES_MAX, GOP_FRAMES_MAX, PARAMETER_SET_BYTES_MAX, PARAMETER_SETS_MAX};
 use crate::packetize::packetize;
 use crate::sps;
-
-/// Parameter sets of one stream: real ones have two. More are forgotten, the oldest first.
-const PARAMETER_SETS_MAX: usize = 8;
 
 /// The stream of one device.
 #[derive(Debug, Default)]

@@ -40,7 +40,7 @@ use crate::limits::{
     REMOTE_CANDIDATES_MAX, STACK_TICK_MIN,
 };
 use crate::media::{Flow, Media};
-use crate::mux::{Kind, Stun, StunClass};
+use crate::mux::{Kind, Rtp, Stun, StunClass};
 use crate::peer::Peer;
 use crate::source::{Frame, Picture};
 
@@ -408,11 +408,11 @@ impl Viewer {
             RTCPeerConnectionEvent::OnDataChannel(RTCDataChannelEvent::OnOpen(id)) => {
                 self.on_open(*id, since, happenings);
             }
-            RTCPeerConnectionEvent::OnDataChannel(RTCDataChannelEvent::OnClose(id)) => {
-                // Our channels live as long as the connection: the viewer's stack has closed it.
-                if self.peer.channels.iter().any(|(_, ours)| ours == id) {
-                    happenings.push(Happening::Gone(CloseReason::ClientLeft));
-                }
+            // Our channels live as long as the connection: the viewer's stack has closed it.
+            RTCPeerConnectionEvent::OnDataChannel(RTCDataChannelEvent::OnClose(id))
+                if self.peer.channels.iter().any(|(_, ours)| ours == id) =>
+            {
+                happenings.push(Happening::Gone(CloseReason::ClientLeft));
             }
             _ => {}
         }
@@ -505,27 +505,4 @@ fn channel_id(channels: &[(Channel, RTCDataChannelId)], wanted: Channel) -> Opti
         .iter()
         .find(|(channel, _)| *channel == wanted)
         .map(|(_, id)| *id)
-}
-
-/// The part of an RTP header that stays readable under SRTP.
-struct Rtp {
-    marker: bool,
-    payload_type: u8,
-    timestamp: u32,
-}
-
-impl Rtp {
-    /// `None` for RTCP (RFC 5761, section 4) and everything else.
-    fn parse(datagram: &[u8]) -> Option<Self> {
-        let head = datagram.first_chunk::<12>()?;
-        if Kind::of(datagram) != Kind::Rtp || (192..=223).contains(&head[1]) {
-            return None;
-        }
-        let timestamp = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-        Some(Self {
-            marker: head[1] & 0x80 != 0,
-            payload_type: head[1] & 0x7f,
-            timestamp,
-        })
-    }
 }

@@ -172,7 +172,7 @@ fn a_viewer_that_says_goodbye_is_forgotten() {
     let mut rig = Rig::streaming(7);
     let viewer = rig.connect(1, Role::Controller);
     rig.say(viewer, Channel::Control, |out| {
-        ToGateway::Bye(CloseReason::ClientLeft).encode(out)
+        ToGateway::Bye(CloseReason::ClientLeft).encode(out);
     });
     rig.run(50 * MS);
     assert_eq!(rig.closed(viewer), Some(CloseReason::ClientLeft));

@@ -170,3 +170,16 @@ fn a_restarted_capture_goes_on_in_the_same_connection() {
     assert_eq!(rig.seen(viewer).last(), Some(&key));
     assert_eq!(rig.seen(viewer).len(), 4, "what cannot be decoded is not sent");
 }
+
+#[test]
+fn a_capture_that_begins_is_not_reset_because_somebody_waits() {
+    let mut rig = Rig::new(10);
+    rig.fence(1, Gate::Open);
+    let viewer = rig.connect(1, Role::Controller);
+    rig.start_source();
+    rig.run(500 * MS);
+    let key = rig.frame(true, 800);
+    rig.run(50 * MS);
+    assert_eq!(rig.seen(viewer), [key]);
+    assert_eq!(rig.key_frames_wanted(), 0);
+}

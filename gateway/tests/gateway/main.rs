@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     reason = "a test ends where something is not as it was set up"
 )]
+#![expect(unreachable_pub, reason = "the modules of one test see one another")]
 
 mod browser;
 mod fencing;

@@ -44,7 +44,7 @@ impl Play {
     fn send(&mut self) {
         let touch = self.person.packet(self.rig.now);
         self.rig.say(self.viewer, Channel::Input, |out| {
-            Message::Touch(touch).encode(out)
+            Message::Touch(touch).encode(out);
         });
     }
 
@@ -187,11 +187,8 @@ fn heavy_loss_may_lose_gestures_but_never_invents_one_or_leaves_a_finger() {
                 "seed {seed}: {press:?} is wrong, late or twice"
             );
         }
-        assert!(
-            play.screen.presses.len() > made.len() / 2,
-            "seed {seed}: {}",
-            play.screen.presses.len()
-        );
+        let (arrived, made) = (play.screen.presses.len(), made.len());
+        assert!(arrived * 100 > made * 97, "seed {seed}: {arrived} of {made}");
         assert!(
             play.screen.down.is_empty(),
             "seed {seed}: stuck: {:?}",

@@ -98,7 +98,7 @@ fn times_of_frames_are_told_to_who_asks() {
     rig.frame(true, 500);
     let viewer = rig.connect(1, Role::Controller);
     rig.say(viewer, Channel::Stats, |out| {
-        ToGateway::Subscribe { every_n: 1 }.encode(out)
+        ToGateway::Subscribe { every_n: 1 }.encode(out);
     });
     rig.run(50 * MS);
     let sent = rig.now;
@@ -128,7 +128,7 @@ fn a_ping_tells_the_gateways_clock() {
     let mut rig = Rig::streaming(5);
     let viewer = rig.connect(1, Role::Controller);
     rig.say(viewer, Channel::Stats, |out| {
-        ToGateway::Ping { id: 7, t0_us: 42 }.encode(out)
+        ToGateway::Ping { id: 7, t0_us: 42 }.encode(out);
     });
     rig.run(rig.network.link.delay);
     let arrived_us = 1_700_000_000_000_000 + (rig.now - rig.start).as_micros() as u64;
