@@ -40,6 +40,10 @@ const FIRST_PICTURE_TIMEOUT: Duration = Duration::from_secs(20);
 const PUSH_TIMEOUT: Duration = Duration::from_secs(15);
 /// Last words of a server that are kept for the error, bytes; the beginning is dropped.
 const LAST_WORDS_BYTES_MAX: usize = 512;
+/// Where the server's files go, up to the run's own number.
+const JAR: &str = "/data/local/tmp/farglass-";
+/// A server that still runs has its file open and does not miss the name.
+const REMOVE_LEFTOVERS: &str = "rm -f /data/local/tmp/farglass-*.jar";
 /// What 4.0 does by itself and older servers must be told: encode in real time, hold nothing back.
 const CODEC_OPTIONS_BEFORE_4: &str = "priority=0,latency=1";
 
@@ -143,7 +147,10 @@ impl Capture {
     ) -> Result<Self, CaptureError> {
         let random = getrandom::u32().map_err(CaptureError::Random)?;
         let scid = Scid::from_bits(random);
-        let jar = format!("/data/local/tmp/farglass-{scid}.jar");
+        let jar = format!("{JAR}{scid}.jar");
+        // A server deletes its file unless it was killed or never started; what those left goes here. Whether
+        // that works shows when the next file is pushed.
+        let _ = tokio::time::timeout(PUSH_TIMEOUT, host.shell(REMOVE_LEFTOVERS)).await;
         let target = Target {
             path: &jar,
             permissions: 0o644,

@@ -240,6 +240,7 @@ impl Device {
                     height: size.height,
                 });
             }
+            (Some(Stage::Prepared), None) => self.enqueue(Work::Resume(request), asker),
             _ => self.enqueue(Work::Prepare(request), asker),
         }
     }

@@ -62,6 +62,7 @@ async fn prepare_cleans_launches_and_shows_a_picture_of_the_app() {
         .shell("am start -n dev.farglass.echo/.Main")
         .await
         .unwrap();
+    let before = rig.seen.progress.borrow().starts;
     let mut answers = rig.prepare(1, PAINT);
     let mut steps = Vec::new();
     while let Some(progress) = answers.progress.recv().await {
@@ -74,6 +75,8 @@ async fn prepare_cleans_launches_and_shows_a_picture_of_the_app() {
             height: 640
         }
     );
+    // A key frame of an encoder that started after the launch: whoever joins sees nothing older.
+    assert!(rig.seen.progress.borrow().key_starts > before);
     let stages: Vec<Step> = steps.iter().map(|step| step.stage).collect();
     assert!(stages.is_sorted(), "{steps:?}");
     assert_eq!(
@@ -304,25 +307,32 @@ async fn a_server_of_another_version_is_told_by_its_own_words() {
 
 #[tokio::test]
 async fn a_restarted_agent_keeps_the_fence_and_the_session_that_was_prepared() {
+    let prepared = Reply::Prepared {
+        width: 360,
+        height: 640,
+    };
     let mut rig = Rig::new().await;
     rig.healthy().await;
     reply(rig.prepare(7, PAINT)).await;
-    let mut rig = rig.restart().await;
-    rig.healthy().await;
     rig.press(7, 0, (0x8000, 0x8000), 1);
-    rig.sees("a finger", |dump| pointers(dump) == 1).await;
+    rig.act(7, InputOp::LiftAll);
+    rig.sees("a stroke", |dump| dump["strokes"] == 1).await;
+
+    let mut rig = rig.restart().await;
     assert_eq!(
         refused(reply(rig.prepare(6, PAINT)).await),
         RefusalCode::StaleEpoch
     );
-    // The same request again has the same outcome, and nothing is cleaned under the holder's finger.
+    // The same request has the same outcome, before the capture runs and after, and cleans nothing.
+    assert_eq!(reply(rig.prepare(7, PAINT)).await, prepared);
+    rig.healthy().await;
+    rig.press(7, 0, (0x8000, 0x8000), 1);
+    let dump = rig.sees("a finger", |dump| pointers(dump) == 1).await;
     assert_eq!(
-        reply(rig.prepare(7, PAINT)).await,
-        Reply::Prepared {
-            width: 360,
-            height: 640
-        }
+        (&dump["foreground"], &dump["strokes"]),
+        (&Value::from(PAINT), &Value::from(2))
     );
+    assert_eq!(reply(rig.prepare(7, PAINT)).await, prepared);
     assert_eq!(pointers(&rig.dump().await), 1);
 }
 

@@ -242,3 +242,7 @@ async fn sleep_until(wake: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+#[path = "hand_tests.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! One long piece of work on a device, as a task with askers: a [`Prepare`] or a [`Release`].
+//! One long piece of work on a device, as a task with askers: a [`Prepare`], its repetition, or a [`Release`].
 //!
 //! ```text
 //!   Job ── start ──► Running ── outcome ──► { stage that the fence has reached, reply }
@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::asker::{Asker, Askers, refusal};
 use crate::effects::{EffectError, Effects, Reach};
 use crate::fence::Stage;
+use crate::fingers::PictureSize;
 use crate::refusals::effect_refusal;
 use crate::tenancy;
 
@@ -28,6 +29,9 @@ const RELEASE_DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Work {
     Prepare(Prepare),
+    /// The device was prepared for this already, before a restart: only a picture is awaited, and nothing is
+    /// cleaned under its holder.
+    Resume(Prepare),
     Release(Release),
 }
 
@@ -64,13 +68,14 @@ impl Job {
         match (&self.work, work) {
             (Work::Prepare(mine), Work::Prepare(other)) => mine.epoch == other.epoch,
             (Work::Release(mine), Work::Release(other)) => mine.epoch == other.epoch,
-            (Work::Prepare(_), Work::Release(_)) | (Work::Release(_), Work::Prepare(_)) => false,
+            (Work::Resume(mine), Work::Resume(other)) => mine.epoch == other.epoch,
+            (Work::Prepare(_) | Work::Resume(_) | Work::Release(_), _) => false,
         }
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
         match &self.work {
-            Work::Prepare(request) => request.epoch,
+            Work::Prepare(request) | Work::Resume(request) => request.epoch,
             Work::Release(request) => request.epoch,
         }
     }
@@ -103,24 +108,30 @@ impl Running {
     }
 }
 
+impl Outcome {
+    fn prepared(size: PictureSize) -> Self {
+        let PictureSize { width, height } = size;
+        Self {
+            stage: Some(Stage::Prepared),
+            reply: Reply::Prepared { width, height },
+        }
+    }
+}
+
 async fn carry_out(effects: &Effects, work: &Work, askers: &Askers) -> Outcome {
     let deadline = match work {
-        Work::Prepare(request) => Duration::from_millis(request.deadline_ms).min(DEADLINE_MAX),
+        Work::Prepare(request) | Work::Resume(request) => {
+            Duration::from_millis(request.deadline_ms).min(DEADLINE_MAX)
+        }
         Work::Release(_) => RELEASE_DEADLINE,
     };
     let done = tokio::time::timeout(deadline, async {
         match work {
             Work::Prepare(request) => {
                 let size = tenancy::prepare(effects, request, |progress| askers.tell(progress)).await?;
-                let reply = Reply::Prepared {
-                    width: size.width,
-                    height: size.height,
-                };
-                Ok(Outcome {
-                    stage: Some(Stage::Prepared),
-                    reply,
-                })
+                Ok(Outcome::prepared(size))
             }
+            Work::Resume(_) => Ok(Outcome::prepared(effects.fresh_picture().await?)),
             Work::Release(request) => {
                 tenancy::release(effects, request, |progress| askers.tell(progress)).await?;
                 Ok(Outcome {
