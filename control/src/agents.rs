@@ -26,7 +26,7 @@ impl Backend for Agents {
             certificate_ends: join.certificate_ends.into(),
         };
         let joined = self.0.store.join(host, &by_host(join.peer), UnixMs::now()).await;
-        joined.map_err(failed)?.map_err(|refused| {
+        joined.map_err(|error| failed(&error))?.map_err(|refused| {
             let detail = match refused {
                 JoinRefused::Unknown => "the join token is unknown or expired; make a new one",
                 JoinRefused::Used => {
@@ -45,7 +45,7 @@ impl Backend for Agents {
             .store
             .renew_host(host.id(), ends.into())
             .await
-            .map_err(failed)?
+            .map_err(|error| failed(&error))?
         {
             true => Ok(()),
             false => Err(unauthorised("this host is not enrolled any more")),
@@ -60,7 +60,7 @@ impl Backend for Agents {
             .store
             .greet_host(host.id(), host.certificate.key, now)
             .await
-            .map_err(failed)?
+            .map_err(|error| failed(&error))?
         {
             return Err(unauthorised(
                 "this host is not enrolled here; join again with a new token",
@@ -77,7 +77,12 @@ impl Backend for Agents {
                 detail,
             });
         }
-        let live = self.0.store.adopt(host.id(), &hello, now).await.map_err(failed)?;
+        let live = self
+            .0
+            .store
+            .adopt(host.id(), &hello, now)
+            .await
+            .map_err(|error| failed(&error))?;
         tracing::info!(host.id = %host.id(), peer = %host.peer, devices = hello.devices.len(), leases = live.len(), "a host is up");
         if let Some(older) = self.0.hosts.insert(host) {
             older.close(close_code::REPLACED, "replaced");
@@ -99,6 +104,7 @@ impl Backend for Agents {
             .await
         {
             tracing::error!(host.id = %host.id(), %error, "a host's report could not be noted");
+            self.0.hosts.forget_facts(host.id());
         }
     }
 
@@ -144,7 +150,7 @@ fn unauthorised(detail: &str) -> Refusal {
     }
 }
 
-fn failed(error: StoreError) -> Refusal {
+fn failed(error: &StoreError) -> Refusal {
     tracing::error!(%error, "a host could not be served");
     Refusal {
         code: RefusalCode::Internal,

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use dashmap::DashMap;
+use protocol::LeaseId;
 use signaling::link::token::Fingerprint;
 use signaling::origin::Origin;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,8 @@ pub(crate) struct App {
     pub authority: Fingerprint,
     /// When this process started.
     pub started: UnixMs,
+    /// Leases whose release is being asked for right now.
+    pub releases: DashMap<LeaseId, ()>,
     /// Jobs that run; counted down at the end.
     pub jobs: TaskTracker,
     /// Cancelled when control stops.

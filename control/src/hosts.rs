@@ -53,6 +53,11 @@ impl Hosts {
             .is_some()
     }
 
+    /// Forgets what a host said last, because it could not be noted.
+    pub(crate) fn forget_facts(&self, host: HostId) {
+        self.facts.remove(&host);
+    }
+
     /// Whether a report says something new; remembers it.
     pub(crate) fn is_news(&self, host: HostId, facts: &[DeviceFact]) -> bool {
         let mut last = self.facts.entry(host).or_default();

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
+use dashmap::DashMap;
 use signaling::link::server::Server as LinkServer;
 use signaling::origin::Origin;
 use tokio_util::sync::CancellationToken;
@@ -114,6 +115,7 @@ impl Control {
             origins,
             authority: authority.fingerprint(),
             started: UnixMs::from(now),
+            releases: DashMap::new(),
             jobs: TaskTracker::new(),
             stop,
         });

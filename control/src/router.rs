@@ -18,7 +18,7 @@ pub(crate) fn router(app: &Shared) -> Router {
         .route("/", get(pages::page))
         .route("/l", get(pages::page))
         .route("/s/{session}", get(pages::page))
-        .fallback(get(pages::asset))
+        .fallback(pages::asset)
         .layer(CompressionLayer::new());
     let api = Router::new()
         .route("/health", get(health::health))

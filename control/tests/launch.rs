@@ -53,12 +53,19 @@ async fn a_link_opens_its_device_and_shows_true_progress() {
     assert!((60..100).contains(&connect["progress"].as_u64().unwrap()));
     app.agent.let_go();
     let ready = events.until("ready").await;
-    assert_eq!(ready["progress"], 100);
-    assert_eq!(ready["session_state"], "running");
-    assert_eq!(
-        ready["device"],
-        json!({ "name": "one", "width": 720, "height": 1280 })
-    );
+    let expected = json!({
+        "session_id": session,
+        "epoch": 1,
+        "state": "grace",
+        "link_state": "active",
+        "lease_state": "grace",
+        "session_state": "running",
+        "stage": "ready",
+        "progress": 100,
+        "device": { "name": "one", "width": 720, "height": 1280 },
+        "app": { "package": "dev.farglass.paint" },
+    });
+    assert_eq!(ready, expected);
     app.device_shows("status", "busy").await;
 }
 
@@ -280,6 +287,24 @@ async fn a_failed_set_up_gives_the_use_back_and_cleans_up() {
         .await
         .until("ready")
         .await;
+}
+
+#[tokio::test]
+async fn an_agent_that_breaks_off_a_release_leaves_its_device_quarantined() {
+    let mut app = TestApp::start().await;
+    let link = app.link(json!({})).await;
+    let mut browser = app.browser();
+    let session = browser.launch(&link.token).await.json()["session_id"].clone();
+    browser
+        .events(session.as_str().unwrap())
+        .await
+        .until("ready")
+        .await;
+    app.agent.release(Manner::BreaksOff);
+    browser
+        .post("/api/v1/launch/end", &json!({ "session_id": session }))
+        .await;
+    app.device_shows("occupancy", "quarantined").await;
 }
 
 #[tokio::test]

@@ -290,6 +290,9 @@ async fn every_answer_carries_the_headers_that_protect_a_page() {
     }
     let unknown = app.admin.get("/api/v1/nothing").await;
     assert_eq!((unknown.status, unknown.code().as_str()), (404, "NOT_FOUND"));
+    let posted = app.admin.post("/api/v1/nothing", &json!({})).await;
+    assert_eq!((posted.status, posted.code().as_str()), (404, "NOT_FOUND"));
+    assert_eq!(browser.get("/api/v1/launch/current").await.code(), "VALIDATION");
     let wrong = app
         .admin
         .send(reqwest::Method::PUT, "/api/v1/links", &[], None)

@@ -87,7 +87,7 @@ CREATE TABLE leases (
     release_epoch INTEGER,
     state         TEXT    NOT NULL CONSTRAINT leases_state_known
         CHECK (state IN ('preparing', 'active', 'grace', 'releasing', 'released')),
-    -- When the present state ends by itself.
+    -- When the present state ends by itself; only preparing and grace do.
     until_at      INTEGER,
     reason        TEXT,
     left_as       TEXT    CONSTRAINT leases_left_known CHECK (left_as IN ('clean', 'quarantined')),

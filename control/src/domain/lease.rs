@@ -7,12 +7,13 @@
 //!            │  there ──────────────────────────────► grace   │
 //!            │ Failed, Deadline, End    │ End                 │ Deadline, End
 //!            ▼                          ▼                     ▼
-//!            releasing{reason, until} ─── Cleaned ──► released{clean}
-//!                                     └── Deadline, CleanFailed ──► released{quarantined}
+//!            releasing{reason} ──┬── Cleaned ──────► released{clean}
+//!                                └── CleanFailed ──► released{quarantined}
 //! ```
 //!
-//! Entering `releasing` raises the device's epoch: that is what cuts media and input. Nothing here
-//! knows time beyond `now`, or how the device is told.
+//! Entering `releasing` raises the device's epoch: that is what cuts media and input. It lasts as long as
+//! the host is out of reach, since no clock makes a device clean; the job that asks the agent measures
+//! how long an agent that is there may take. Nothing here knows time beyond `now`, or how the device is told.
 
 use std::time::Duration;
 
@@ -46,8 +47,6 @@ pub enum State {
     Releasing {
         /// Why it ended.
         reason: CloseReason,
-        /// Quarantined at this time, if the agent is there and does not answer.
-        until: UnixMs,
     },
     /// Over.
     Released {
@@ -105,12 +104,7 @@ impl State {
     /// The state after an event; none when the event changes nothing here (it came late, or twice).
     #[must_use]
     pub fn after(self, event: Event, now: UnixMs) -> Option<Self> {
-        let releasing = |reason| {
-            Some(Self::Releasing {
-                reason,
-                until: now.plus(RELEASE_TIMEOUT),
-            })
-        };
+        let releasing = |reason| Some(Self::Releasing { reason });
         let grace = Some(Self::Grace {
             until: now.plus(GRACE),
         });
@@ -128,15 +122,11 @@ impl State {
             (Self::Preparing { .. } | Self::Active | Self::Grace { .. }, Event::End(reason)) => {
                 releasing(reason)
             }
-            (Self::Releasing { reason, .. }, Event::Cleaned) => Some(Self::Released {
+            (Self::Releasing { reason }, Event::Cleaned) => Some(Self::Released {
                 reason,
                 left: Left::Clean,
             }),
-            (Self::Releasing { reason, .. }, Event::CleanFailed) => Some(Self::Released {
-                reason,
-                left: Left::Quarantined,
-            }),
-            (Self::Releasing { reason, until }, Event::Deadline) if until <= now => Some(Self::Released {
+            (Self::Releasing { reason }, Event::CleanFailed) => Some(Self::Released {
                 reason,
                 left: Left::Quarantined,
             }),
@@ -154,8 +144,8 @@ impl State {
     #[must_use]
     pub const fn until(self) -> Option<UnixMs> {
         match self {
-            Self::Preparing { until } | Self::Grace { until } | Self::Releasing { until, .. } => Some(until),
-            Self::Active | Self::Released { .. } => None,
+            Self::Preparing { until } | Self::Grace { until } => Some(until),
+            Self::Active | Self::Releasing { .. } | Self::Released { .. } => None,
         }
     }
 
@@ -163,7 +153,7 @@ impl State {
     #[must_use]
     pub const fn reason(self) -> Option<CloseReason> {
         match self {
-            Self::Releasing { reason, .. } | Self::Released { reason, .. } => Some(reason),
+            Self::Releasing { reason } | Self::Released { reason, .. } => Some(reason),
             Self::Preparing { .. } | Self::Active | Self::Grace { .. } => None,
         }
     }
@@ -188,8 +178,7 @@ pub fn refunds(before: State, after: State) -> bool {
         && matches!(
             after,
             State::Releasing {
-                reason: CloseReason::SetupFailed,
-                ..
+                reason: CloseReason::SetupFailed
             }
         )
 }
@@ -279,9 +268,11 @@ mod tests {
                 left: Left::Quarantined
             })
         );
-        let late = later(RELEASE_TIMEOUT);
-        assert_eq!(state.after(Event::Deadline, NOW), None);
-        assert_eq!(state.after(Event::Deadline, late), dirty);
+        assert_eq!(
+            state.after(Event::Deadline, later(Duration::from_secs(3600))),
+            None,
+            "no clock cleans"
+        );
     }
 
     fn any_event() -> impl Strategy<Value = Event> {

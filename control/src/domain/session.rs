@@ -65,7 +65,6 @@ pub const fn session_state(lease: lease::State) -> &'static str {
         lease::State::Active | lease::State::Grace { .. } => "running",
         lease::State::Releasing {
             reason: CloseReason::SetupFailed,
-            ..
         }
         | lease::State::Released {
             reason: CloseReason::SetupFailed,

@@ -38,7 +38,7 @@ async fn run(app: Shared, session: Session) {
     let now = UnixMs::now();
     let stepped = match prepared {
         Ok(_) => app.store.prepared(session.lease, now).await,
-        Err(CallError::Lost(why)) => {
+        Err(CallError::Lost(why)) if !host.is_up() => {
             tracing::info!(lease.id = %session.lease, %why, "the link broke while a device was prepared");
             return;
         }
@@ -54,7 +54,7 @@ async fn run(app: Shared, session: Session) {
         // The lease ended meanwhile: its release is on the way.
         Ok(None) => {}
         Err(error) => {
-            tracing::error!(lease.id = %session.lease, %error, "a prepared lease could not be noted")
+            tracing::error!(lease.id = %session.lease, %error, "a prepared lease could not be noted");
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Has a device cut off from its last holder and cleaned.
+//!
+//! One job per lease at a time. What a job leaves undone (the link broke, the database failed) the
+//! sweep starts again as long as the host is there, and the host's next Hello otherwise.
 
-use protocol::CloseReason;
 use protocol::agent::{Release, Reset};
+use protocol::{CloseReason, LeaseId};
 use signaling::link::call::CallError;
 
 use crate::app::{App, Shared};
@@ -10,17 +13,33 @@ use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
 use crate::store::audit::Actor;
 
-/// Starts the job. The request leaves at once: it is what cuts media and input.
+/// Starts the job, unless it runs. The request leaves at once: it is what cuts media and input.
 pub(crate) fn spawn(app: &Shared, session: Session) {
-    let shared = app.clone();
-    app.jobs.spawn(async move { run(shared, session).await });
+    if app.releases.insert(session.lease, ()).is_none() {
+        let running = Running {
+            app: app.clone(),
+            lease: session.lease,
+        };
+        app.jobs.spawn(async move { run(&running.app, session).await });
+    }
 }
 
-async fn run(app: Shared, session: Session) {
+/// Says that the job runs, until it is dropped.
+struct Running {
+    app: Shared,
+    lease: LeaseId,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.app.releases.remove(&self.lease);
+    }
+}
+
+async fn run(app: &Shared, session: Session) {
     let Some(epoch) = session.release_epoch else {
         return;
     };
-    // Without a link the device stays "wiping", and the host's next Hello starts this job again.
     let Some(host) = app.hosts.get(session.host) else {
         return;
     };
@@ -34,7 +53,7 @@ async fn run(app: Shared, session: Session) {
     };
     let event = match host.call(release, RELEASE_TIMEOUT, |_| {}).await {
         Ok(()) => Event::Cleaned,
-        Err(CallError::Lost(why)) => {
+        Err(CallError::Lost(why)) if !host.is_up() => {
             tracing::info!(lease.id = %session.lease, %why, "the link broke while a device was released");
             return;
         }
@@ -48,10 +67,10 @@ async fn run(app: Shared, session: Session) {
         .step(session.lease, event, &Actor::SYSTEM, UnixMs::now())
         .await
     {
-        Ok(Some(changed)) => App::changed(&app, changed),
+        Ok(Some(changed)) => App::changed(app, changed),
         Ok(None) => {}
         Err(error) => {
-            tracing::error!(lease.id = %session.lease, %error, "a released lease could not be noted")
+            tracing::error!(lease.id = %session.lease, %error, "a released lease could not be noted");
         }
     }
 }

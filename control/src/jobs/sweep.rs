@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::app::{App, Shared};
 use crate::domain::lease::Event;
 use crate::domain::time::UnixMs;
+use crate::jobs::release;
 use crate::store::StoreError;
 use crate::store::audit::Actor;
 
@@ -41,7 +42,7 @@ pub(crate) async fn run(app: Shared) {
     }
 }
 
-/// Ends every lease whose time is over at `now`.
+/// Ends every lease whose time is over at `now`, and asks again for releases that are owed.
 pub(crate) async fn end_leases(app: &Shared, now: UnixMs) -> Result<(), StoreError> {
     let settling = now < app.started.plus(RECONNECT_WINDOW);
     for (lease, event) in app.store.due(now).await? {
@@ -51,6 +52,9 @@ pub(crate) async fn end_leases(app: &Shared, now: UnixMs) -> Result<(), StoreErr
         if let Some(changed) = app.store.step(lease, event, &Actor::SYSTEM, now).await? {
             App::changed(app, changed);
         }
+    }
+    for session in app.store.releasing().await? {
+        release::spawn(app, session);
     }
     Ok(())
 }

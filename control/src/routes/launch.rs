@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use axum::Json as Answer;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{AppendHeaders, IntoResponse, Response};
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use signaling::error::{Code, Problem};
 use tokio_util::sync::CancellationToken;
 
-use super::request::{Json, Peer, SameOrigin, cookie, guest};
+use super::request::{Json, Peer, Query, SameOrigin, cookie, guest};
 use crate::app::{App, Shared};
 use crate::domain::lease::Event;
 use crate::domain::link::{Link, Standing};

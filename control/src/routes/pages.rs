@@ -31,10 +31,10 @@ pub(crate) async fn page() -> Response {
 /// Any other address: a file of the viewer, or nothing.
 pub(crate) async fn asset(request: Request) -> Response {
     let path = request.uri().path().trim_start_matches('/');
-    let found = if path.starts_with("api/") {
-        None
-    } else {
+    let found = if request.method().is_safe() {
         file(path)
+    } else {
+        None
     };
     found.unwrap_or_else(|| {
         Problem::new(

@@ -55,6 +55,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
+/// What stands behind the question mark.
+pub(crate) struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::try_from_uri(&parts.uri);
+        let bad = |_| {
+            Problem::new(
+                Code::Validation,
+                "The address lacks a parameter, or has one that is not usable.",
+            )
+        };
+        query.map(|axum::extract::Query(query)| Self(query)).map_err(bad)
+    }
+}
+
 /// The address at the other end of the connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub SocketAddr);

@@ -221,6 +221,14 @@ impl Store {
         Ok(Some(cut))
     }
 
+    /// Sessions whose device has still to be cleaned.
+    pub(crate) async fn releasing(&self) -> Result<Vec<Session>, StoreError> {
+        let rows = sqlx::query(session_where!("l.state = 'releasing'"))
+            .fetch_all(&self.read)
+            .await?;
+        rows.iter().map(session).collect()
+    }
+
     /// Leases whose state is over by the clock, with what to do about each.
     pub(crate) async fn due(&self, now: UnixMs) -> Result<Vec<(LeaseId, Event)>, StoreError> {
         let rows = sqlx::query(
@@ -480,10 +488,7 @@ fn state(row: &SqliteRow) -> Result<State, StoreError> {
         "preparing" => State::Preparing { until: until()? },
         "active" => State::Active,
         "grace" => State::Grace { until: until()? },
-        "releasing" => State::Releasing {
-            reason: reason()?,
-            until: until()?,
-        },
+        "releasing" => State::Releasing { reason: reason()? },
         "released" => {
             let clean = row.maybe_text("left_as")?.as_deref() == Some("clean");
             let left = if clean { Left::Clean } else { Left::Quarantined };

@@ -27,6 +27,8 @@ pub enum Manner {
     /// Waits for [`FakeAgent::let_go`].
     Held,
     Fails,
+    /// Ends the call without a reply.
+    BreaksOff,
 }
 
 struct State {
@@ -211,7 +213,7 @@ impl Worker {
             mut responder,
         } = incoming;
         let reply = match self.fence(&request) {
-            Err(refusal) => Reply::Refused(refusal),
+            Err(refusal) => Some(Reply::Refused(refusal)),
             Ok(()) => {
                 if let Request::Prepare(_) = request {
                     for stage in [Stage::Reset, Stage::Launch, Stage::FirstFrame] {
@@ -223,8 +225,10 @@ impl Worker {
                 self.act(request).await
             }
         };
-        // Control may be gone; then nobody wants the reply.
-        let _ = responder.reply(reply).await;
+        if let Some(reply) = reply {
+            // Control may be gone; then nobody wants the reply.
+            let _ = responder.reply(reply).await;
+        }
     }
 
     /// Raises the fence, or refuses what is older.
@@ -267,18 +271,14 @@ impl Worker {
         Ok(())
     }
 
-    async fn act(&self, request: Request) -> Reply {
+    /// The reply, or none to break the call off.
+    async fn act(&self, request: Request) -> Option<Reply> {
+        let prepared = Reply::Prepared {
+            width: 720,
+            height: 1280,
+        };
         match request {
-            Request::Prepare(_) => {
-                self.in_manner(
-                    |state| state.prepare,
-                    Reply::Prepared {
-                        width: 720,
-                        height: 1280,
-                    },
-                )
-                .await
-            }
+            Request::Prepare(_) => self.in_manner(|state| state.prepare, prepared).await,
             Request::Release(_) => self.in_manner(|state| state.release, Reply::Released).await,
             Request::WhepOffer(offer) => {
                 self.state
@@ -286,21 +286,25 @@ impl Worker {
                     .unwrap()
                     .live
                     .insert(offer.connection, offer.epoch);
-                Reply::Answer {
+                let etag = format!("ice-{}", offer.connection);
+                Some(Reply::Answer {
                     sdp: "v=0\r\n".to_owned(),
-                    etag: format!("ice-{}", offer.connection),
-                }
+                    etag,
+                })
             }
-            Request::WhepPatch(patch) => match patch.kind {
+            Request::WhepPatch(patch) => Some(match patch.kind {
                 PatchKind::Trickle => Reply::Patched {
                     fragment: None,
                     etag: None,
                 },
-                PatchKind::Restart => Reply::Patched {
-                    fragment: Some("a=ice-ufrag:new1\r\n".to_owned()),
-                    etag: Some("restarted".to_owned()),
-                },
-            },
+                PatchKind::Restart => {
+                    let fragment = Some("a=ice-ufrag:new1\r\n".to_owned());
+                    Reply::Patched {
+                        fragment,
+                        etag: Some("restarted".to_owned()),
+                    }
+                }
+            }),
             Request::CloseConnection(close) => {
                 let epoch = self.state.lock().unwrap().live.remove(&close.connection);
                 if let Some(epoch) = epoch {
@@ -313,26 +317,27 @@ impl Worker {
                         state,
                     }));
                 }
-                Reply::Closed
+                Some(Reply::Closed)
             }
         }
     }
 
-    async fn in_manner(&self, manner: impl Fn(&State) -> Manner, well: Reply) -> Reply {
+    async fn in_manner(&self, manner: impl Fn(&State) -> Manner, well: Reply) -> Option<Reply> {
         let manner = manner(&self.state.lock().unwrap());
         match manner {
-            Manner::Well => well,
+            Manner::Well => Some(well),
             Manner::Held => {
                 self.go.notified().await;
-                well
+                Some(well)
             }
             Manner::Fails => {
                 let detail = "the test wants it to fail".to_owned();
-                Reply::Refused(Refusal {
+                Some(Reply::Refused(Refusal {
                     code: RefusalCode::SetupFailed,
                     detail,
-                })
+                }))
             }
+            Manner::BreaksOff => None,
         }
     }
 }

@@ -126,6 +126,12 @@ impl Host {
             .unwrap_or(Err(CallError::TimedOut))
     }
 
+    /// Whether the link still stands, as far as is known.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.connection.close_reason().is_none()
+    }
+
     /// Ends the link; the agent dials again unless the code is [`close_code::REFUSED`].
     pub fn close(&self, code: u32, why: &str) {
         self.connection.close(code.into(), why.as_bytes());
