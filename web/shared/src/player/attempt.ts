@@ -110,6 +110,11 @@ export class Attempt {
     this.#listener.onFirstFrame();
   }
 
+  /** Whether frames matter one by one: until the first has come, and while the overlay shows their times. */
+  get watching(): boolean {
+    return this.#phase === 'starting' || (this.#phase === 'playing' && this.#frameTimes);
+  }
+
   /** Whether the gateway should tell the times of each frame, which costs it a packet a frame. */
   set frameTimes(wanted: boolean) {
     this.#frameTimes = wanted;

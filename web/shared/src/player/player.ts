@@ -61,6 +61,8 @@ export class Player {
   #failingSince: PageMs | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #frameTimes = false;
+  /** Whether a frame was asked for and has not come. */
+  #watching = false;
 
   /** Starts at once. */
   constructor(elements: Elements, ticket: api.Ticket, listener: PlayerListener) {
@@ -107,6 +109,7 @@ export class Player {
   set frameTimes(wanted: boolean) {
     this.#frameTimes = wanted;
     if (this.#attempt !== null) this.#attempt.frameTimes = wanted;
+    this.#watch();
   }
 
   /** The overlay's numbers; null while nothing is connected. */
@@ -146,6 +149,7 @@ export class Player {
     });
     attempt.frameTimes = this.#frameTimes;
     this.#attempt = attempt;
+    this.#watch();
     return attempt;
   }
 
@@ -301,6 +305,23 @@ export class Player {
     this.#attempt?.send(message);
   }
 
+  /**
+   * Asks for the next frame, while frames matter one by one. Not longer: a page that asks is drawn at every vsync,
+   * and Chromium gives such a page its touches at the vsync too, up to 17 ms late. A change of size tells itself.
+   */
+  #watch(): void {
+    if (this.#watching || this.#attempt?.watching !== true || this.#life.signal.aborted) return;
+    this.#watching = true;
+    const { video } = this.#elements;
+    video.requestVideoFrameCallback((_now, metadata) => {
+      this.#watching = false;
+      // A new attempt learns the size here, when it is that of the attempt before.
+      this.#attempt?.showing({ width: video.videoWidth, height: video.videoHeight });
+      this.#attempt?.presented(metadata);
+      this.#watch();
+    });
+  }
+
   #listen(): void {
     const { video, stage, field } = this.#elements;
     const { signal } = this.#life;
@@ -312,13 +333,6 @@ export class Player {
     }, signal);
     listenToKeyboard(stage, field, (message) => { this.#send(message); }, signal);
     video.addEventListener('resize', () => { this.#attempt?.showing(size()); }, { signal });
-    const frame: VideoFrameRequestCallback = (_now, metadata) => {
-      if (signal.aborted) return;
-      video.requestVideoFrameCallback(frame);
-      this.#attempt?.showing(size());
-      this.#attempt?.presented(metadata);
-    };
-    if ('requestVideoFrameCallback' in video) video.requestVideoFrameCallback(frame);
     window.addEventListener('pagehide', () => { this.#attempt?.close(); }, { signal });
     window.addEventListener('pageshow', (event) => {
       if (event.persisted) this.#lost(null);
