@@ -27,6 +27,8 @@ mod hosts;
 mod http;
 mod jobs;
 mod limits;
+#[cfg(test)]
+mod rig;
 mod router;
 mod routes;
 mod secret;

@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 enum Seen {
-    Up(Host, Hello),
+    Up(Box<(Host, Hello)>),
     Report(Report),
     Down,
 }
@@ -75,7 +75,7 @@ impl Backend for FakeControl {
                 "the certificate is for the key that joined"
             );
         }
-        self.seen.send(Seen::Up(host, hello)).await.unwrap();
+        self.seen.send(Seen::Up(Box::new((host, hello)))).await.unwrap();
         Ok(())
     }
 
@@ -135,7 +135,7 @@ impl Control {
 
     async fn up(&mut self) -> (Host, Hello) {
         match self.seen().await {
-            Seen::Up(host, hello) => (host, hello),
+            Seen::Up(up) => *up,
             other => panic!("expected the host to come up, saw {other:?}"),
         }
     }

@@ -58,3 +58,154 @@ pub(crate) async fn end_leases(app: &Shared, now: UnixMs) -> Result<(), StoreErr
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::device::Occupancy;
+    use crate::domain::lease::State;
+    use crate::domain::link::Standing;
+    use crate::rig::{Rig, START, after};
+    use crate::store::leases::{Claimed, Refused};
+    use protocol::{CloseReason, Epoch};
+
+    #[tokio::test]
+    async fn a_lost_holder_keeps_the_device_for_half_a_minute() {
+        let rig = Rig::new().await;
+        rig.link("t", None, None).await;
+        let session = rig.granted("t", "a", after(100)).await;
+        rig.app.store.prepared(session.lease, after(101)).await.unwrap();
+        rig.view(&session, true, after(110)).await;
+        rig.sweep(UnixMs(after(140).0 - 1)).await;
+        assert_eq!(rig.now(&session).await.state, State::Grace { until: after(140) });
+        assert!(matches!(
+            rig.claim("t", "b", after(139)).await,
+            Claimed::Refused(Refused::BoundElsewhere)
+        ));
+        rig.sweep(after(140)).await;
+        let over = rig.now(&session).await;
+        assert_eq!(
+            over.state,
+            State::Releasing {
+                reason: CloseReason::LeaseEnded
+            }
+        );
+        assert_eq!((over.epoch, over.release_epoch), (Epoch(1), Some(Epoch(2))));
+        let device = rig.app.store.device(rig.device).await.unwrap().unwrap();
+        assert_eq!((device.occupancy, device.epoch), (Occupancy::Wiping, Epoch(2)));
+        // Its own browser comes too late as well: the device is being cleaned.
+        assert!(matches!(
+            rig.claim("t", "a", after(141)).await,
+            Claimed::Refused(Refused::DeviceInUse)
+        ));
+    }
+
+    #[tokio::test]
+    async fn coming_back_within_the_grace_starts_it_anew() {
+        let rig = Rig::new().await;
+        rig.link("t", None, Some(1)).await;
+        let session = rig.granted("t", "a", after(100)).await;
+        rig.app.store.prepared(session.lease, after(101)).await.unwrap();
+        let Claimed::Resumed(again) = rig.claim("t", "a", after(120)).await else {
+            panic!("its own lease")
+        };
+        assert_eq!((again.id, again.epoch), (session.id, session.epoch));
+        rig.sweep(after(140)).await;
+        assert_eq!(rig.now(&session).await.state, State::Grace { until: after(150) });
+        rig.view(&session, false, after(145)).await;
+        rig.sweep(after(1000)).await;
+        assert_eq!(rig.now(&session).await.state, State::Active);
+    }
+
+    #[tokio::test]
+    async fn no_lease_runs_out_while_agents_are_still_coming_back() {
+        let rig = Rig::new().await;
+        rig.link("t", None, None).await;
+        let session = rig.granted("t", "a", START).await;
+        rig.app.store.prepared(session.lease, after(1)).await.unwrap();
+        rig.sweep(after(59)).await;
+        assert!(
+            rig.now(&session).await.state.is_held(),
+            "its grace is over, the reconnect window is not"
+        );
+        rig.sweep(after(60)).await;
+        assert!(!rig.now(&session).await.state.is_held());
+    }
+
+    #[tokio::test]
+    async fn a_link_that_expires_cuts_its_holder_even_while_agents_are_coming_back() {
+        let rig = Rig::new().await;
+        rig.link("t", Some(after(10)), None).await;
+        let session = rig.granted("t", "a", after(9)).await;
+        rig.sweep(after(10)).await;
+        assert_eq!(
+            rig.now(&session).await.state.reason(),
+            Some(CloseReason::LinkExpired)
+        );
+        let claimed = rig.claim("t", "a", after(10)).await;
+        assert!(matches!(
+            claimed,
+            Claimed::Refused(Refused::Over(Standing::Expired))
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_set_up_that_takes_too_long_fails_and_gives_the_use_back() {
+        let rig = Rig::new().await;
+        let link = rig.link("t", None, Some(1)).await;
+        let session = rig.granted("t", "a", after(100)).await;
+        rig.sweep(after(160)).await;
+        assert_eq!(
+            rig.now(&session).await.state.reason(),
+            Some(CloseReason::SetupFailed)
+        );
+        assert_eq!(rig.app.store.link(link.id).await.unwrap().unwrap().0.uses, 0);
+        let late = rig.app.store.prepared(session.lease, after(161)).await.unwrap();
+        assert_eq!(late, None, "a late success changes nothing");
+    }
+
+    #[tokio::test]
+    async fn a_device_that_was_cleaned_for_an_older_epoch_is_not_free() {
+        let rig = Rig::new().await;
+        rig.link("t", None, None).await;
+        let session = rig.granted("t", "a", after(1)).await;
+        let end = Event::End(CloseReason::LeaseEnded);
+        rig.app
+            .store
+            .step(session.lease, end, &Actor::SYSTEM, after(2))
+            .await
+            .unwrap();
+        // The agent's fence is above everything that control remembers.
+        rig.hello(Epoch(9), after(3)).await;
+        rig.app
+            .store
+            .step(session.lease, Event::Cleaned, &Actor::SYSTEM, after(4))
+            .await
+            .unwrap();
+        let device = rig.app.store.device(rig.device).await.unwrap().unwrap();
+        assert_eq!(
+            (device.occupancy, device.epoch),
+            (Occupancy::Quarantined, Epoch(9))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_the_agents_fence_has_passed_is_over() {
+        let rig = Rig::new().await;
+        rig.link("t", None, None).await;
+        let session = rig.granted("t", "a", after(1)).await;
+        let live = rig.hello(Epoch(5), after(2)).await;
+        assert_eq!(live[0].id, session.id);
+        assert_eq!(
+            live[0].state,
+            State::Releasing {
+                reason: CloseReason::HostLost
+            }
+        );
+        assert_eq!(
+            live[0].release_epoch,
+            Some(Epoch(6)),
+            "above the fence, so that the agent obeys"
+        );
+    }
+}

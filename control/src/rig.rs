@@ -1,0 +1,191 @@
+//! The rig of tests that move the clock: an app on a real database, a host that said Hello once and is
+//! out of reach, one device. What outlives a request is called by hand, with any `now`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use protocol::agent::{ConnectionEvent, ConnectionState, DeviceFact, DeviceHealth, Hello, PROTOCOL, Role};
+use protocol::{CloseReason, DeviceId, Epoch, HostId, LinkId};
+use signaling::link::token::Fingerprint;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::app::{App, Shared};
+use crate::domain::link::{Link, State};
+use crate::domain::session::Session;
+use crate::domain::time::UnixMs;
+use crate::hosts::Hosts;
+use crate::jobs::sweep;
+use crate::limits::Limits;
+use crate::secret::Hash;
+use crate::store::Store;
+use crate::store::audit::Actor;
+use crate::store::connections::Owner;
+use crate::store::hosts::NewHost;
+use crate::store::leases::{Claim, Claimed};
+use crate::watch::Watches;
+
+/// When control started.
+pub(crate) const START: UnixMs = UnixMs(1_800_000_000_000);
+
+pub(crate) struct Rig {
+    pub app: Shared,
+    pub host: HostId,
+    pub device: DeviceId,
+    _folder: TempDir,
+}
+
+/// This long after control started.
+pub(crate) fn after(seconds: u64) -> UnixMs {
+    START.plus(Duration::from_secs(seconds))
+}
+
+impl Rig {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        store.add_first_admin("admin", "", START).await.unwrap();
+        let token = Hash::of("join");
+        store.add_join_token(token, &Actor::SYSTEM, START).await.unwrap();
+        let key = Fingerprint::of(b"key");
+        let host = NewHost {
+            token,
+            key,
+            name: "host",
+            certificate_ends: after(86_400),
+        };
+        let host = store.join(host, &Actor::SYSTEM, START).await.unwrap().unwrap();
+        let app = Arc::new(App {
+            store,
+            hosts: Hosts::default(),
+            watches: Watches::default(),
+            limits: Limits::new(Instant::now()),
+            origins: vec!["http://localhost:3000".parse().unwrap()],
+            authority: key,
+            started: START,
+            releases: DashMap::new(),
+            jobs: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        let rig = Self {
+            app,
+            host,
+            device: DeviceId::from_uuid(Uuid::now_v7()),
+            _folder: folder,
+        };
+        rig.hello(Epoch(0), START).await;
+        rig
+    }
+
+    /// The host says Hello with this fence and no connections.
+    pub(crate) async fn hello(&self, fence: Epoch, now: UnixMs) -> Vec<Session> {
+        let fact = DeviceFact {
+            id: self.device,
+            name: "one".to_owned(),
+            serial: "serial".to_owned(),
+            model: String::new(),
+            width: 720,
+            height: 1280,
+            health: DeviceHealth::Healthy,
+            fence,
+        };
+        let hello = Hello {
+            protocol: vec![PROTOCOL],
+            agent_version: String::new(),
+            name: "host".to_owned(),
+            devices: vec![fact],
+            connections: vec![],
+        };
+        self.app.store.adopt(self.host, &hello, now).await.unwrap()
+    }
+
+    /// A link with this token.
+    pub(crate) async fn link(&self, token: &str, expires_at: Option<UnixMs>, max_uses: Option<u32>) -> Link {
+        let link = Link {
+            id: LinkId::from_uuid(Uuid::now_v7()),
+            name: String::new(),
+            token_hint: String::new(),
+            device: self.device,
+            app: None,
+            state: State::Active,
+            expires_at,
+            max_uses,
+            uses: 0,
+            max_connections: 1,
+            created_at: START,
+        };
+        let (admin, _) = self.app.store.user_by_login("admin").await.unwrap().unwrap();
+        self.app
+            .store
+            .add_link(&link, Hash::of(token), admin.id, &Actor::SYSTEM)
+            .await
+            .unwrap();
+        link
+    }
+
+    /// A browser that holds `cookie` opens a link.
+    pub(crate) async fn claim(&self, token: &str, cookie: &str, now: UnixMs) -> Claimed {
+        let cookie = Hash::of(cookie);
+        let claim = Claim {
+            token: Hash::of(token),
+            presented: Some(cookie),
+            fresh: cookie,
+            actor: &Actor::SYSTEM,
+        };
+        self.app.store.claim(claim, now).await.unwrap()
+    }
+
+    /// The same, where it must be granted.
+    pub(crate) async fn granted(&self, token: &str, cookie: &str, now: UnixMs) -> Session {
+        match self.claim(token, cookie, now).await {
+            Claimed::Granted(session) => session,
+            other => panic!("not granted: {other:?}"),
+        }
+    }
+
+    /// A viewer of the session connects, or its connection breaks at once.
+    pub(crate) async fn view(&self, session: &Session, breaks: bool, now: UnixMs) {
+        let owner = Owner {
+            lease: session.lease,
+            hash: Hash(session.binding),
+            role: Role::Controller,
+        };
+        let opened = self
+            .app
+            .store
+            .open_connection(owner, 1, now)
+            .await
+            .unwrap()
+            .unwrap();
+        let closed = ConnectionState::Closed {
+            reason: CloseReason::IceFailed,
+        };
+        let states = [Some(ConnectionState::Connected), breaks.then_some(closed)];
+        for state in states.into_iter().flatten() {
+            let event = ConnectionEvent {
+                connection: opened.id,
+                device: self.device,
+                epoch: session.epoch,
+                state,
+            };
+            self.app
+                .store
+                .connection_changed(self.host, &event, now)
+                .await
+                .unwrap();
+        }
+    }
+
+    /// What the sweep does at this time.
+    pub(crate) async fn sweep(&self, now: UnixMs) {
+        sweep::end_leases(&self.app, now).await.unwrap();
+    }
+
+    /// The session as it is kept.
+    pub(crate) async fn now(&self, session: &Session) -> Session {
+        self.app.store.session(session.id).await.unwrap().unwrap()
+    }
+}
