@@ -283,7 +283,7 @@ async fn an_agent_joins_reports_its_device_and_prepares_and_releases_it() {
     let mut stages = Vec::new();
     let prepared = link
         .call(prepare(device.id, 1), PATIENCE, |progress| {
-            stages.push(progress.stage)
+            stages.push(progress.stage);
         })
         .await;
     let prepared = prepared.unwrap();
