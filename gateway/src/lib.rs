@@ -22,6 +22,7 @@ pub mod bucket;
 pub mod burst;
 pub mod clock;
 mod conversation;
+mod departure;
 pub mod engine;
 pub mod error;
 pub mod event;

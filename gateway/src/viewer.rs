@@ -32,17 +32,18 @@ use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 use crate::bucket::Bucket;
 use crate::burst::{Datagram, FrameTag};
 use crate::clock::Clock;
+use crate::departure::{Departure, Departures};
 use crate::event::{Role, Timings};
 use crate::feedback;
 use crate::input::Hand;
 use crate::limits::{
-    CONNECT_TIMEOUT, CONTROL_BURST, CONTROL_RATE, FRAMES_PENDING_MAX, INPUT_BURST, INPUT_RATE,
-    REMOTE_CANDIDATES_MAX, STACK_TICK_MIN,
+    CONNECT_TIMEOUT, CONTROL_BURST, CONTROL_RATE, INPUT_BURST, INPUT_RATE, REMOTE_CANDIDATES_MAX,
+    STACK_TICK_MIN,
 };
 use crate::media::{Flow, Media};
 use crate::mux::{Kind, Rtp, Stun, StunClass};
 use crate::peer::Peer;
-use crate::source::{Frame, Picture};
+use crate::source::Frame;
 
 /// One viewer.
 pub(crate) struct Viewer {
@@ -69,7 +70,7 @@ pub(crate) struct Viewer {
     timings: Timings,
     open: Vec<Channel>,
     state: State,
-    leaving: VecDeque<Leaving>,
+    departures: Departures,
     frames: u64,
 }
 
@@ -77,15 +78,6 @@ enum State {
     Connecting,
     Secured(Media),
     Connected(Media),
-}
-
-/// A frame whose last packet has not left yet.
-struct Leaving {
-    rtp: u32,
-    received: Instant,
-    capture_us: u64,
-    picture: Option<Picture>,
-    wanted: bool,
 }
 
 /// What has happened to a viewer.
@@ -136,7 +128,7 @@ impl Viewer {
             timings: Timings::default(),
             open: Vec::with_capacity(Channel::ALL.len()),
             state: State::Connecting,
-            leaving: VecDeque::new(),
+            departures: Departures::default(),
             frames: 0,
         }
     }
@@ -266,15 +258,12 @@ impl Viewer {
         }
         self.frames += 1;
         let wanted = self.meta_every > 0 && self.frames.is_multiple_of(u64::from(self.meta_every));
-        if self.leaving.len() == FRAMES_PENDING_MAX {
-            self.leaving.pop_front();
-        }
         // What is sent again has been here for long: its residence would say nothing.
         let received = if again.is_some() { now } else { frame.received };
         let Frame {
             capture_us, picture, ..
         } = *frame;
-        self.leaving.push_back(Leaving {
+        self.departures.push(Departure {
             rtp,
             received,
             capture_us,
@@ -290,23 +279,7 @@ impl Viewer {
         now: Instant,
         clock: &Clock,
     ) -> Option<(Duration, Option<FrameMeta>)> {
-        let at = self.leaving.iter().position(|leaving| leaving.rtp == tag.rtp)?;
-        let leaving = self.leaving.remove(at)?;
-        let residence = now.saturating_duration_since(leaving.received);
-        let meta = leaving
-            .picture
-            .filter(|_| leaving.wanted)
-            .map(|picture| FrameMeta {
-                rtp: tag.rtp,
-                capture_us: clock.to_unix(leaving.capture_us),
-                received_us: clock.unix_us(leaving.received),
-                sent_us: clock.unix_us(now),
-                generation: picture.generation,
-                width: picture.width,
-                height: picture.height,
-                residence_us: u32::try_from(residence.as_micros()).unwrap_or(u32::MAX),
-            });
-        Some((residence, meta))
+        self.departures.left(tag.rtp, now, clock)
     }
 
     /// Says something on a channel that is open; a channel that is not has nobody to hear it.
@@ -395,6 +368,11 @@ impl Viewer {
                     self.timings.ice = since;
                 }
                 self.nomination = None;
+                // `rtc` 0.21 makes its ClientHello when ICE has a pair but hands it out only at its next
+                // timer, up to 200 ms later: call the timers now.
+                if self.peer.stack.handle_timeout(now).is_err() {
+                    happenings.push(Happening::Gone(CloseReason::Error));
+                }
             }
             RTCPeerConnectionEvent::OnIceConnectionStateChangeEvent(RTCIceConnectionState::Failed) => {
                 happenings.push(Happening::Gone(CloseReason::IceFailed));

@@ -271,3 +271,16 @@ fn a_viewer_that_breaks_the_protocol_too_often_is_closed() {
     assert_eq!(rig.closed(viewer), Some(protocol::CloseReason::Protocol));
     assert!(rig.browsers[viewer].pc.poll_timeout().is_some() || rig.browsers[viewer].closed);
 }
+
+/// No step waits for a timer: what is left is what the protocols themselves take.
+#[test]
+fn a_start_takes_the_round_trips_of_its_protocols_and_no_more() {
+    let mut rig = Rig::streaming(10);
+    let viewer = rig.connect(1, Role::Controller);
+    let timings = rig.connected(viewer).unwrap();
+    // A round trip is 20 ms. ICE: the viewer's check, ours, its nomination. DTLS 1.2: with the cookie that
+    // this peer asks for (a browser does not) and two flights each way. SCTP: INIT and COOKIE.
+    assert_eq!(timings.ice, 30 * MS);
+    assert!(timings.dtls - timings.ice <= 62 * MS, "{timings:?}");
+    assert!(timings.channels - timings.dtls <= 42 * MS, "{timings:?}");
+}

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use gateway::{AccessUnit, Event, Gate, Gateway, GatewayConfig, Offer, Role, SourceEvent, SourceHandle};
 use protocol::control::ToViewer;
-use protocol::input::{Edge, EdgeKind, InputOp, Message, Pointer, Touch};
+use protocol::input::{InputOp, Message};
 use protocol::{Channel, CloseReason, ConnectionId, DeviceId, Epoch, Fraction, Generation, Pts};
 use rtc::sansio::Protocol;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::browser::Browser;
+use crate::person::Person;
 use crate::rig::{PPS, SPS, annex_b, number_of, slice};
 
 /// Far beyond what a loaded machine needs.
@@ -114,30 +115,15 @@ async fn a_picture_a_tap_and_a_revoke_go_all_the_way_over_a_socket() {
     desk.until("both frames are seen", |desk| {
         desk.browser.frames().iter().map(number_of).collect::<Vec<_>>() == [0, 1]
     });
-    let (x, y, generation) = (Fraction(7), Fraction(8), Generation(1));
-    let edge = Edge {
-        n: 1,
-        kind: EdgeKind::Down,
-        id: 0,
-        generation,
-        x,
-        y,
-        age_ms: 0,
-    };
-    let pointers = vec![Pointer {
-        id: 0,
-        x,
-        y,
-        pressure: 9,
-        moves: vec![],
-    }];
-    let touch = Touch {
-        seq: 1,
-        t_ms: 5,
-        generation,
-        pointers,
-        edges: vec![edge],
-    };
+    let mut person = Person::new(Instant::now());
+    person.press(0, 7, 8, Instant::now());
+    let touch = person.packet(Instant::now());
+    let (x, y, pressure, generation) = (
+        Fraction(7),
+        Fraction(8),
+        touch.pointers[0].pressure,
+        Generation(1),
+    );
     let mut bytes = Vec::new();
     Message::Touch(touch).encode(&mut bytes);
     desk.browser.send(Channel::Input, &bytes, Instant::now());
@@ -145,7 +131,7 @@ async fn a_picture_a_tap_and_a_revoke_go_all_the_way_over_a_socket() {
         pointer: 0,
         x,
         y,
-        pressure: 9,
+        pressure,
         generation,
     };
     let is = |event: &Event, wanted: &InputOp| matches!(event, Event::Input { op, .. } if op == wanted);
@@ -166,17 +152,19 @@ async fn a_picture_a_tap_and_a_revoke_go_all_the_way_over_a_socket() {
             .iter()
             .any(|event| matches!(event, Event::Closed { .. }))
     });
-    let ends = &desk.seen[desk.seen.len() - 2..];
-    assert!(is(&ends[0], &InputOp::LiftAll), "{ends:?}");
+    let [.., lift, closed] = &desk.seen[..] else {
+        panic!("{:?}", desk.seen)
+    };
+    assert!(is(lift, &InputOp::LiftAll), "{lift:?}");
     assert!(
         matches!(
-            ends[1],
+            closed,
             Event::Closed {
                 reason: CloseReason::LeaseEnded,
                 ..
             }
         ),
-        "{ends:?}"
+        "{closed:?}"
     );
     let stats = desk.gateway.stats().await.unwrap();
     assert_eq!(

@@ -63,7 +63,7 @@ fn after_an_overflow_the_newest_picture_wins() {
     let mut rig = Rig::streaming(3);
     rig.frame(true, 500);
     let viewer = rig.connect(1, Role::Controller);
-    rig.run(50 * MS);
+    rig.run(400 * MS);
     let mut latest = Latest::default();
     let count = PICTURES_PENDING_MAX as u32 + 5;
     for number in 1..=count {
