@@ -68,7 +68,8 @@ pub struct Restarted {
     pub etag: ETag,
 }
 
-/// Names an ICE session: letters, digits, `-` and `_`, without the quotes that HTTP adds.
+/// Names an ICE session: letters, digits, `+`, `/`, `-` and `_`, without the quotes that HTTP adds. An agent
+/// takes its ICE user fragment, and `+` and `/` are among ICE's characters (RFC 8839).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ETag(String);
 
@@ -76,7 +77,7 @@ impl ETag {
     /// Takes an agent's tag; none when it could not stand in a header.
     #[must_use]
     pub fn new(text: String) -> Option<Self> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
         ((1..=64).contains(&text.len()) && text.bytes().all(plain)).then_some(Self(text))
     }
 
@@ -390,6 +391,14 @@ mod tests {
         assert_eq!(if_match(&["W/\"a\""]), tags(&[]));
         assert_eq!(if_match(&["a"]), tags(&[]));
         assert_eq!(if_match(&["\""]), tags(&[]));
+    }
+
+    #[test]
+    fn a_tag_takes_all_of_ices_characters_and_nothing_that_could_break_a_header() {
+        assert_eq!(ETag::new("aZ0+/-_".to_owned()).unwrap().header(), "\"aZ0+/-_\"");
+        for text in ["", "a\"b", "a b", "a\r\n", "ä", &"x".repeat(65)] {
+            assert_eq!(ETag::new(text.to_owned()), None, "{text:?}");
+        }
     }
 
     #[test]
