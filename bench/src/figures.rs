@@ -55,7 +55,8 @@ pub(crate) fn loops(ages: &Ages, answers: &Answers, recording: &Recording) -> Ve
             "ms",
             Value::spread_or(ages.every.spread(), "no frame had a readable barcode"),
             "expectedDisplayTime minus the time of drawing in the frame's barcode, for every frame drawn; one \
-             never seen counts with its age at the next frame seen.",
+             never seen counts with its age at the next frame seen. A run holds one phase of the 60 Hz source \
+             against the 60 Hz display: runs differ by up to 17 ms.",
         ),
         Figure::new(
             "touch → visible change",

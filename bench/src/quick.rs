@@ -290,8 +290,10 @@ fn costs(measured: &Measured, running: &Running, page: &Page) -> Vec<ProcessCost
     let mut costs: Vec<ProcessCost> = after
         .table
         .iter()
-        .filter(|process| tree.as_ref().is_none_or(|tree| tree.contains(&process.pid)))
-        .filter(|process| process.program() == "farglass" && process.pid != own)
+        .filter(|process| match &tree {
+            Some(tree) => tree.contains(&process.pid),
+            None => process.program() == "farglass",
+        })
         .filter_map(|process| Some(cost(role(process)?, &HashSet::from([process.pid]))))
         .collect();
     costs.sort_by(|one, other| one.name.cmp(&other.name));
