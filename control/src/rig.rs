@@ -23,9 +23,9 @@ use crate::limits::Limits;
 use crate::secret::Hash;
 use crate::store::Store;
 use crate::store::audit::Actor;
+use crate::store::claims::{Claim, Claimed};
 use crate::store::connections::Owner;
 use crate::store::hosts::NewHost;
-use crate::store::leases::{Claim, Claimed};
 use crate::watch::Watches;
 
 /// When control started.

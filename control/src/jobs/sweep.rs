@@ -66,7 +66,7 @@ mod tests {
     use crate::domain::lease::State;
     use crate::domain::link::Standing;
     use crate::rig::{Rig, START, after};
-    use crate::store::leases::{Claimed, Refused};
+    use crate::store::claims::{Claimed, Refused};
     use protocol::{CloseReason, Epoch};
 
     #[tokio::test]

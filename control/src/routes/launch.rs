@@ -26,7 +26,7 @@ use crate::domain::link::{Link, Standing};
 use crate::domain::session::{Session, Stage};
 use crate::domain::time::UnixMs;
 use crate::secret::{Hash, Secret};
-use crate::store::leases::{Claim, Claimed, Refused};
+use crate::store::claims::{Claim, Claimed, Refused};
 use crate::watch::View;
 
 /// How often a silent event stream says that it is alive, for proxies that cut silent ones.

@@ -8,6 +8,7 @@
 //! Statements are portable where they can be; rules are not here but in `domain`.
 
 pub(crate) mod audit;
+pub(crate) mod claims;
 mod column;
 pub(crate) mod connections;
 pub(crate) mod devices;

@@ -29,7 +29,6 @@
 //!
 //! It does not know what a request means.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -44,8 +43,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::codec::{CodecError, Reader, write};
+use super::dial::{backoff, dial, in_time, random_unit};
 use super::identity::{Identity, IdentityError, Keeper};
-use super::tls::{TlsError, agent_config, join_config, server_name};
+use super::tls::{TlsError, agent_config, join_config};
 use super::token::JoinToken;
 use super::transport::REQUESTS_MAX;
 
@@ -53,14 +53,8 @@ use super::transport::REQUESTS_MAX;
 pub const OUTBOX_MAX: usize = 256;
 /// Events that wait for the agent; beyond it control's requests wait in QUIC.
 pub const EVENTS_MAX: usize = REQUESTS_MAX as usize;
-/// First and longest wait before dialling again.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// How much a wait varies to either side, so that agents do not return in step.
-const JITTER: f64 = 0.2;
 /// A link that held this long ends a row of failures.
 const STEADY: Duration = Duration::from_secs(60);
-/// Dialling, and each question of the greeting, must be answered within this.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wait after a renewal that failed. At half life there are hours left.
 const RENEWAL_RETRY: Duration = Duration::from_secs(60);
 /// How long the last packets may take when the agent stops.
@@ -467,84 +461,5 @@ async fn renew(
                 tokio::time::sleep(RENEWAL_RETRY).await;
             }
         }
-    }
-}
-
-async fn dial(
-    control: &str,
-    config: quinn::ClientConfig,
-) -> Result<(quinn::Endpoint, quinn::Connection), ClientError> {
-    let network = |error: &dyn std::fmt::Display| ClientError::Network(format!("{control}: {error}"));
-    in_time(async {
-        let mut addresses = tokio::net::lookup_host(control)
-            .await
-            .map_err(|error| network(&error))?;
-        let address = addresses
-            .next()
-            .ok_or_else(|| network(&"the name has no address"))?;
-        let local: SocketAddr = match address {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let endpoint = quinn::Endpoint::client(local).map_err(|error| network(&error))?;
-        let connecting = endpoint
-            .connect_with(config, address, server_name())
-            .map_err(|error| network(&error))?;
-        let connection = connecting.await.map_err(|error| network(&error))?;
-        Ok((endpoint, connection))
-    })
-    .await
-}
-
-async fn in_time<T>(work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
-    let timed_out = || Err(ClientError::Network("control did not answer in time".to_owned()));
-    tokio::time::timeout(GREETING_TIMEOUT, work)
-        .await
-        .unwrap_or_else(|_| timed_out())
-}
-
-/// The wait after so many failures in a row, `unit` (0 to 1) choosing within the jitter.
-fn backoff(failures: u32, unit: f64) -> Duration {
-    let (first, longest) = BACKOFF;
-    let doubled = first.saturating_mul(1u32 << failures.saturating_sub(1).min(16));
-    doubled.min(longest).mul_f64(1.0 - JITTER + 2.0 * JITTER * unit)
-}
-
-fn random_unit() -> f64 {
-    // Without randomness agents only lose their jitter.
-    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
-    f64::from(random) / f64::from(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::link::tls::Authority;
-
-    #[tokio::test]
-    async fn a_host_does_not_show_its_token_to_a_control_that_did_not_make_it() {
-        let now = SystemTime::now();
-        let (wanted, _) = Authority::create(now).unwrap();
-        let (other, _) = Authority::create(now).unwrap();
-        let control =
-            quinn::Endpoint::server(other.server_config(now).unwrap(), (Ipv4Addr::LOCALHOST, 0).into());
-        let control = control.unwrap();
-        let address = control.local_addr().unwrap().to_string();
-        let accept = tokio::spawn(async move { control.accept().await.unwrap().await.map(drop) });
-
-        let dialled = dial(&address, join_config(wanted.fingerprint()).unwrap()).await;
-        assert!(matches!(&dialled, Err(ClientError::Network(why)) if why.contains("UnknownIssuer")));
-        assert!(
-            accept.await.unwrap().is_err(),
-            "no handshake, so no stream and no token"
-        );
-    }
-
-    #[test]
-    fn waits_double_up_to_half_a_minute_and_vary_by_a_fifth() {
-        let middle: Vec<_> = (0..8).map(|failures| backoff(failures, 0.5).as_secs()).collect();
-        assert_eq!(middle, [1, 1, 2, 4, 8, 16, 30, 30]);
-        assert_eq!(backoff(u32::MAX, 0.0), Duration::from_secs(24));
-        assert_eq!(backoff(u32::MAX, 1.0), Duration::from_secs(36));
     }
 }

@@ -17,6 +17,7 @@
 pub mod call;
 pub mod client;
 pub mod codec;
+mod dial;
 pub mod identity;
 pub mod server;
 pub mod tls;
