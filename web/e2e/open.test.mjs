@@ -48,7 +48,7 @@ test('the link that up prints leads to a moving picture of the device', async ()
     // The launcher stands still: what moves it is a touch.
     const before = await viewer.frames();
     await viewer.tap({ x: 360, y: 1200 });
-    await viewer.plays_on(1);
+    await viewer.playsOn(1);
     assert.ok((await viewer.frames()) > before);
     await viewer.end();
   } finally {
@@ -60,11 +60,11 @@ test('the link that up prints leads to a moving picture of the device', async ()
 for (const [name, shape] of Object.entries({ phone: PHONE, desktop: DESKTOP })) {
   test(`a moving app moves on a ${name}`, async () => {
     await visit({ app: 'dev.farglass.motion', shape }, async (viewer) => {
-      await viewer.plays_on(60);
+      await viewer.playsOn(60);
       const place = [{ x: 360, y: 640 }];
       const seen = new Set();
       for (let n = 0; n < 30; n += 1) {
-        await viewer.plays_on(2);
+        await viewer.playsOn(2);
         seen.add(JSON.stringify(await viewer.colours(place)));
       }
       assert.ok(seen.size > 1, 'the middle of the picture never changed');

@@ -136,9 +136,7 @@ test('after a rotation the picture lies on its side and taps are exact again', a
   await painting(DESKTOP, async (viewer) => {
     await viewer.press('Rotate');
     await house.device.becomes('a device on its side', ({ width, height }) => width === 1280 && height === 720);
-    const { page } = viewer;
-    await page.waitForFunction('document.querySelector("video").videoWidth === 1280');
-    assert.deepEqual(await viewer.size(), { width: 1280, height: 720 });
+    await viewer.playsAt({ width: 1280, height: 720 });
     for (const pixel of [{ x: 1279, y: 400 }, { x: 0, y: 719 }, { x: 640, y: 360 }]) {
       const mark = await house.device.mark();
       await viewer.tap(pixel);
@@ -146,6 +144,6 @@ test('after a rotation the picture lies on its side and taps are exact again', a
     }
     await viewer.press('Rotate');
     await house.device.becomes('a device upright', ({ width }) => width === 720);
-    await page.waitForFunction('document.querySelector("video").videoWidth === 720');
+    await viewer.playsAt({ width: 720, height: 1280 });
   });
 });

@@ -38,7 +38,10 @@ export class Viewer {
     context.setDefaultTimeout(ACTION_MS);
     const page = await context.newPage();
     const viewer = new Viewer(context, page);
-    page.on('console', (message) => message.type() === 'error' && viewer.complaints.push(message.text()));
+    page.on('console', (message) => {
+      if (message.type() !== 'error') return;
+      viewer.complaints.push(`${message.text()} ${message.location().url}`);
+    });
     page.on('pageerror', (error) => viewer.complaints.push(error.message));
     await page.goto(url);
     return viewer;
@@ -95,9 +98,21 @@ export class Viewer {
   }
 
   /** Waits for `more` pictures from now on. @param {number} more */
-  async plays_on(more = 10) {
+  async playsOn(more = 10) {
     const before = await this.frames();
     await until(`${more} more pictures`, async () => (await this.frames()) >= before + more);
+  }
+
+  /** Waits for a picture of this size. @param {{ width: number, height: number }} size */
+  async playsAt(size) {
+    await until(
+      `a picture of ${size.width}×${size.height}`,
+      async () => {
+        const now = await this.size();
+        return now.width === size.width && now.height === size.height;
+      },
+      { seen: () => this.size() },
+    );
   }
 
   /** The picture's own size, in the device's pixels. */
