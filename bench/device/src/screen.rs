@@ -167,7 +167,9 @@ impl Screen {
                     ..code
                 };
                 match shown {
-                    Some(Shown::Latency { touches }) if touches == code.touches => barcode::draw(canvas, code),
+                    Some(Shown::Latency { touches }) if touches == code.touches => {
+                        barcode::draw(canvas, code)
+                    }
                     Some(Shown::Latency { .. }) => latency::update(canvas, fonts, code),
                     _ => latency::draw(canvas, fonts, code),
                 }
