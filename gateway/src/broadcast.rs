@@ -17,6 +17,7 @@ use crate::burst::FrameTag;
 use crate::engine::{Engine, finger_down};
 use crate::event::{Event, Role, SourceEvent};
 use crate::fence::Passage;
+use crate::latest::Lost;
 use crate::media::Flow;
 use crate::source::Frame;
 use crate::stats::record;
@@ -142,10 +143,12 @@ impl Engine {
         }
     }
 
-    pub(crate) fn source_lost(&mut self, id: DeviceId, count: u64) {
-        self.stats.counters.pictures_dropped += count;
+    pub(crate) fn source_lost(&mut self, id: DeviceId, lost: Lost) {
+        self.stats.counters.pictures_dropped += lost.pictures;
         self.devices.entry(id).or_default().stream.lose();
-        self.await_key(id);
+        if lost.key_frame_needed {
+            self.await_key(id);
+        }
     }
 
     /// Every viewer whose gate is open needs a key frame.

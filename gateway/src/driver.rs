@@ -168,7 +168,7 @@ impl Driver {
         for (device, delivery) in mail.deliveries.drain(..) {
             self.handle(match delivery {
                 Delivery::Started => Input::SourceStarted(device),
-                Delivery::Lost(count) => Input::SourceLost(device, count),
+                Delivery::Lost(lost) => Input::SourceLost(device, lost),
                 Delivery::Event(event) => Input::Source(device, event),
                 Delivery::Ended => Input::SourceEnded(device),
             });

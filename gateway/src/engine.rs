@@ -27,6 +27,7 @@ use crate::event::{Answer, Event, Gate, Offer, Role, SourceEvent};
 use crate::events::Events;
 use crate::fence::{Fence, Passage};
 use crate::keyframe::KeyFrames;
+use crate::latest::Lost;
 use crate::limits::{BAD_MESSAGES_MAX, VIEWERS_MAX};
 use crate::media::Flow;
 use crate::mux::Mux;
@@ -72,7 +73,7 @@ pub enum Input<'a> {
     /// A capture delivered something.
     Source(DeviceId, SourceEvent),
     /// Pictures of a capture were dropped before they came here.
-    SourceLost(DeviceId, u64),
+    SourceLost(DeviceId, Lost),
     /// A capture has ended.
     SourceEnded(DeviceId),
     /// Everybody is to be told and closed.
@@ -167,7 +168,7 @@ impl Engine {
                 device.rebase = true;
             }
             Input::Source(device, event) => self.source(device, &event, now),
-            Input::SourceLost(device, count) => self.source_lost(device, count),
+            Input::SourceLost(device, lost) => self.source_lost(device, lost),
             Input::SourceEnded(device) => {
                 self.devices.entry(device).or_default().stream.end();
             }

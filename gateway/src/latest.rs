@@ -35,6 +35,15 @@ pub struct Latest {
     lost_seen: u64,
 }
 
+/// What an overflow cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// Pictures dropped.
+    pub pictures: u64,
+    /// Whether nothing can be decoded until somebody asks for a key frame; else one is waiting already.
+    pub key_frame_needed: bool,
+}
+
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Flow {
     #[default]
@@ -61,11 +70,16 @@ impl Latest {
         Some(event)
     }
 
-    /// Pictures dropped since this was last asked; not zero means that a key frame is needed.
-    pub fn take_lost(&mut self) -> u64 {
-        let new = self.lost - self.lost_seen;
+    /// What was dropped since this was last asked.
+    pub fn take_lost(&mut self) -> Lost {
+        let pictures = self.lost - self.lost_seen;
         self.lost_seen = self.lost;
-        new
+        // Whatever waits came after the loss, and the first of it is a key frame.
+        let key_frame_needed = pictures > 0 && self.pictures == 0;
+        Lost {
+            pictures,
+            key_frame_needed,
+        }
     }
 
     /// Whether nothing waits.
@@ -156,7 +170,7 @@ mod tests {
         latest.push(unit(0, true));
         latest.push(unit(1, false));
         assert_eq!(drain(&mut latest), [0, 1]);
-        assert_eq!(latest.take_lost(), 0);
+        assert_eq!(latest.take_lost().pictures, 0);
     }
 
     #[test]
@@ -167,11 +181,15 @@ mod tests {
         }
         latest.push(unit(100, false));
         assert_eq!(drain(&mut latest), [] as [u64; 0]);
-        assert_eq!(latest.take_lost(), PICTURES_PENDING_MAX as u64 + 2);
+        let lost = Lost {
+            pictures: PICTURES_PENDING_MAX as u64 + 2,
+            key_frame_needed: true,
+        };
+        assert_eq!(latest.take_lost(), lost);
         latest.push(unit(101, true));
         latest.push(unit(102, false));
         assert_eq!(drain(&mut latest), [101, 102]);
-        assert_eq!(latest.take_lost(), 0);
+        assert_eq!(latest.take_lost().pictures, 0);
     }
 
     #[test]
@@ -181,6 +199,11 @@ mod tests {
             latest.push(unit(n, n == 0));
         }
         latest.push(unit(50, true));
+        let lost = Lost {
+            pictures: PICTURES_PENDING_MAX as u64,
+            key_frame_needed: false,
+        };
+        assert_eq!(latest.take_lost(), lost, "nobody need ask for what is here");
         assert_eq!(drain(&mut latest), [50]);
     }
 

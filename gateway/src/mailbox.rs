@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{OfferError, PatchError};
 use crate::event::{Answer, Gate, Offer, SourceEvent};
-use crate::latest::Latest;
+use crate::latest::{Latest, Lost};
 use crate::limits::COMMANDS_MAX;
 use crate::stats::Snapshot;
 
@@ -37,7 +37,7 @@ pub(crate) enum Command {
 /// One thing that a source said.
 pub(crate) enum Delivery {
     Started,
-    Lost(u64),
+    Lost(Lost),
     Event(SourceEvent),
     Ended,
 }
@@ -179,7 +179,7 @@ impl Slot {
             mail.deliveries.push((device, Delivery::Started));
         }
         let lost = self.latest.take_lost();
-        if lost > 0 {
+        if lost.pictures > 0 {
             mail.deliveries.push((device, Delivery::Lost(lost)));
         }
         while let Some(event) = self.latest.pop() {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gateway::engine::Input;
+use gateway::latest::Lost;
 use gateway::{Event, Gate, Role, SourceEvent};
 use protocol::control::ToViewer;
 use protocol::input::{InputOp, Message};
@@ -277,7 +278,13 @@ fn a_spectators_wish_for_a_key_frame_waits_for_the_finger() {
     assert_eq!(rig.key_frames_wanted(), 1);
     rig.frame(true, 500);
     rig.run(Duration::from_secs(1));
-    rig.handle(Input::SourceLost(rig.device, 0));
+    rig.handle(Input::SourceLost(
+        rig.device,
+        Lost {
+            pictures: 0,
+            key_frame_needed: false,
+        },
+    ));
     rig.frame(true, 200_000);
     let (viewer, start) = (controller, rig.now);
     let mut person = Person::new(start);

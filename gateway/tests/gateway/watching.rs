@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway::engine::Input;
-use gateway::latest::Latest;
+use gateway::latest::{Latest, Lost};
 use gateway::limits::PICTURES_PENDING_MAX;
 use gateway::{AccessUnit, Role, SourceEvent};
 use protocol::stats::{ToGateway, ToViewer};
@@ -77,7 +77,13 @@ fn after_an_overflow_the_newest_picture_wins() {
         }));
     }
     let lost = latest.take_lost();
-    assert_eq!(lost, u64::from(count));
+    assert_eq!(
+        lost,
+        Lost {
+            pictures: u64::from(count),
+            key_frame_needed: true
+        }
+    );
     rig.handle(Input::SourceLost(rig.device, lost));
     while let Some(event) = latest.pop() {
         rig.source(event);
@@ -89,7 +95,7 @@ fn after_an_overflow_the_newest_picture_wins() {
     rig.frame(false, 500);
     rig.run(50 * MS);
     assert_eq!(rig.seen(viewer), [0, key, key + 1]);
-    assert_eq!(rig.engine.stats().counters.pictures_dropped, lost);
+    assert_eq!(rig.engine.stats().counters.pictures_dropped, u64::from(count));
 }
 
 #[test]
