@@ -57,6 +57,16 @@ impl Engine {
         }
     }
 
+    /// A viewer is not heard of any more, or is again and needs a picture.
+    pub(crate) fn away(&mut self, connection: ConnectionId, away: bool, now: Instant) {
+        let Some(viewer) = self.viewers.get_mut(&connection) else {
+            return;
+        };
+        if viewer.media().is_some_and(|media| media.away(away)) {
+            self.refresh(connection, now);
+        }
+    }
+
     /// A viewer cannot decode: send it the cached group, or want a key frame.
     pub(crate) fn refresh(&mut self, connection: ConnectionId, now: Instant) {
         let Some(viewer) = self.viewers.get_mut(&connection) else {
@@ -67,7 +77,7 @@ impl Engine {
         };
         let role = viewer.role;
         let Some(media) = viewer.media() else { return };
-        if media.flow() == Flow::Gated {
+        if matches!(media.flow(), Flow::Gated | Flow::Away) {
             return;
         }
         let pts = device.stream.pts_now(self.clock.us(now));
@@ -156,7 +166,7 @@ impl Engine {
         for viewer in self.viewers.values_mut().filter(|viewer| viewer.device == id) {
             let role = viewer.role;
             if let Some(media) = viewer.media()
-                && media.flow() != Flow::Gated
+                && matches!(media.flow(), Flow::AwaitKey | Flow::Flowing)
             {
                 media.await_key();
                 if let Some(device) = self.devices.get_mut(&id) {

@@ -369,6 +369,7 @@ impl Engine {
             match happening {
                 Happening::Secured => self.open_gate(connection, now),
                 Happening::Connected(timings) => self.connected(connection, timings, now),
+                Happening::Away(away) => self.away(connection, away, now),
                 Happening::KeyFrameAsked => self.refresh(connection, now),
                 Happening::Said(channel, bytes, received) => {
                     self.said(connection, channel, &bytes, received, now);

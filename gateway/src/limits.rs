@@ -162,3 +162,7 @@ pub const EVENT_RETRY: Duration = Duration::from_millis(5);
 /// Longest wait for a full socket: three frames at 60 fps. Then the datagrams are dropped, as a network
 /// would drop them, and retransmission repairs it.
 pub const SEND_WAIT: Duration = Duration::from_millis(50);
+
+/// A viewer whose ICE says nothing for so long is sent no pictures until it does: its keep-alives and
+/// our checks make it speak every 2 s.
+pub const ICE_SILENT_AFTER: Duration = Duration::from_secs(5);

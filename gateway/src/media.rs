@@ -10,6 +10,9 @@
 //!    └─────────────────────────────────────────────────────┘
 //! ```
 //!
+//! From AwaitKey and Flowing a viewer that is not heard of goes Away, and back when it is: pictures that
+//! nobody receives only fill the way back.
+//!
 //! Timestamps follow the device's clock. A replay gets fresh ones that end at "now", one tick apart, and
 //! fresh sequence numbers; no timestamp is ever used twice or goes back, whatever the device's clock does.
 //!
@@ -58,6 +61,8 @@ pub enum Flow {
     AwaitKey,
     /// Every frame is sent.
     Flowing,
+    /// The viewer is not heard of.
+    Away,
 }
 
 impl Media {
@@ -95,6 +100,19 @@ impl Media {
     /// Closes the gate.
     pub fn gate(&mut self) {
         self.flow = Flow::Gated;
+    }
+
+    /// The viewer is not heard of, or is again; returns whether it came back.
+    pub fn away(&mut self, away: bool) -> bool {
+        match (self.flow, away) {
+            (Flow::AwaitKey | Flow::Flowing, true) => self.flow = Flow::Away,
+            (Flow::Away, false) => {
+                self.flow = Flow::AwaitKey;
+                return true;
+            }
+            _ => {}
+        }
+        false
     }
 
     /// Waits for a key frame.

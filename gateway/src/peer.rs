@@ -12,7 +12,7 @@
 //! `rtc` =0.21.1. It does not know what flows over what it sets up.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use protocol::Channel;
 use rtc::data_channel::{RTCDataChannelId, RTCDataChannelInit};
@@ -34,7 +34,7 @@ use rtc::shared::error::Error;
 
 use crate::error::{OfferError, StartError};
 use crate::feedback::{self, KeyFrameRequests};
-use crate::limits::{ICE_FAILED_AFTER, ICE_KEEPALIVE, RETRANSMIT_PACKETS};
+use crate::limits::{ICE_FAILED_AFTER, ICE_KEEPALIVE, ICE_SILENT_AFTER, RETRANSMIT_PACKETS};
 use crate::media::Negotiated;
 use crate::sdp::Facts;
 
@@ -189,13 +189,12 @@ fn settings(facts: &Facts, credentials: Credentials) -> SettingEngine {
     } else {
         RTCDtlsRole::Client
     };
-    let disconnected = Duration::from_secs(5);
     SettingEngineBuilder::new()
         .with_answering_dtls_role(role)
         .with_ice_credentials(credentials.ufrag, credentials.password)
         .with_ice_timeouts(
-            Some(disconnected),
-            Some(ICE_FAILED_AFTER - disconnected),
+            Some(ICE_SILENT_AFTER),
+            Some(ICE_FAILED_AFTER - ICE_SILENT_AFTER),
             Some(ICE_KEEPALIVE),
         )
         .build()

@@ -86,6 +86,8 @@ pub(crate) enum Happening {
     Secured,
     /// Every channel is open.
     Connected(Timings),
+    /// Its ICE has fallen silent, or speaks again.
+    Away(bool),
     /// It cannot decode.
     KeyFrameAsked,
     /// It said something, at this time.
@@ -368,11 +370,15 @@ impl Viewer {
                     self.timings.ice = since;
                 }
                 self.nomination = None;
+                happenings.push(Happening::Away(false));
                 // `rtc` 0.21 makes its ClientHello when ICE has a pair but hands it out only at its next
                 // timer, up to 200 ms later: call the timers now.
                 if self.peer.stack.handle_timeout(now).is_err() {
                     happenings.push(Happening::Gone(CloseReason::Error));
                 }
+            }
+            RTCPeerConnectionEvent::OnIceConnectionStateChangeEvent(RTCIceConnectionState::Disconnected) => {
+                happenings.push(Happening::Away(true));
             }
             RTCPeerConnectionEvent::OnIceConnectionStateChangeEvent(RTCIceConnectionState::Failed) => {
                 happenings.push(Happening::Gone(CloseReason::IceFailed));

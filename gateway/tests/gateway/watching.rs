@@ -159,3 +159,26 @@ fn residence_is_recorded_for_every_frame_of_every_viewer() {
     rig.group(10, 2_000);
     assert_eq!(rig.engine.stats().residence.count, before + 20);
 }
+
+#[test]
+fn a_viewer_that_is_away_is_sent_nothing_and_gets_the_picture_when_it_is_back() {
+    let mut rig = Rig::streaming(7);
+    let viewer = rig.connect(1, Role::Controller);
+    rig.group(60, 2_000);
+    rig.network.link.loss_percent = 100;
+    rig.group(420, 2_000);
+    let sends = rig.sends.len();
+    rig.group(60, 2_000);
+    assert!(
+        rig.sends.len() - sends < 10,
+        "checks only: {}",
+        rig.sends.len() - sends
+    );
+    let wanted = rig.key_frames_wanted();
+    rig.network.link.loss_percent = 0;
+    rig.until("a key frame is asked for", |rig| rig.key_frames_wanted() > wanted);
+    let key = rig.frame(true, 2_000);
+    rig.run(50 * MS);
+    assert_eq!(rig.seen(viewer).last(), Some(&key));
+    assert_eq!(rig.closed(viewer), None);
+}
