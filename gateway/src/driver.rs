@@ -10,8 +10,8 @@
 //! What the engine wants sent is sent before anything else is taken in, so a picture's residence is its
 //! own work and nobody's queue. A run of equal datagrams is one `sendmsg` with UDP_SEGMENT, or many
 //! where the kernel or the interface refuses that. When the socket is full the thread waits for
-//! it, and pictures meanwhile overtake one another in their mailbox. There is no lock between one
-//! socket call and the next, and no `unsafe` here.
+//! it, and pictures meanwhile overtake one another in their mailbox. The only lock is that mailbox's,
+//! taken once per turn of the loop; no packet waits for it. There is no `unsafe` here.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
