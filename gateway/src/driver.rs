@@ -1,7 +1,7 @@
 //! The one file that owns the socket and reads the clock: a plain thread around the engine.
 //!
 //! ```text
-//!   loop:  mail (fences, commands, one picture per source) ─► engine ─► sends
+//!   loop:  mail (commands, fences, one picture per source) ─► engine ─► sends
 //!          datagrams in batches (recvmmsg)                 ─► engine ─► sends
 //!          events ─► the agent's channel
 //!          sleep until the engine's time │ a datagram │ the bell
