@@ -67,7 +67,8 @@ pub struct Config {
     /// Folder for the database, the certificate authority and `admin.json`; made if it is missing.
     pub data: PathBuf,
     /// How browsers reach this control, like `https://farglass.example.org`. None means
-    /// `http://localhost:PORT`, which only a browser on this machine reaches.
+    /// `http://localhost:PORT`, which only a browser on this machine
+    /// reaches: the cookies are `__Host-` ones, so every other browser needs https.
     pub public_url: Option<String>,
     /// Where to write a fresh one-use join token when no enrolled host can come back by itself.
     pub join_token_file: Option<PathBuf>,

@@ -105,9 +105,15 @@ async fn no_secret_is_in_the_database_or_in_the_logs() {
 }
 
 #[tokio::test]
-async fn the_first_admin_is_written_for_its_owner_only() {
+async fn what_control_keeps_is_for_its_owner_only() {
     let app = TestApp::start().await;
-    for name in ["admin.json", "authority.key", "authority.pem"] {
+    for name in [
+        "control.db",
+        "control.db-wal",
+        "admin.json",
+        "authority.key",
+        "authority.pem",
+    ] {
         let mode = std::fs::metadata(data(app.folder.path()).join(name))
             .unwrap()
             .permissions()

@@ -6,7 +6,9 @@
 use std::time::{Duration, Instant};
 
 use axum::http::request::Parts;
-use protocol::agent::{CloseConnection, PatchKind, RefusalCode, Role, WhepOffer, WhepPatch};
+use protocol::agent::{
+    CloseConnection, ConnectionEvent, ConnectionState, PatchKind, RefusalCode, Role, WhepOffer, WhepPatch,
+};
 use protocol::{CloseReason, ConnectionId, SessionId};
 use signaling::error::{Code, Problem};
 use signaling::link::call::{Call, CallError};
@@ -14,7 +16,7 @@ use signaling::whep::{Accepted, Backend, ETag, Restarted};
 
 use super::launch::{binding_name, over};
 use super::request::{Peer, bearer, check_origin, cookie};
-use crate::app::Shared;
+use crate::app::{App, Shared};
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;

@@ -17,6 +17,8 @@ pub(crate) mod leases;
 pub(crate) mod links;
 pub(crate) mod users;
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -72,9 +74,16 @@ impl Store {
     /// # Errors
     /// When the file cannot be used or was made by a newer version.
     pub(crate) async fn open(folder: &Path) -> Result<Self, StoreError> {
+        let file = folder.join(FILE);
+        // SQLite gives its log the rights of the database; neither is for others to read.
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&file)
+            .map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
-            .filename(folder.join(FILE))
-            .create_if_missing(true)
+            .filename(file)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -86,9 +95,7 @@ impl Store {
         };
         let write = pool(1).connect_with(options.clone()).await?;
         MIGRATIONS.run(&write).await?;
-        let read = pool(READERS_MAX)
-            .connect_with(options.read_only(true).create_if_missing(false))
-            .await?;
+        let read = pool(READERS_MAX).connect_with(options.read_only(true)).await?;
         Ok(Self { write, read })
     }
 
