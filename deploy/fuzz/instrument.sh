@@ -8,6 +8,12 @@
 # One codegen unit, because the counters' sections of several units do not always meet their tables.
 rustc=$1
 shift
+case " $* " in
+*" --crate-name build_script_"* | *" --crate-type proc-macro "*)
+    # Runs inside the build, where there is no libFuzzer to link the counters with.
+    exec "$rustc" "$@"
+    ;;
+esac
 exec "$rustc" "$@" \
     -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use api::{Api, Health};
@@ -32,7 +33,9 @@ use plan::{Plan, Planned, SCRCPY_SERVER, SCRCPY_VERSION, default_url};
 
 /// Health is asked this often while everything starts: short against the second that a start takes.
 const HEALTH_EVERY: Duration = Duration::from_millis(100);
-/// A start takes about two seconds; after this it is given up with the last health told.
+/// Devices are up within tens of milliseconds.
+const ADB_EVERY: Duration = Duration::from_millis(10);
+/// A start takes about a second; after this it is given up with the last health told.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Most devices that one `up` starts: each draws and encodes, about half a core when it moves.
 const DEVICES_MAX: i64 = 16;
@@ -102,6 +105,9 @@ async fn serve(
     wait_for(&api, Answers::Anything).await?;
     for device in plan.devices() {
         children.start(device);
+    }
+    for device in &plan.devices {
+        wait_for_adb(device).await?;
     }
     children.start(plan.agent());
     wait_for(&api, Answers::Ready).await?;
@@ -178,6 +184,24 @@ async fn wait_for(api: &Api, wanted: Answers) -> anyhow::Result<()> {
             Health::Silent => bail!("control does not answer after {seconds} s"),
             Health::Starting(body) => {
                 bail!("not everything is ready after {seconds} s; control says: {body}")
+            }
+        }
+    }
+}
+
+/// Waits until a device takes connections: an agent that comes too early says that it is out of reach.
+async fn wait_for_adb(device: &Planned) -> anyhow::Result<()> {
+    let deadline = Instant::now() + READY_TIMEOUT;
+    let mut ask = tokio::time::interval(ADB_EVERY);
+    loop {
+        ask.tick().await;
+        match TcpStream::connect(device.adb).await {
+            Ok(_) => return Ok(()),
+            Err(_) if Instant::now() < deadline => {}
+            Err(error) => {
+                let seconds = READY_TIMEOUT.as_secs();
+                let what = format!("{} takes no connections after {seconds} s", device.name);
+                return Err(anyhow::Error::new(error).context(what));
             }
         }
     }

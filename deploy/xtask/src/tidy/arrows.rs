@@ -90,7 +90,7 @@ const HOUSE: &[Crate] = &[
     },
     Crate {
         name: "fuzz",
-        may: &["adb", "scrcpy", "protocol", "gateway", "signaling"],
+        may: &["adb", "scrcpy", "protocol", "gateway", "signaling", "control"],
         must_not: &["sqlx"],
     },
 ];

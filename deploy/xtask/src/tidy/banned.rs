@@ -120,8 +120,8 @@ impl Where {
 
     fn lines<'a>(self, source: &'a Source) -> Box<dyn Iterator<Item = (usize, &'a str)> + 'a> {
         let lines = source.text.lines().enumerate();
-        let all_tests = source.path.contains("/tests/");
-        // A `mod tests` in its own file is under `tests.rs`; inside a file it is the last thing there.
+        // Tests have a folder or a file of their own, or are the last thing in a file.
+        let all_tests = source.path.contains("/tests/") || source.path.ends_with("tests.rs");
         let first_test = source.text.lines().position(|line| line.trim() == "#[cfg(test)]");
         match self {
             Self::RustIn(..) if all_tests => Box::new(std::iter::empty()),
@@ -171,6 +171,7 @@ mod tests {
             0
         );
         assert_eq!(found("gateway/tests/common.rs", text), 0);
+        assert_eq!(found("gateway/src/input/tests.rs", text), 0);
         assert_eq!(
             found("gateway/src/engine.rs", "// Instant::now is not called here\n"),
             0
