@@ -4,6 +4,7 @@
  *
  * The field always holds one space with the caret behind it, so that a phone keyboard has something
  * to delete and reports the deletion. It is emptied to that after everything that is not composing.
+ * What it holds when the listening starts was typed while this was still being loaded, and is sent.
  * All listeners end with the signal.
  */
 
@@ -54,5 +55,6 @@ export function listenToKeyboard(
   }, { signal });
   field.addEventListener('blur', release, { signal });
   window.addEventListener('blur', release, { signal });
+  for (const message of keyboard.paste(field.value).messages) send(message);
   rest();
 }

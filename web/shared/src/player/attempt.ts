@@ -1,7 +1,7 @@
 /**
  * One try at streaming with everything that lives exactly as long: the connection, what its channels
- * say, the gesture machine (edges are numbered per connection), the picture's generations, the
- * gateway's clock and the numbers for the overlay.
+ * say, the gesture machine (edges are numbered per connection), the picture's generations and, once
+ * it is loaded, the measuring.
  *
  * It decides nothing about retries: `player.ts` does. A message that cannot be read is dropped; the
  * gateway is newer or older than this page, and the next message may be fine.
@@ -15,21 +15,10 @@ import type { CloseReason } from '../wire/close';
 import * as control from '../wire/control';
 import type { SessionId } from '../wire/ids';
 import { decodeAck } from '../wire/input';
-import * as stats from '../wire/stats';
 import { type PageMs, pageMs } from '../wire/time';
-import { GatewayClock } from './clock';
+import type { Measure, Overlay } from './measure';
 import { Pictures } from './picture';
 import { type ChannelName, Connection, type ConnectionListener, mark } from './rtc';
-import { type Snapshot, Stats, presentedFrame } from './stats';
-import { Transport, type TransportSnapshot } from './transport';
-
-/** The clock is found quickly at first, then followed. */
-const PING_FIRST_MS = 50;
-const PINGS_FIRST = 5;
-const PING_MS = 1000;
-
-/** Everything the overlay shows. */
-export type Overlay = Snapshot & TransportSnapshot;
 
 /** What a try tells its owner. Nothing is told after `close`. */
 export interface AttemptListener {
@@ -47,13 +36,10 @@ export class Attempt {
   readonly #connection: Connection;
   readonly #outlet: Outlet;
   readonly #pictures = new Pictures();
-  readonly #clock = new GatewayClock();
-  readonly #stats = new Stats(this.#clock);
-  readonly #transport = new Transport();
   #video: Size = { width: 0, height: 0 };
   #phase: 'starting' | 'playing' | 'closed' = 'starting';
-  #pings = 0;
-  #pingTimer: ReturnType<typeof setTimeout> | null = null;
+  /** Null until what measures is loaded. */
+  #measure: Measure | null = null;
   #heard: PageMs;
   #frameTimes = false;
   /** Whether the gateway has ended this connection itself. */
@@ -63,8 +49,7 @@ export class Attempt {
     this.#listener = listener;
     this.#heard = pageMs(performance.now());
     this.#connection = new Connection(iceServers, this.#connectionListener());
-    this.#connection.channels.stats.addEventListener('open', this.#ping);
-    this.#outlet = new Outlet(this.#connection.channels.input, (seq, now) => { this.#stats.inputSent(seq, now); });
+    this.#outlet = new Outlet(this.#connection.channels.input, (seq, now) => { this.#measure?.inputSent(seq, now); });
   }
 
   /** Offers. Resolves with the ICE servers that the gateway named; throws `Problem` or `Unreachable`. */
@@ -77,7 +62,7 @@ export class Attempt {
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
     this.send({ type: 'bye', reason: 'client_left' });
-    if (this.#pingTimer !== null) clearTimeout(this.#pingTimer);
+    this.#measure?.close();
     this.#outlet.close();
     this.#connection.close({ tell: !this.#dismissed });
   }
@@ -103,7 +88,7 @@ export class Attempt {
 
   /** A frame was presented. */
   presented(metadata: VideoFrameCallbackMetadata): void {
-    this.#stats.presented(presentedFrame(metadata));
+    this.#measure?.presented(metadata);
     // Before it is connected, what the video still shows is the last frame of the attempt before.
     if (this.#phase !== 'starting' || !this.#connection.connected) return;
     this.#phase = 'playing';
@@ -118,7 +103,7 @@ export class Attempt {
   /** Whether the gateway should tell the times of each frame, which costs it a packet a frame. */
   set frameTimes(wanted: boolean) {
     this.#frameTimes = wanted;
-    this.#subscribe();
+    if (this.#measure !== null) this.#measure.frameTimes = wanted;
   }
 
   /** When the gateway was last heard. */
@@ -126,10 +111,15 @@ export class Attempt {
     return this.#heard;
   }
 
-  /** The numbers of this moment. */
-  async overlay(): Promise<Overlay> {
+  /** The numbers of this moment; null while nothing is measured. */
+  async overlay(): Promise<Overlay | null> {
     const report = await this.#connection.stats();
-    return { ...this.#stats.snapshot(pageMs(performance.now())), ...this.#transport.read(report) };
+    return this.#measure?.overlay(report, pageMs(performance.now())) ?? null;
+  }
+
+  /** Begins to measure. */
+  measure(Kind: typeof Measure): void {
+    this.#measure = new Kind(this.#connection.channels.stats, { frameTimes: this.#frameTimes });
   }
 
   #connectionListener(): ConnectionListener {
@@ -148,10 +138,10 @@ export class Attempt {
     try {
       if (name === 'input') {
         const ack = decodeAck(bytes);
-        this.#stats.inputAcked(ack.seq, now);
+        this.#measure?.inputAcked(ack.seq, now);
         this.gesture({ kind: 'ack', ack });
       } else if (name === 'control') this.#control(control.decodeToViewer(bytes));
-      else this.#timing(stats.decodeToViewer(bytes), now);
+      else this.#measure?.receive(bytes, now);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
     }
@@ -172,27 +162,5 @@ export class Attempt {
         this.#listener.onBye(message.reason);
         break;
     }
-  }
-
-  #timing(message: stats.Pong | stats.FrameMeta, now: PageMs): void {
-    if (message.type === 'pong') this.#clock.take(message, now);
-    else this.#stats.frameMeta(message);
-  }
-
-  readonly #ping = (): void => {
-    const channel = this.#connection.channels.stats;
-    if (this.#phase === 'closed' || channel.readyState !== 'open') return;
-    this.#pings += 1;
-    this.#pingTimer = setTimeout(this.#ping, this.#pings < PINGS_FIRST ? PING_FIRST_MS : PING_MS);
-    this.#subscribe();
-    const t0_us = Math.round(performance.now() * 1000);
-    channel.send(stats.encode({ type: 'ping', id: this.#pings, t0_us }));
-  };
-
-  /** Sent with every ping, because this channel may lose it. */
-  #subscribe(): void {
-    const channel = this.#connection.channels.stats;
-    if (channel.readyState !== 'open') return;
-    channel.send(stats.encode({ type: 'subscribe', every_n: this.#frameTimes ? 1 : 0 }));
   }
 }

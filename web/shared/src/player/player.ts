@@ -14,14 +14,15 @@
 import * as api from '../api/launch';
 import { Problem, Unreachable } from '../api/problem';
 import type { GestureInput } from '../input/gesture';
-import { listenToKeyboard } from '../input/keyboard_source';
+import type { listenToKeyboard } from '../input/keyboard_source';
 import { listenToPointers } from '../input/pointer';
 import { type CloseReason, parseCloseReason } from '../wire/close';
 import type { SystemButton, ToGateway } from '../wire/control';
 import type { SessionId } from '../wire/ids';
 import { type PageMs, pageMs } from '../wire/time';
-import { Attempt, type Overlay } from './attempt';
+import { Attempt } from './attempt';
 import { BUSY, RECONNECT, retryDelayMs } from './backoff';
+import type { Measure, Overlay } from './measure';
 import { mark, supportsStreaming } from './rtc';
 import { type Event, type State, type StopReason, stopForClose, stopForCode, transition } from './state';
 
@@ -46,6 +47,12 @@ export interface PlayerListener {
   onGranted(session: SessionId): void;
 }
 
+/** What a player can do without until the first frame is shown; the page loads it then. */
+export interface Equipment {
+  listenToKeyboard: typeof listenToKeyboard;
+  Measure: typeof Measure;
+}
+
 /** A page's stream. */
 export class Player {
   readonly #elements: Elements;
@@ -63,6 +70,7 @@ export class Player {
   #frameTimes = false;
   /** Whether a frame was asked for and has not come. */
   #watching = false;
+  #equipment: Equipment | null = null;
 
   /** Starts at once. */
   constructor(elements: Elements, ticket: api.Ticket, listener: PlayerListener) {
@@ -105,6 +113,14 @@ export class Player {
     if (session !== null) await api.end(session).catch(() => undefined);
   }
 
+  /** Completes the player: from now on it takes keys and measures. Once. */
+  equip(equipment: Equipment): void {
+    this.#equipment = equipment;
+    const { stage, field } = this.#elements;
+    equipment.listenToKeyboard(stage, field, (message) => { this.#send(message); }, this.#life.signal);
+    this.#attempt?.measure(equipment.Measure);
+  }
+
   /** Whether the overlay is open. */
   set frameTimes(wanted: boolean) {
     this.#frameTimes = wanted;
@@ -112,7 +128,7 @@ export class Player {
     this.#watch();
   }
 
-  /** The overlay's numbers; null while nothing is connected. */
+  /** The overlay's numbers; null while nothing is connected or measured. */
   async overlay(): Promise<Overlay | null> {
     return (await this.#attempt?.overlay()) ?? null;
   }
@@ -148,6 +164,7 @@ export class Player {
       onLost: () => { this.#lost(null); },
     });
     attempt.frameTimes = this.#frameTimes;
+    if (this.#equipment !== null) attempt.measure(this.#equipment.Measure);
     this.#attempt = attempt;
     this.#watch();
     return attempt;
@@ -323,7 +340,7 @@ export class Player {
   }
 
   #listen(): void {
-    const { video, stage, field } = this.#elements;
+    const { video, stage } = this.#elements;
     const { signal } = this.#life;
     const size = (): { width: number; height: number } => ({ width: video.videoWidth, height: video.videoHeight });
     listenToPointers(stage, {
@@ -331,7 +348,6 @@ export class Player {
       gesture: (input) => { this.#gesture(input); },
       system: (button) => { this.system(button); },
     }, signal);
-    listenToKeyboard(stage, field, (message) => { this.#send(message); }, signal);
     video.addEventListener('resize', () => { this.#attempt?.showing(size()); }, { signal });
     window.addEventListener('pagehide', () => { this.#attempt?.close(); }, { signal });
     window.addEventListener('pageshow', (event) => {
