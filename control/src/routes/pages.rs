@@ -14,8 +14,6 @@ use signaling::error::{Code, Problem};
 
 #[derive(RustEmbed)]
 #[folder = "../web/viewer/dist"]
-// A fresh clone compiles before its pages are built; `page` says so to whoever looks too early.
-#[allow_missing = true]
 struct Viewer;
 
 const PAGE: &str = "index.html";
