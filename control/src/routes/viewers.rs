@@ -167,18 +167,34 @@ impl Backend for Viewers {
 
     async fn delete(&self, viewer: Viewer, connection: ConnectionId) -> Result<(), Problem> {
         self.etag(&viewer, connection).await?;
-        let Session { device, epoch, .. } = viewer.session;
+        let Session {
+            device, epoch, host, ..
+        } = viewer.session;
         let reason = CloseReason::ClientLeft;
-        self.ask(
-            &viewer.session,
-            CloseConnection {
-                connection,
-                device,
-                epoch,
-                reason,
-            },
-        )
-        .await
+        let close = CloseConnection {
+            connection,
+            device,
+            epoch,
+            reason,
+        };
+        self.ask(&viewer.session, close).await?;
+        // The agent says so too, on its own stream; whoever asks next should not depend on which is first.
+        let state = ConnectionState::Closed { reason };
+        let closed = ConnectionEvent {
+            connection,
+            device,
+            epoch,
+            state,
+        };
+        let changed = self
+            .0
+            .store
+            .connection_changed(host, &closed, UnixMs::now())
+            .await?;
+        if let Some(changed) = changed {
+            App::changed(&self.0, changed);
+        }
+        Ok(())
     }
 }
 
