@@ -1,6 +1,8 @@
 //! Every message against the golden bytes in `vectors/`, which the TypeScript twins read too; and
 //! proof that no bytes at all can make a decoder do anything but accept or refuse.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap, as tests may")]
+
 use proptest::prelude::*;
 use protocol::WireError;
 use protocol::control::{self, KeyAction, System};
