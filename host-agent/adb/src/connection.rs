@@ -1,8 +1,8 @@
-//! One connection between a host and a device: the handshake, and the one task that owns the socket.
+//! One connection between a host and a device, and the one task that owns the socket.
 //!
-//! It does not know what services mean. The task reads packets into the machine and writes what the machine has to
-//! send; handles ([`Connection`], [`Incoming`], streams) reach the machine through a lock that is held for a few
-//! instructions and never across an await.
+//! It does not know what services mean, or how a connection begins (`handshake`). The task reads packets into the
+//! machine and writes what the machine has to send; handles ([`Connection`], [`Incoming`], streams) reach the machine
+//! through a lock that is held for a few instructions and never across an await.
 //!
 //! ```text
 //!   handles ──► Machine (lock) ──out──► driver task ──► socket
@@ -11,26 +11,28 @@
 //! ```
 //!
 //! The task ends when the peer hangs up, breaks the protocol, [`Connection::close`] is called, or the last handle
-//! is dropped.
+//! is dropped. A second CNXN does not end it: all streams end, the handshake is done again, and it goes on.
 
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
-use crate::banner::{self, Banner, BannerError, DELAYED_ACK};
+use crate::banner::{Banner, DELAYED_ACK};
+use crate::daemon::{self, Guard};
+use crate::handshake::{self, Begun, HANDSHAKE_TIMEOUT, HandshakeError, Hello};
+use crate::host;
 use crate::machine::{Agreement, Machine, PeerOpens};
-use crate::packet::{self, Command, MAX_PAYLOAD, Packet, PacketError, Sum, VERSION, VERSION_WITH_SUM};
+use crate::packet::{Command, Packet, PacketError, Sum, VERSION, VERSION_WITH_SUM};
 use crate::slot::{LocalId, RemoteId};
 use crate::stream::Stream;
+use crate::window::Window;
 
-/// How long the peer may take for its side of the handshake; what `adb connect` waits. Reached: [`HandshakeError::Timeout`].
-pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes that one read of the socket makes room for: a few video frames.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -47,6 +49,12 @@ pub enum End {
     /// The socket failed. Connect again.
     #[error("the adb socket failed: {1}")]
     Io(io::ErrorKind, String),
+    /// The adb server in between does not reach the device, in its own words. Connect again.
+    #[error("the adb server says: {0}")]
+    Server(String),
+    /// The peer began anew and did not come through. Connecting again may help.
+    #[error("the connection was begun anew in vain: {0}")]
+    NotAgain(String),
     /// The peer does not follow the protocol. Connecting again will hardly help.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
@@ -98,35 +106,6 @@ pub enum OpenError {
     /// The connection is gone: connect again.
     #[error(transparent)]
     Ended(#[from] End),
-}
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum HandshakeError {
-    /// The socket could not be opened, or broke. Trying again may help.
-    #[error("no adb connection: {0}")]
-    Io(#[from] io::Error),
-    /// Nothing came in time: not adb, or a device that waits for something.
-    #[error("the peer did not finish the adb handshake within {} s", HANDSHAKE_TIMEOUT.as_secs())]
-    Timeout,
-    /// The device wants a key (AUTH), which this host does not have.
-    #[error(
-        "the device asks for an adb key: start it with ro.adb.secure=0 (most emulator and redroid images do), \
-         or turn authorisation off in its developer options"
-    )]
-    AuthRequired,
-    /// The device wants TLS (STLS), as Android's wireless debugging does.
-    #[error(
-        "the device asks for TLS (wireless debugging): use plain adb over TCP, as `adb tcpip 5555` turns on"
-    )]
-    TlsRequired,
-    /// The peer speaks, but not adb.
-    #[error("the peer does not speak adb: {0}")]
-    Protocol(#[from] ProtocolError),
-    /// The peer's banner cannot be read.
-    #[error("the peer's banner cannot be read: {0}")]
-    Banner(#[from] BannerError),
 }
 
 /// The machine, and the bell that tells the driver that there is something to send.
@@ -208,7 +187,13 @@ impl Connection {
         }
     }
 
-    /// Who the peer says it is.
+    /// How often the peer has begun anew on this connection. Whatever it had set up before a rise is void.
+    #[must_use]
+    pub fn resets(&self) -> u64 {
+        self.anchor.shared.machine().resets()
+    }
+
+    /// Who the peer said it is, when it first said hello.
     #[must_use]
     pub fn banner(&self) -> &Banner {
         &self.anchor.banner
@@ -289,106 +274,104 @@ impl Drop for IncomingOpen {
     }
 }
 
-/// Says hello as a host and starts the connection's task.
-pub(crate) async fn spawn_host<S>(mut socket: S, ours: &Banner) -> Result<Connection, HandshakeError>
+/// Begins a connection as a host and starts its task.
+pub(crate) async fn spawn_host<S>(socket: S, options: &host::Options) -> Result<Connection, HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut buffer = BytesMut::with_capacity(READ_BYTES);
-    let hello = async {
-        send_hello(&mut socket, ours).await?;
-        read_hello(&mut socket, &mut buffer).await
+    let side = Side {
+        banner: options.banner(),
+        window: options.window,
+        again: Again::Host,
     };
-    let hello = tokio::time::timeout(HANDSHAKE_TIMEOUT, hello)
-        .await
-        .map_err(|_| HandshakeError::Timeout)??;
-    Ok(spawn(socket, buffer, hello, ours))
+    Ok(match handshake::as_host(socket, options).await? {
+        Begun::Plain(socket, hello) => spawn(socket, hello, side),
+        Begun::Tls(socket, hello) => spawn(*socket, hello, side),
+    })
 }
 
-/// Waits for a host's hello, answers it and starts the connection's task.
-pub(crate) async fn spawn_daemon<S>(mut socket: S, ours: &Banner) -> Result<Connection, HandshakeError>
+/// Waits for a host, begins the connection and starts its task.
+pub(crate) async fn spawn_daemon<S>(
+    socket: S,
+    options: &daemon::Options,
+) -> Result<Connection, HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut buffer = BytesMut::with_capacity(READ_BYTES);
-    let hello = async {
-        let hello = read_hello(&mut socket, &mut buffer).await?;
-        send_hello(&mut socket, ours).await?;
-        Ok::<_, HandshakeError>(hello)
+    let side = |options: daemon::Options| Side {
+        banner: options.banner.clone(),
+        window: options.window,
+        again: Again::Device(Box::new(options)),
     };
-    let hello = tokio::time::timeout(HANDSHAKE_TIMEOUT, hello)
-        .await
-        .map_err(|_| HandshakeError::Timeout)??;
-    Ok(spawn(socket, buffer, hello, ours))
+    Ok(match handshake::as_device(socket, options).await? {
+        Begun::Plain(socket, hello) => spawn(socket, hello, side(options.clone())),
+        Begun::Tls(socket, hello) => {
+            // Who is inside has shown its key.
+            let inside = daemon::Options {
+                guard: Guard::Open,
+                ..options.clone()
+            };
+            spawn(*socket, hello, side(inside))
+        }
+    })
 }
 
-struct Hello {
-    version: u32,
-    max_payload: usize,
+/// What our side of a connection has said and does.
+struct Side {
     banner: Banner,
+    window: Window,
+    again: Again,
 }
 
-async fn send_hello(socket: &mut (impl AsyncWrite + Unpin), ours: &Banner) -> io::Result<()> {
-    let mut out = BytesMut::new();
-    let max_payload = u32::try_from(MAX_PAYLOAD).expect("1 MiB fits");
-    // The peer's version is not known yet, so this one always carries its sum.
-    packet::encode(
-        &mut out,
-        Command::Cnxn,
-        (VERSION, max_payload),
-        ours.to_string().as_bytes(),
-        Sum::Written,
-    );
-    socket.write_all(&out).await?;
-    socket.flush().await
+/// What we do when the peer says hello a second time.
+enum Again {
+    /// A device that starts over has said all with its hello.
+    Host,
+    Device(Box<daemon::Options>),
 }
 
-async fn read_hello(
-    socket: &mut (impl AsyncRead + Unpin),
-    buffer: &mut BytesMut,
-) -> Result<Hello, HandshakeError> {
-    let packet = loop {
-        if let Some(packet) = Packet::decode(buffer).map_err(ProtocolError::from)? {
-            break packet;
+impl Side {
+    fn agree(&self, hello: &Hello) -> Agreement {
+        Agreement {
+            max_payload: hello.max_payload,
+            delayed_ack: self.banner.has(DELAYED_ACK) && hello.banner.has(DELAYED_ACK),
+            window: self.window,
+            sum: if hello.version.min(VERSION) == VERSION_WITH_SUM {
+                Sum::Written
+            } else {
+                Sum::Zero
+            },
         }
-        if socket.read_buf(buffer).await? == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
+
+    /// Answers a second CNXN.
+    async fn begin_again<S>(
+        &self,
+        socket: &mut S,
+        inbox: &mut BytesMut,
+        packet: Packet,
+    ) -> Result<Hello, HandshakeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        match &self.again {
+            Again::Host => Ok(Hello::parse(&packet)?),
+            Again::Device(options) => handshake::begin_again(socket, inbox, packet, options).await,
         }
-    };
-    match packet.command {
-        Command::Cnxn => Ok(Hello {
-            version: packet.arg0,
-            max_payload: usize::try_from(packet.arg1)
-                .unwrap_or(MAX_PAYLOAD)
-                .clamp(1, MAX_PAYLOAD),
-            banner: banner::parse(&packet.payload)?,
-        }),
-        Command::Auth => Err(HandshakeError::AuthRequired),
-        Command::Stls => Err(HandshakeError::TlsRequired),
-        other => Err(ProtocolError::Unexpected(other).into()),
     }
 }
 
 /// Starts the task that owns the socket. It ends with the connection.
-fn spawn<S>(socket: S, buffer: BytesMut, hello: Hello, ours: &Banner) -> Connection
+fn spawn<S>(socket: S, hello: Hello, side: Side) -> Connection
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let agreement = Agreement {
-        max_payload: hello.max_payload,
-        delayed_ack: ours.has(DELAYED_ACK) && hello.banner.has(DELAYED_ACK),
-        sum: if hello.version.min(VERSION) == VERSION_WITH_SUM {
-            Sum::Written
-        } else {
-            Sum::Zero
-        },
-    };
-    let machine = Machine::new(agreement, PeerOpens::Refused);
+    let machine = Machine::new(side.agree(&hello), PeerOpens::Refused);
     let shared = Arc::new(Shared {
         machine: Mutex::new(machine),
         output: Notify::new(),
     });
-    tokio::spawn(drive(socket, buffer, Arc::clone(&shared)));
+    tokio::spawn(drive(socket, side, Arc::clone(&shared)));
     Connection {
         anchor: Arc::new(Anchor {
             shared,
@@ -397,12 +380,39 @@ where
     }
 }
 
-async fn drive<S: AsyncRead + AsyncWrite + Unpin>(socket: S, mut inbox: BytesMut, shared: Arc<Shared>) {
+async fn drive<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, side: Side, shared: Arc<Shared>) {
+    let mut inbox = BytesMut::with_capacity(READ_BYTES);
+    let end = loop {
+        let packet = match run(&mut socket, &mut inbox, &shared).await {
+            Ok(packet) => packet,
+            Err(end) => break end,
+        };
+        shared.machine().reset();
+        match side.begin_again(&mut socket, &mut inbox, packet).await {
+            Ok(hello) => shared.machine().agree(side.agree(&hello)),
+            Err(error) => break End::NotAgain(error.to_string()),
+        }
+    };
+    tracing::debug!(%end, "adb connection ended");
+    shared.machine().finish(end);
+    // The peer may be gone already; there is nobody left to tell.
+    let _ = socket.shutdown().await;
+}
+
+/// Moves packets both ways until the connection ends or the peer says hello again; gives that packet.
+async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut S,
+    inbox: &mut BytesMut,
+    shared: &Shared,
+) -> Result<Packet, End> {
     let (mut reader, mut writer) = tokio::io::split(socket);
     let mut unsent = BytesMut::new();
-    let end = loop {
-        if let Err(error) = feed(&shared, &mut inbox) {
-            break End::Protocol(error);
+    loop {
+        if let Some(hello) = feed(shared, inbox)? {
+            // What was begun on the socket has to be whole before the answer.
+            let rest = timeout(HANDSHAKE_TIMEOUT, writer.write_all(&unsent)).await;
+            rest.map_err(|_| End::NotAgain(HandshakeError::Timeout.to_string()))??;
+            return Ok(hello);
         }
         let full = {
             let mut machine = shared.machine();
@@ -411,34 +421,32 @@ async fn drive<S: AsyncRead + AsyncWrite + Unpin>(socket: S, mut inbox: BytesMut
                 unsent = machine.take_output();
             }
             match machine.end() {
-                Some(end) if unsent.is_empty() => break end.clone(),
+                Some(end) if unsent.is_empty() => return Err(end.clone()),
                 _ => full,
             }
         };
         inbox.reserve(READ_BYTES);
         tokio::select! {
-            sent = writer.write_buf(&mut unsent), if unsent.has_remaining() => match sent {
-                Ok(_) => {}
-                Err(error) => break error.into(),
-            },
-            read = reader.read_buf(&mut inbox), if !full => match read {
-                Ok(0) => break End::PeerClosed,
-                Ok(_) => {}
-                Err(error) => break error.into(),
-            },
+            sent = writer.write_buf(&mut unsent), if unsent.has_remaining() => {
+                sent?;
+            }
+            read = reader.read_buf(inbox), if !full => {
+                if read? == 0 {
+                    return Err(End::PeerClosed);
+                }
+            }
             () = shared.output.notified() => {}
         }
-    };
-    tracing::debug!(%end, "adb connection ended");
-    shared.machine().finish(end);
-    // The peer may be gone already; there is nobody left to tell.
-    let _ = writer.shutdown().await;
+    }
 }
 
-/// Gives every whole packet in `inbox` to the machine.
-fn feed(shared: &Shared, inbox: &mut BytesMut) -> Result<(), ProtocolError> {
+/// Gives every whole packet in `inbox` to the machine, up to a hello, which is for the caller.
+fn feed(shared: &Shared, inbox: &mut BytesMut) -> Result<Option<Packet>, ProtocolError> {
     while let Some(packet) = Packet::decode(inbox)? {
+        if packet.command == Command::Cnxn {
+            return Ok(Some(packet));
+        }
         shared.machine().handle(packet)?;
     }
-    Ok(())
+    Ok(None)
 }

@@ -1,8 +1,9 @@
-//! The host's role without an adb server in between: connects to a device's adbd and uses its services. It does not
-//! know what the services are for.
+//! The host's role: connects to a device's adbd, or through an adb server, and uses its services. It does not know what
+//! the services are for, and after the beginning not which of the two ways leads to the device.
 //!
 //! ```text
-//!   Host::connect(addr) ─► open("localabstract:…")  ─► Stream
+//!   Host::connect(addr), Options::connect(addr), Server::host(serial)
+//!                       ├► open("localabstract:…")  ─► Stream
 //!                       ├► shell("getprop …")       ─► Output { stdout, stderr, exit }
 //!                       ├► start_shell("app_process …") ─► Shell ── next() ─► Stdout | Stderr | Exit
 //!                       └► push / pull / stat       (transfer.rs)
@@ -15,9 +16,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs};
 
 use crate::banner::{Banner, DELAYED_ACK};
-use crate::connection::{self, Connection, End, HandshakeError, Incoming, OpenError};
+use crate::connection::{self, Connection, End, Incoming, OpenError};
+use crate::handshake::{HANDSHAKE_TIMEOUT, HandshakeError};
+use crate::host_server;
+use crate::key::Key;
 use crate::shell::{Decoder, Frame, FrameError};
 use crate::stream::{Stream, WriteError};
+use crate::tls::DeviceTrust;
+use crate::window::Window;
 
 /// Most bytes that [`Host::shell`] collects of stdout and of stderr each. Reached: [`ShellError::TooMuchOutput`];
 /// use [`Host::start_shell`] for a command that talks a lot.
@@ -32,10 +38,80 @@ const FEATURES: [&str; 6] = [
     DELAYED_ACK,
 ];
 
-/// A connection to one device.
+/// How a host connects.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What it can do and says so; without `delayed_ack` the classic flow control of one packet per OKAY is used.
+    pub features: Vec<String>,
+    /// Its keys, the most likely first, for devices that ask for one. The first is what a new device is asked to accept.
+    pub keys: Vec<Key>,
+    /// Which devices it trusts inside of TLS.
+    pub trust: DeviceTrust,
+    /// What it lets a device send on each stream, with delayed ack.
+    pub window: Window,
+}
+
+impl Default for Options {
+    /// No key, any device.
+    fn default() -> Self {
+        Self {
+            features: FEATURES.map(str::to_owned).to_vec(),
+            keys: Vec::new(),
+            trust: DeviceTrust::Any,
+            window: Window::default(),
+        }
+    }
+}
+
+impl Options {
+    /// Connects to a device's adbd: sets `TCP_NODELAY`, shakes hands, and starts the task that owns the socket.
+    ///
+    /// # Errors
+    /// [`HandshakeError`] tells whether to try again or to change the device.
+    pub async fn connect(&self, addr: impl ToSocketAddrs) -> Result<Host, HandshakeError> {
+        let connecting = tokio::time::timeout(HANDSHAKE_TIMEOUT, TcpStream::connect(addr));
+        let socket = connecting.await.map_err(|_| HandshakeError::Timeout)??;
+        socket.set_nodelay(true)?;
+        self.connect_over(socket).await
+    }
+
+    /// As [`Self::connect`], over any byte stream.
+    ///
+    /// # Errors
+    /// [`HandshakeError`] tells whether to try again or to change the device.
+    pub async fn connect_over<S>(&self, socket: S) -> Result<Host, HandshakeError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let connection = connection::spawn_host(socket, self).await?;
+        Ok(Host {
+            link: Link::Direct(connection),
+        })
+    }
+
+    pub(crate) fn banner(&self) -> Banner {
+        let features: Vec<&str> = self.features.iter().map(String::as_str).collect();
+        Banner::host(&features)
+    }
+}
+
+/// A connection to one device; cheap to clone.
 #[derive(Clone)]
 pub struct Host {
-    connection: Connection,
+    link: Link,
+}
+
+/// The way to the device.
+#[derive(Clone)]
+enum Link {
+    Direct(Connection),
+    Server(host_server::Link),
+}
+
+/// A stream that is being opened, on either way.
+enum Opening<D, S> {
+    Direct(D),
+    Server(S),
 }
 
 /// Why a command's output is not known.
@@ -74,18 +150,15 @@ pub struct Output {
 }
 
 impl Host {
-    /// Connects to a device's adbd: sets `TCP_NODELAY`, shakes hands, and starts the task that owns the socket.
+    /// [`Options::connect`] with the default options.
     ///
     /// # Errors
     /// [`HandshakeError`] tells whether to try again or to change the device.
     pub async fn connect(addr: impl ToSocketAddrs) -> Result<Self, HandshakeError> {
-        let connecting = tokio::time::timeout(connection::HANDSHAKE_TIMEOUT, TcpStream::connect(addr));
-        let socket = connecting.await.map_err(|_| HandshakeError::Timeout)??;
-        socket.set_nodelay(true)?;
-        Self::connect_over(socket).await
+        Options::default().connect(addr).await
     }
 
-    /// As [`Self::connect`], over any byte stream.
+    /// [`Options::connect_over`] with the default options.
     ///
     /// # Errors
     /// [`HandshakeError`] tells whether to try again or to change the device.
@@ -93,11 +166,10 @@ impl Host {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        Self::connect_with(socket, &FEATURES).await
+        Options::default().connect_over(socket).await
     }
 
-    /// As [`Self::connect_over`] with the features that the host shall list; without `delayed_ack` the classic flow
-    /// control of one packet per OKAY is used.
+    /// [`Options::connect_over`] with these features.
     ///
     /// # Errors
     /// [`HandshakeError`] tells whether to try again or to change the device.
@@ -105,17 +177,38 @@ impl Host {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let connection = connection::spawn_host(socket, &Banner::host(features)).await?;
-        Ok(Self { connection })
+        let options = Options {
+            features: features.iter().map(|&feature| feature.to_owned()).collect(),
+            ..Options::default()
+        };
+        options.connect_over(socket).await
     }
 
-    /// Opens a stream to a service, e.g. `localabstract:scrcpy_0000abcd`. The OPEN is sent by the call itself, so that
-    /// calls one after the other arrive in their order; the future waits for the answer.
+    pub(crate) fn through(link: host_server::Link) -> Self {
+        Self {
+            link: Link::Server(link),
+        }
+    }
+
+    /// Opens a stream to a service, e.g. `localabstract:scrcpy_0000abcd`.
+    ///
+    /// On a direct connection the OPEN is sent by the call itself, so that calls one after the other arrive in their
+    /// order; the future waits for the answer. Through an adb server each stream is a connection of its own, which
+    /// the future makes: where order matters, wait for one before the next.
     ///
     /// # Errors
     /// [`OpenError`]: refused by the device, no room, or the connection ended.
     pub fn open(&self, service: &str) -> impl Future<Output = Result<Stream, OpenError>> + Send + use<> {
-        self.connection.open(service)
+        let opening = match &self.link {
+            Link::Direct(connection) => Opening::Direct(connection.open(service)),
+            Link::Server(link) => Opening::Server(link.clone().open(service.to_owned())),
+        };
+        async move {
+            match opening {
+                Opening::Direct(opening) => opening.await,
+                Opening::Server(opening) => opening.await,
+            }
+        }
     }
 
     /// Runs a command to its end and collects what it prints. The device's shell expands `command`: quote what comes
@@ -162,27 +255,42 @@ impl Host {
         })
     }
 
-    /// Takes the device's OPENs from now on, as needed after `reverse:forward`. Until then they are refused.
+    /// Takes the device's OPENs from now on, as needed after `reverse:forward`. Until then they are refused. `None`
+    /// through an adb server, which takes them itself and leads them to a TCP port of its own machine.
     #[must_use]
-    pub fn incoming(&self) -> Incoming {
-        Incoming::new(&self.connection)
+    pub fn incoming(&self) -> Option<Incoming> {
+        match &self.link {
+            Link::Direct(connection) => Some(Incoming::new(connection)),
+            Link::Server(_) => None,
+        }
     }
 
     /// Who the device says it is.
     #[must_use]
     pub fn banner(&self) -> &Banner {
-        self.connection.banner()
+        match &self.link {
+            Link::Direct(connection) => connection.banner(),
+            Link::Server(link) => link.banner(),
+        }
     }
 
-    /// Why the connection ended; `None` while it lives.
+    /// Why the connection ended; `None` while it lives. Through an adb server this is known when a stream could not
+    /// be opened.
     #[must_use]
     pub fn end(&self) -> Option<End> {
-        self.connection.end()
+        match &self.link {
+            Link::Direct(connection) => connection.end(),
+            Link::Server(link) => link.end(),
+        }
     }
 
-    /// Closes the connection and all its streams.
+    /// Closes the connection and all its streams; through an adb server, which owns the connection, no new streams
+    /// are opened, and each of the others lives until it is dropped.
     pub fn close(self) {
-        self.connection.close();
+        match self.link {
+            Link::Direct(connection) => connection.close(),
+            Link::Server(link) => link.close(),
+        }
     }
 }
 

@@ -8,22 +8,32 @@
 //!                                            └────────────┘  one TCP  └────────────┘
 //! ```
 //!
-//! One task per connection owns the socket ([`connection`]); everything it decides is in a machine without I/O.
-//! Authentication (AUTH) and TLS (STLS) are recognised and refused with an error that says what to do.
+//! One task per connection owns the socket ([`connection`]); everything it decides is in a machine without I/O. Devices
+//! may ask for a [`key`] (AUTH) or for TLS (STLS), and a host may also go through an adb server ([`host_server`]).
 
 pub mod banner;
 pub mod connection;
 pub mod daemon;
+pub mod handshake;
 pub mod host;
+pub mod host_server;
+pub mod key;
+pub mod key_file;
+pub mod known_keys;
 mod machine;
 pub mod packet;
+pub mod server_reply;
 pub mod shell;
 mod slot;
 pub mod stream;
 pub mod sync;
+pub mod tls;
 pub mod transfer;
+pub mod window;
 
-pub use connection::{Connection, End, HandshakeError, Incoming, IncomingOpen, OpenError};
+pub use connection::{Connection, End, Incoming, IncomingOpen, OpenError};
 pub use daemon::Daemon;
+pub use handshake::HandshakeError;
 pub use host::Host;
+pub use host_server::Server;
 pub use stream::{Reader, Stream, Writer};

@@ -21,16 +21,12 @@ use bytes::{Bytes, BytesMut};
 use crate::connection::{End, OpenError, ProtocolError};
 use crate::packet::{self, Command, MAX_PAYLOAD, Packet, Sum};
 use crate::slot::{Finish, LocalId, Phase, RemoteId, SendWindow, Slot};
+use crate::window::Window;
 
 /// Streams open at once on one connection. Reached: our own open fails with `TooManyStreams`, the peer's is refused.
 pub(crate) const MAX_STREAMS: usize = 256;
 /// Peer's OPENs that wait for an answer. Reached: the next one is refused at once.
 pub(crate) const MAX_PENDING_OPENS: usize = 64;
-/// Bytes that a peer may send on one stream before we consume them, with delayed ack: one full packet.
-/// adb announces 32 MiB, but a deep queue only makes video old, and it bounds our memory per stream.
-pub(crate) const RECEIVE_WINDOW: u32 = 1024 * 1024;
-/// Unread bytes on one stream that end the connection: the window plus the packet that may overdraw it.
-const MAX_UNREAD: usize = RECEIVE_WINDOW as usize + MAX_PAYLOAD;
 /// Unsent bytes from which on writers wait and the socket is not read: a peer that does not read stops us.
 pub(crate) const MAX_UNSENT: usize = 1024 * 1024;
 
@@ -40,6 +36,8 @@ pub(crate) struct Agreement {
     /// Largest WRTE in bytes that the peer takes; ≥ 1.
     pub(crate) max_payload: usize,
     pub(crate) delayed_ack: bool,
+    /// What we let the peer send, with delayed ack.
+    pub(crate) window: Window,
     pub(crate) sum: Sum,
 }
 
@@ -68,6 +66,7 @@ pub(crate) struct Machine {
     pub(crate) peer_opens: PeerOpens,
     accepter: Option<Waker>,
     out: BytesMut,
+    resets: u64,
     end: Option<End>,
 }
 
@@ -82,6 +81,7 @@ impl Machine {
             peer_opens,
             accepter: None,
             out: BytesMut::new(),
+            resets: 0,
             end: None,
         }
     }
@@ -120,7 +120,7 @@ impl Machine {
             .insert(Slot::new(Phase::Opening))
             .ok_or(OpenError::TooManyStreams)?;
         let window = if self.agreement.delayed_ack {
-            RECEIVE_WINDOW
+            self.agreement.window.bytes()
         } else {
             0
         };
@@ -179,7 +179,7 @@ impl Machine {
             self.send(Command::Clse, (0, remote.0), b"");
             return Err(OpenError::TooManyStreams);
         };
-        self.acknowledge(local, remote, RECEIVE_WINDOW);
+        self.acknowledge(local, remote, self.agreement.window.bytes());
         Ok(local)
     }
 
@@ -287,6 +287,34 @@ impl Machine {
         }
     }
 
+    /// The peer begins anew and has forgotten all streams: they end as if it had closed each, and what was not sent
+    /// to it yet is for nobody.
+    pub(crate) fn reset(&mut self) {
+        self.resets += 1;
+        self.out.clear();
+        self.pending.clear();
+        self.asked.clear();
+        self.slots.retain(|_, slot| {
+            slot.wake();
+            slot.phase = match slot.phase {
+                Phase::Abandoned => return false,
+                Phase::Opening => Phase::Finished(Finish::Refused),
+                Phase::Open { .. } => Phase::Finished(Finish::ByPeer),
+                Phase::Finished(finish) => Phase::Finished(finish),
+            };
+            true
+        });
+    }
+
+    /// Sets what is agreed on after a reset.
+    pub(crate) fn agree(&mut self, agreement: Agreement) {
+        self.agreement = agreement;
+    }
+
+    pub(crate) fn resets(&self) -> u64 {
+        self.resets
+    }
+
     /// Ends everything: waiting readers drain what came, then learn `end`. The first end is the one that is told.
     pub(crate) fn finish(&mut self, end: End) {
         self.end.get_or_insert(end);
@@ -389,7 +417,8 @@ impl Machine {
             return Ok(());
         }
         slot.unread_bytes += payload.len();
-        if slot.unread_bytes > MAX_UNREAD {
+        // The window, and the packet that may overdraw it.
+        if slot.unread_bytes > self.agreement.window.bytes() as usize + MAX_PAYLOAD {
             return Err(ProtocolError::WindowOverrun);
         }
         slot.unread.push_back(payload);

@@ -17,6 +17,7 @@ impl Rig {
         let agreement = Agreement {
             max_payload: 4,
             delayed_ack,
+            window: Window::default(),
             sum: Sum::Zero,
         };
         Self {
@@ -94,7 +95,12 @@ fn with_delayed_ack_a_writer_spends_its_credit() {
     let id = rig.accept(7, 6);
     assert_eq!(
         rig.sent(),
-        [(Command::Okay, id.0, 7, RECEIVE_WINDOW.to_le_bytes().to_vec())]
+        [(
+            Command::Okay,
+            id.0,
+            7,
+            Window::default().bytes().to_le_bytes().to_vec()
+        )]
     );
     assert_eq!(rig.write(id, b"abcdef"), Poll::Ready(Ok(Some(4))));
     assert_eq!(

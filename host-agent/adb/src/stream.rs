@@ -1,4 +1,5 @@
-//! One stream of a connection as its user holds it. It does not know what service it talks to.
+//! One stream to a device as its user holds it: a stream of our own connection, or a connection of an adb server. It
+//! does not know what service it talks to.
 //!
 //! Reading takes whole payloads as they came ([`Reader::read_chunk`], no copy) or bytes (`AsyncRead`). Taking data is
 //! what acknowledges it, so a slow reader slows the sender and nobody else. adb has no half-close: CLSE ends both
@@ -6,15 +7,20 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use crate::connection::{Anchor, End};
 use crate::slot::LocalId;
+
+/// Bytes that one read of a server's socket makes room for: a few video frames.
+const SOCKET_CHUNK: usize = 64 * 1024;
 
 /// A stream in both directions. Dropping it closes it.
 pub struct Stream {
@@ -34,20 +40,95 @@ pub struct Writer {
     handle: Arc<Handle>,
 }
 
-struct Handle {
-    anchor: Arc<Anchor>,
-    id: LocalId,
+/// What both halves share.
+enum Handle {
+    Own { anchor: Arc<Anchor>, id: LocalId },
+    Server(TcpStream),
+}
+
+impl Handle {
+    fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, End>> {
+        let socket = match self {
+            Self::Own { anchor, id } => return anchor.poll_chunk(*id, cx),
+            Self::Server(socket) => socket,
+        };
+        loop {
+            ready!(socket.poll_read_ready(cx))?;
+            let mut chunk = BytesMut::with_capacity(SOCKET_CHUNK);
+            return Poll::Ready(match socket.try_read_buf(&mut chunk) {
+                Ok(0) => Ok(None),
+                Ok(_) => Ok(Some(chunk.freeze())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) if is_hang_up(&error) => Ok(None),
+                Err(error) => Err(error.into()),
+            });
+        }
+    }
+
+    /// As much of `data` as goes; `None` when the stream is closed.
+    fn poll_write(&self, data: &[u8], cx: &mut Context<'_>) -> Poll<Result<Option<usize>, End>> {
+        let socket = match self {
+            Self::Own { anchor, id } => return anchor.poll_write(*id, data, cx),
+            Self::Server(socket) => socket,
+        };
+        loop {
+            ready!(socket.poll_write_ready(cx))?;
+            return Poll::Ready(match socket.try_write(data) {
+                Ok(length) => Ok(Some(length)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) if is_hang_up(&error) => Ok(None),
+                Err(error) => Err(error.into()),
+            });
+        }
+    }
+
+    /// Ready when closing cuts nothing off. A server takes what was written before the end that it sees.
+    fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Own { anchor, id } => anchor.poll_settled(*id, cx),
+            Self::Server(_) => Poll::Ready(()),
+        }
+    }
+
+    fn close(&self) {
+        match self {
+            Self::Own { anchor, id } => anchor.close(*id),
+            Self::Server(socket) => {
+                // A server that hung up before has closed it already.
+                let _ = socket2::SockRef::from(socket).shutdown(Shutdown::Write);
+            }
+        }
+    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.anchor.close(self.id);
+        if let Self::Own { anchor, id } = self {
+            anchor.close(*id);
+        }
     }
+}
+
+/// A server hangs up on one stream only, however abruptly.
+fn is_hang_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
 }
 
 impl Stream {
     pub(crate) fn new(anchor: Arc<Anchor>, id: LocalId) -> Self {
-        let handle = Arc::new(Handle { anchor, id });
+        Self::of(Handle::Own { anchor, id })
+    }
+
+    /// A stream that an adb server has joined with this socket.
+    pub(crate) fn of_server(socket: TcpStream) -> Self {
+        Self::of(Handle::Server(socket))
+    }
+
+    fn of(handle: Handle) -> Self {
+        let handle = Arc::new(handle);
         let reader = Reader {
             handle: Arc::clone(&handle),
             rest: Bytes::new(),
@@ -112,7 +193,7 @@ impl Reader {
         if self.rest.has_remaining() {
             return Ok(Some(std::mem::take(&mut self.rest)));
         }
-        poll_fn(|cx| self.handle.anchor.poll_chunk(self.handle.id, cx)).await
+        poll_fn(|cx| self.handle.poll_chunk(cx)).await
     }
 }
 
@@ -123,7 +204,7 @@ impl Writer {
     /// [`WriteError`]; how much was written before is not told.
     pub async fn send(&mut self, mut data: &[u8]) -> Result<(), WriteError> {
         while !data.is_empty() {
-            let written = poll_fn(|cx| self.handle.anchor.poll_write(self.handle.id, data, cx)).await?;
+            let written = poll_fn(|cx| self.handle.poll_write(data, cx)).await?;
             data = &data[written.ok_or(WriteError::Closed)?..];
         }
         Ok(())
@@ -140,7 +221,7 @@ impl AsyncRead for Reader {
             return Poll::Ready(Ok(()));
         }
         if self.rest.is_empty() {
-            match ready!(self.handle.anchor.poll_chunk(self.handle.id, cx)) {
+            match ready!(self.handle.poll_chunk(cx)) {
                 Ok(Some(chunk)) => self.rest = chunk,
                 Ok(None) => return Poll::Ready(Ok(())),
                 Err(end) => return Poll::Ready(Err(WriteError::Ended(end).into())),
@@ -154,7 +235,7 @@ impl AsyncRead for Reader {
 
 impl AsyncWrite for Writer {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        match ready!(self.handle.anchor.poll_write(self.handle.id, data, cx)) {
+        match ready!(self.handle.poll_write(data, cx)) {
             Ok(Some(length)) => Poll::Ready(Ok(length)),
             Ok(None) => Poll::Ready(Err(WriteError::Closed.into())),
             Err(end) => Poll::Ready(Err(WriteError::Ended(end).into())),
@@ -167,8 +248,8 @@ impl AsyncWrite for Writer {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.handle.anchor.poll_settled(self.handle.id, cx));
-        self.handle.anchor.close(self.handle.id);
+        ready!(self.handle.poll_settled(cx));
+        self.handle.close();
         Poll::Ready(Ok(()))
     }
 }

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
 
 use adb::banner::{Banner, Product};
-use adb::connection::{End, HandshakeError, OpenError};
+use adb::connection::{End, OpenError};
+use adb::handshake::HandshakeError;
 use adb::host::{Output, ShellError};
 use adb::shell::{Decoder, Frame};
 use adb::sync::{Listing, Request, RequestParser, Response};
@@ -227,7 +228,7 @@ async fn a_device_may_open_towards_a_host_that_listens_and_no_other() {
     let (host, daemon) = pair(&DELAYED).await;
     let connection = daemon.connection();
     assert_eq!(connection.open("tcp:1").await.err(), Some(OpenError::Refused));
-    let mut incoming = host.incoming();
+    let mut incoming = host.incoming().unwrap();
     let taking = async {
         let open = incoming.next().await.unwrap();
         assert_eq!(open.service(), "tcp:1");
