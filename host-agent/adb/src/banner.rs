@@ -15,6 +15,13 @@ use crate::packet::MAX_HANDSHAKE_PAYLOAD;
 /// The name of the feature that lets a sender have more than one WRTE in flight.
 pub const DELAYED_ACK: &str = "delayed_ack";
 
+/// The name of the feature for SND2 and RCV2.
+pub const SENDRECV_V2: &str = "sendrecv_v2";
+/// The name of the feature for STA2 and LST2.
+pub const STAT_V2: &str = "stat_v2";
+/// The name of the feature for LIS2.
+pub const LS_V2: &str = "ls_v2";
+
 /// What kind of peer speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {

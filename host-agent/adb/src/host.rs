@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs};
 
-use crate::banner::{Banner, DELAYED_ACK};
+use crate::banner::{Banner, DELAYED_ACK, LS_V2, SENDRECV_V2, STAT_V2};
 use crate::connection::{self, Connection, End, Incoming, OpenError};
 use crate::handshake::{HANDSHAKE_TIMEOUT, HandshakeError};
 use crate::host_server;
@@ -29,12 +29,13 @@ use crate::window::Window;
 /// use [`Host::start_shell`] for a command that talks a lot.
 pub const MAX_SHELL_OUTPUT: usize = 4 * 1024 * 1024;
 /// What this host can do and says so. A device serves shell v2 and stat v2 only to hosts that list them.
-const FEATURES: [&str; 6] = [
+const FEATURES: [&str; 7] = [
     "shell_v2",
     "cmd",
-    "stat_v2",
-    "ls_v2",
+    STAT_V2,
+    LS_V2,
     "fixed_push_mkdir",
+    SENDRECV_V2,
     DELAYED_ACK,
 ];
 

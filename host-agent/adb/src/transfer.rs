@@ -1,12 +1,20 @@
-//! File transfer from the host's side: push, pull, stat over one `sync:` stream each. It knows no local files:
-//! content comes and goes as bytes.
+//! File transfer from the host's side: push, pull, stat, list over one `sync:` stream each. It knows no local files:
+//! content comes and goes as bytes. The second version of a request is used where the device lists it.
 
 use bytes::{Bytes, BytesMut};
 
+use crate::banner::{LS_V2, SENDRECV_V2, STAT_V2};
 use crate::connection::{End, OpenError};
 use crate::host::Host;
 use crate::stream::{Stream, WriteError};
-use crate::sync::{Listing, MAX_DATA, MAX_PATH, Request, Response, ResponseError, ResponseParser, Stat};
+use crate::sync::{
+    Flags, Listing, MAX_DATA, MAX_PATH, Request, Response, ResponseError, ResponseParser, Stat, Stat2,
+};
+
+/// Most entries of one directory. Reached: [`TransferError::TooManyEntries`].
+pub const MAX_ENTRIES: usize = 65_536;
+/// Linux's number for "No such file or directory", and for what stands on the way to it being no directory.
+const MISSING: [u32; 2] = [2, 20];
 
 /// Why a transfer failed.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +32,12 @@ pub enum TransferError {
     /// The file is longer than the caller allows.
     #[error("the file is longer than {0} bytes")]
     TooLarge(usize),
+    /// The directory has more than [`MAX_ENTRIES`].
+    #[error("the directory has more than {MAX_ENTRIES} entries")]
+    TooManyEntries,
+    /// The device cannot tell, for this reason of Linux (13: not allowed).
+    #[error("the device cannot look at the path (error {0})")]
+    Errno(u32),
     /// The device does not follow the protocol.
     #[error(transparent)]
     Protocol(#[from] ResponseError),
@@ -49,6 +63,15 @@ pub struct Target<'a> {
     pub mtime_s: u32,
 }
 
+/// What to do with a path that is a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// Tell about what it leads to.
+    Follow,
+    /// Tell about the link.
+    Keep,
+}
+
 impl Host {
     /// Writes a file on the device.
     ///
@@ -58,11 +81,14 @@ impl Host {
         let mut transfer = self.transfer(target.path).await?;
         let mode = crate::sync::S_IFREG | (target.permissions & 0o7777);
         let mut out = BytesMut::new();
-        Request::Send {
-            path: target.path.to_owned(),
-            mode,
-        }
-        .encode(&mut out);
+        let path = target.path.to_owned();
+        let request = if self.banner().has(SENDRECV_V2) {
+            let flags = Flags::PLAIN;
+            Request::Send2 { path, mode, flags }
+        } else {
+            Request::Send { path, mode }
+        };
+        request.encode(&mut out);
         for piece in content.chunks(MAX_DATA) {
             Request::Data(Bytes::copy_from_slice(piece)).encode(&mut out);
             if transfer.send(&out.split()).await.is_err() {
@@ -88,7 +114,15 @@ impl Host {
     /// [`TransferError`], among others [`TransferError::TooLarge`].
     pub async fn pull(&self, path: &str, limit: usize) -> Result<Vec<u8>, TransferError> {
         let mut transfer = self.transfer(path).await?;
-        transfer.request(&Request::Recv(path.to_owned())).await?;
+        let request = if self.banner().has(SENDRECV_V2) {
+            Request::Recv2 {
+                path: path.to_owned(),
+                flags: Flags::PLAIN,
+            }
+        } else {
+            Request::Recv(path.to_owned())
+        };
+        transfer.request(&request).await?;
         let mut content = Vec::new();
         loop {
             match transfer.next().await? {
@@ -116,6 +150,64 @@ impl Host {
         }
     }
 
+    /// Asks about a path with all that the device tells; `None` when there is nothing. A device without `stat_v2` tells
+    /// no more than [`Self::stat`], and never follows links.
+    ///
+    /// # Errors
+    /// [`TransferError`] when there is no answer, or it is not for us.
+    pub async fn stat2(&self, path: &str, links: Links) -> Result<Option<Stat2>, TransferError> {
+        if !self.banner().has(STAT_V2) {
+            return Ok(self.stat(path).await?.map(wider));
+        }
+        let mut transfer = self.transfer(path).await?;
+        let path = path.to_owned();
+        let request = match links {
+            Links::Follow => Request::Stat2(path),
+            Links::Keep => Request::Lstat2(path),
+        };
+        transfer.request(&request).await?;
+        match (transfer.next().await?, links) {
+            (Response::Stat2(stat), Links::Follow) | (Response::Lstat2(stat), Links::Keep) => {
+                match stat.error {
+                    0 => Ok(Some(stat)),
+                    error if MISSING.contains(&error) => Ok(None),
+                    error => Err(TransferError::Errno(error)),
+                }
+            }
+            _ => Err(TransferError::BrokenOff),
+        }
+    }
+
+    /// The entries of a directory in the device's order; none as well when there is no such directory.
+    ///
+    /// # Errors
+    /// [`TransferError`] when there is no answer, or too much of it.
+    pub async fn list(&self, path: &str) -> Result<Vec<(String, Stat2)>, TransferError> {
+        let v2 = self.banner().has(LS_V2);
+        let mut transfer = self.transfer(path).await?;
+        let request = if v2 {
+            transfer.parser = ResponseParser::new(Listing::V2);
+            Request::List2(path.to_owned())
+        } else {
+            transfer.parser = ResponseParser::new(Listing::V1);
+            Request::List(path.to_owned())
+        };
+        transfer.request(&request).await?;
+        let mut entries = Vec::new();
+        loop {
+            match transfer.next().await? {
+                Response::Entry2(..) | Response::Entry(..) if entries.len() >= MAX_ENTRIES => {
+                    return Err(TransferError::TooManyEntries);
+                }
+                Response::Entry2(stat, name) => entries.push((name, stat)),
+                Response::Entry(stat, name) => entries.push((name, wider(stat))),
+                Response::Done => return Ok(entries),
+                Response::Fail(text) => return Err(TransferError::Refused(text)),
+                _ => return Err(TransferError::BrokenOff),
+            }
+        }
+    }
+
     async fn transfer(&self, path: &str) -> Result<Transfer, TransferError> {
         if path.is_empty() || path.len() > MAX_PATH || path.contains('\0') {
             return Err(TransferError::BadPath);
@@ -125,6 +217,15 @@ impl Host {
             stream,
             parser: ResponseParser::new(Listing::No),
         })
+    }
+}
+
+fn wider(stat: Stat) -> Stat2 {
+    Stat2 {
+        mode: stat.mode,
+        size: u64::from(stat.size),
+        times_s: [i64::from(stat.mtime_s); 3],
+        ..Stat2::default()
     }
 }
 

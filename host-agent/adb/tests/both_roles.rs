@@ -7,7 +7,7 @@ use adb::connection::{End, OpenError};
 use adb::handshake::HandshakeError;
 use adb::host::{Output, ShellError};
 use adb::shell::{Decoder, Frame};
-use adb::sync::{Listing, Request, RequestParser, Response};
+use adb::sync::{Flags, Listing, Request, RequestParser, Response};
 use adb::transfer::{Target, TransferError};
 use adb::{Daemon, Host, Stream};
 use bytes::{Bytes, BytesMut};
@@ -301,8 +301,8 @@ async fn a_device_without_shell_v2_still_runs_commands() {
     serving.await.unwrap();
 }
 
-/// Answers one `sync:` stream: stores what is sent, gives it back, refuses `/forbidden`.
-async fn serve_sync(mut stream: Stream, stored: &mut Vec<u8>) {
+/// Answers one `sync:` stream: stores what is sent, gives it back, refuses `/forbidden`. Notes each request's version.
+async fn serve_sync(mut stream: Stream, stored: &mut Vec<u8>, versions: &mut Vec<u8>) {
     let mut parser = RequestParser::default();
     let mut failed = false;
     loop {
@@ -313,8 +313,16 @@ async fn serve_sync(mut stream: Stream, stored: &mut Vec<u8>) {
             }
             continue;
         };
+        match request {
+            Request::Send { .. } | Request::Recv(_) => versions.push(1),
+            Request::Send2 { flags, .. } | Request::Recv2 { flags, .. } => {
+                assert_eq!(flags, Flags::PLAIN);
+                versions.push(2);
+            }
+            _ => {}
+        }
         let responses = match request {
-            Request::Send { path, .. } => {
+            Request::Send { path, .. } | Request::Send2 { path, .. } => {
                 failed = path == "/forbidden";
                 stored.clear();
                 vec![]
@@ -325,7 +333,7 @@ async fn serve_sync(mut stream: Stream, stored: &mut Vec<u8>) {
             }
             Request::Done { .. } if failed => vec![Response::Fail("Permission denied".into())],
             Request::Done { .. } => vec![Response::Okay],
-            Request::Recv(_) => {
+            Request::Recv(_) | Request::Recv2 { .. } => {
                 let pieces = stored
                     .chunks(65_536)
                     .map(|piece| Response::Data(Bytes::copy_from_slice(piece)));
@@ -344,14 +352,16 @@ async fn serve_sync(mut stream: Stream, stored: &mut Vec<u8>) {
 }
 
 #[tokio::test]
-async fn files_come_back_as_they_were_pushed() {
-    for features in [&CLASSIC[..], &DELAYED[..]] {
+async fn files_come_back_as_they_were_pushed_in_both_versions_and_both_kinds_of_flow_control() {
+    const SECOND: [&str; 4] = ["shell_v2", "cmd", "stat_v2", "sendrecv_v2"];
+    for (features, version) in [(&CLASSIC[..], 1), (&DELAYED[..], 1), (&SECOND[..], 2)] {
         let (host, mut daemon) = pair(features).await;
-        tokio::spawn(async move {
-            let mut stored = Vec::new();
+        let serving = tokio::spawn(async move {
+            let (mut stored, mut versions) = (Vec::new(), Vec::new());
             while let Some(open) = daemon.next_open().await {
-                serve_sync(open.accept().unwrap(), &mut stored).await;
+                serve_sync(open.accept().unwrap(), &mut stored, &mut versions).await;
             }
+            versions
         });
         let content = pattern(4, 3_000_000);
         let target = Target {
@@ -374,6 +384,8 @@ async fn files_come_back_as_they_were_pushed() {
             .await;
         assert!(matches!(refused, Err(TransferError::Refused(text)) if text == "Permission denied"));
         assert!(matches!(host.stat("").await, Err(TransferError::BadPath)));
+        host.close();
+        assert_eq!(serving.await.unwrap(), [version; 4]);
     }
 }
 

@@ -6,12 +6,15 @@
 //!   STAT path ───────────────────────────► STAT mode size mtime
 //!   SEND "path,mode" · DATA… · DONE mtime ► OKAY | FAIL text
 //!   RECV path ───────────────────────────► DATA… · DONE | FAIL text
+//!   SND2 path · SND2 mode flags · DATA… · DONE mtime ► as SEND
+//!   RCV2 path · RCV2 flags ──────────────► as RECV
 //!   QUIT ────────────────────────────────► (closes the stream)
 //! ```
 //!
 //! Every message is an id of four letters and a u32, little-endian. Requests may be pipelined in one packet, so both
-//! sides parse a byte stream. Covers v1 (STAT LIST SEND RECV) and stat_v2/ls_v2 (STA2 LST2 LIS2); not SND2/RCV2,
-//! which a device gets only when it lists `sendrecv_v2`.
+//! sides parse a byte stream. Covers v1 (STAT LIST SEND RECV), stat_v2/ls_v2 (STA2 LST2 LIS2), and of sendrecv_v2
+//! (SND2 RCV2) what needs no further feature: data as it is. Its compressions have features of their own, which are
+//! not listed, so that no peer uses them; one that does is refused.
 
 mod request;
 mod response;
@@ -29,6 +32,23 @@ pub const S_IFDIR: u32 = 0o040_000;
 pub const S_IFREG: u32 = 0o100_000;
 /// The bits of a mode that tell the type.
 pub const S_IFMT: u32 = 0o170_000;
+
+/// What SND2 and RCV2 want done with the data, as bits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flags(pub u32);
+
+impl Flags {
+    /// The data goes as it is.
+    pub const PLAIN: Self = Self(0);
+    /// Compressed by brotli (feature `sendrecv_v2_brotli`).
+    pub const BROTLI: Self = Self(1);
+    /// Compressed by LZ4 (feature `sendrecv_v2_lz4`).
+    pub const LZ4: Self = Self(2);
+    /// Compressed by Zstandard (feature `sendrecv_v2_zstd`).
+    pub const ZSTD: Self = Self(4);
+    /// Taken and not stored (feature `sendrecv_v2_dry_run_send`).
+    pub const DRY_RUN: Self = Self(0x8000_0000);
+}
 
 /// What STAT and LIST (v1) tell about a file; all zero means missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
