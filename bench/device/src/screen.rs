@@ -168,7 +168,7 @@ impl Screen {
                 };
                 match shown {
                     Some(Shown::Latency { touches }) if touches == code.touches => {
-                        barcode::draw(canvas, code)
+                        barcode::draw(canvas, code);
                     }
                     Some(Shown::Latency { .. }) => latency::update(canvas, fonts, code),
                     _ => latency::draw(canvas, fonts, code),
