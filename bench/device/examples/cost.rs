@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use device::Android;
 use device::android::{App, Model};
-use device::display::{CaptureOptions, Display, Packet};
+use device::display::{CaptureOptions, Display, FirstSize, Packet};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -28,6 +28,7 @@ async fn main() -> anyhow::Result<()> {
         max_size: None,
         alignment: 2,
         max_fps: None,
+        first_size: FirstSize::Works,
     })?;
     let (started, cpu) = (Instant::now(), cpu_time()?);
     let (mut pictures, mut bytes) = (0u32, 0usize);

@@ -15,6 +15,7 @@ mod dumpsys;
 mod input;
 mod log;
 mod packages;
+mod peripherals;
 mod view;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ pub use app::App;
 pub use input::{KeyPress, POINTERS_MAX, Pointer, PointerKey, TouchKind};
 pub use log::{Dropped, EVENTS_MAX, InputEvent};
 pub use packages::{AppData, Package, Painting, SEGMENTS_MAX, Segment, TEXT_CHARS_MAX};
+pub use peripherals::{HID_DEVICES_MAX, HidInfo, Panel, PeripheralError, SCANNED_MAX};
 pub use view::{Drawn, Scene, View};
 
 /// Packages that may be installed; one more fails as a full storage does.
@@ -92,6 +94,7 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     clipboard: watch::Sender<String>,
+    peripherals: Mutex<peripherals::Peripherals>,
 }
 
 #[derive(Debug)]
@@ -148,6 +151,7 @@ impl Android {
                 state: Mutex::new(state),
                 changed: Condvar::new(),
                 clipboard: watch::Sender::new(String::new()),
+                peripherals: Mutex::default(),
             }),
         }
     }
@@ -394,6 +398,7 @@ impl Android {
             state.screen_on = true;
         });
         self.set_clipboard("");
+        self.reset_peripherals();
     }
 
     /// Number of the last change that may be seen.

@@ -67,6 +67,20 @@ pub struct CaptureOptions {
     pub alignment: u16,
     /// Pictures per second at most, `None` = as the display.
     pub max_fps: Option<f32>,
+    /// Whether the encoder takes the first size.
+    pub first_size: FirstSize,
+}
+
+/// What becomes of the first session of a capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FirstSize {
+    /// It gives pictures.
+    #[default]
+    Works,
+    /// It ends before a picture, and another follows with the next smaller size of scrcpy's ladder.
+    FailsThenSmaller,
+    /// It ends before a picture, and with it the capture.
+    Fails,
 }
 
 /// The size of a capture's video at this moment, which input has to name exactly.

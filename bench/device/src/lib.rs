@@ -18,7 +18,9 @@ pub mod android;
 mod clock;
 pub mod display;
 pub mod encode;
+pub mod fault;
 pub mod files;
+pub mod hid;
 pub mod scrcpy_server;
 pub mod screen;
 pub mod shell;
@@ -39,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use adbd::DelayedAck;
 use android::Model;
 use display::Display;
+use fault::Faults;
 
 /// What a device is started with.
 #[derive(Debug, Clone)]
@@ -53,6 +56,13 @@ pub struct Config {
     pub height: u16,
     /// Ticks of the display in a second, 1 to 240.
     pub fps: u32,
+}
+
+/// How the device's scrcpy servers and encoders differ from a good phone's; [`Default`] is not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Mirroring {
+    /// What goes wrong.
+    pub faults: Faults,
 }
 
 /// Why a device does not start.
@@ -85,6 +95,19 @@ pub async fn serve(
     config: Config,
     cancel: CancellationToken,
 ) -> Result<(), StartError> {
+    serve_as(listener, config, Mirroring::default(), cancel).await
+}
+
+/// As [`serve`], mirrored as told.
+///
+/// # Errors
+/// The configuration is wrong.
+pub async fn serve_as(
+    listener: TcpListener,
+    config: Config,
+    mirroring: Mirroring,
+    cancel: CancellationToken,
+) -> Result<(), StartError> {
     config.check().map_err(StartError::Config)?;
     let product = Product {
         name: "farglass_simulated".to_owned(),
@@ -99,7 +122,8 @@ pub async fn serve(
     let (display, thread) = Display::spawn(android.clone(), config.fps)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_s = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
-    let userland = Userland::new(android, display, now_s);
+    let mut userland = Userland::new(android, display, now_s);
+    userland.faults = mirroring.faults;
     let options = adbd::Options {
         product,
         delayed_ack: DelayedAck::Listed,

@@ -7,26 +7,29 @@
 //! ```
 //!
 //! It follows the server's rules from 2.0 to 4.1, in both framings; which one is decided by the version that the
-//! pushed file stands in for. There is no audio: an audio socket says so and stays silent. Input goes to
-//! [`Android`](crate::Android), pictures come from [`Display`](crate::display::Display). It does not know adb: it
-//! meets its client in the [abstract sockets](crate::abstract_sockets).
+//! pushed file stands in for. Input goes to [`Android`](crate::Android), pictures come from
+//! [`Display`](crate::display::Display), sound from a file. Asked for a list, it prints it and opens no socket. What is
+//! to go wrong is in its [plan](crate::fault). It does not know adb: it meets its client in the
+//! [abstract sockets](crate::abstract_sockets).
 
+mod audio;
 mod control;
+mod lists;
 mod log;
 mod sockets;
 mod video;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use scrcpy::codec::{AudioStart, VideoCodec};
-use scrcpy::handshake;
+use scrcpy::codec::VideoCodec;
 use scrcpy::options::{self, ServerOptions};
 use scrcpy::version::{Framing, ServerVersion};
-use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::display::{CaptureHandle, CaptureOptions};
+use crate::android::Android;
+use crate::display::{CaptureHandle, CaptureOptions, FirstSize};
+use crate::fault::Plan;
 use crate::userland::Userland;
 
 pub use log::Output;
@@ -67,12 +70,19 @@ pub fn start(userland: &Userland, launch: Launch) -> Running {
     let (sender, output) = mpsc::channel(OUTPUT_MAX);
     let kill = CancellationToken::new();
     let (userland, killed) = (userland.clone(), kill.clone());
+    let plan = userland.faults.next_plan();
     tokio::spawn(async move {
         let mut log = Log::new(sender);
-        let ended = killed.run_until_cancelled(run(&userland, launch, &mut log)).await;
+        let ended = killed
+            .run_until_cancelled(run(&userland, launch, plan, &mut log))
+            .await;
         match ended {
-            None => {}
-            Some(Ok(())) => log.exit(0).await,
+            None | Some(Ok(End::Killed)) => {}
+            Some(Ok(End::Closed)) => log.exit(0).await,
+            Some(Ok(End::Broken(why))) => {
+                log.error(&why).await;
+                log.exit(0).await;
+            }
             Some(Err(Fatal(why))) => {
                 log.error(&why).await;
                 log.exit(1).await;
@@ -94,7 +104,7 @@ impl<E: std::error::Error> From<E> for Fatal {
     }
 }
 
-async fn run(userland: &Userland, launch: Launch, log: &mut Log) -> Result<(), Fatal> {
+async fn run(userland: &Userland, launch: Launch, plan: Plan, log: &mut Log) -> Result<End, Fatal> {
     let Launch {
         own_version,
         args,
@@ -110,51 +120,117 @@ async fn run(userland: &Userland, launch: Launch, log: &mut Log) -> Result<(), F
     if options.cleanup {
         remove_jar();
     }
-    if options.power_on {
-        android.set_screen_on(true);
-    }
-    let Sockets {
-        video,
-        audio,
-        control,
-    } = sockets::open(&userland.sockets, &options, &android.name()).await?;
-    let capture = match video {
-        Some(_) => Some(capture(userland, version, &options)?),
-        None => None,
-    };
-    let source = next_source();
-    let screen = control::Screen {
-        size: capture.as_ref().map(|capture| capture.size.clone()),
-        reset: capture.as_ref().map(CaptureHandle::reset),
-    };
-    let _audio = silence(audio).await;
-    let video = async {
-        match (video, capture) {
-            (Some(socket), Some(capture)) => {
-                video::send(socket, capture.packets, version.framing(), &options).await
-            }
-            _ => std::future::pending().await,
+    let lists = lists::wanted(android, &options);
+    if !lists.is_empty() {
+        for list in lists {
+            log.info(&list).await;
         }
+        return Ok(End::Closed);
+    }
+    check_display(&options)?;
+    tokio::time::sleep(plan.starts_after).await;
+    let sockets = sockets::open(&userland.sockets, &options, &android.name()).await?;
+    let mirror = Mirror {
+        userland,
+        version,
+        options: &options,
+        injector: Injector::new(android),
     };
-    let control = async {
-        match control {
-            Some(socket) => control::serve(socket, android, version, &options, source, &screen).await,
+    let death = async {
+        match plan.dies_after {
+            Some(after) => tokio::time::sleep(after).await,
             None => std::future::pending().await,
         }
     };
-    let end = tokio::select! {
-        end = video => end,
-        end = control => end,
-    };
-    android.forget_pointers(source);
-    if let End::Broken(why) = end {
-        log.error(&why).await;
+    tokio::select! {
+        end = mirror.run(sockets, &plan) => end,
+        () = death => Ok(End::Killed),
     }
-    Ok(())
 }
 
-/// Why a server that ran has ended; its exit code is 0 either way.
+/// A server with open sockets.
+struct Mirror<'a> {
+    userland: &'a Userland,
+    version: ServerVersion,
+    options: &'a ServerOptions,
+    injector: Injector<'a>,
+}
+
+impl Mirror<'_> {
+    async fn run(&self, sockets: Sockets, plan: &Plan) -> Result<End, Fatal> {
+        let Sockets {
+            video,
+            audio,
+            control,
+        } = sockets;
+        let (options, framing) = (self.options, self.version.framing());
+        if let (Some(_), Some(why)) = (&video, unknown_encoder(options)) {
+            return Ok(End::Broken(why));
+        }
+        let capture = match video {
+            Some(_) => Some(capture(self.userland, self.version, options, plan)?),
+            None => None,
+        };
+        let screen = control::Screen {
+            size: capture.as_ref().map(|capture| capture.size.clone()),
+            reset: capture.as_ref().map(CaptureHandle::reset),
+        };
+        let video = async {
+            match (video, capture) {
+                (Some(socket), Some(capture)) => {
+                    video::send(socket, capture.packets, framing, options, plan).await
+                }
+                _ => std::future::pending().await,
+            }
+        };
+        let audio = async {
+            match audio {
+                Some(socket) => audio::send(socket, framing, options, plan.audio_refused).await,
+                None => std::future::pending().await,
+            }
+        };
+        let control = async {
+            match control {
+                Some(socket) => {
+                    control::serve(socket, &self.injector, self.version, options, &screen, plan).await
+                }
+                None => std::future::pending().await,
+            }
+        };
+        Ok(tokio::select! {
+            end = video => end,
+            end = audio => end,
+            end = control => end,
+        })
+    }
+}
+
+/// Who injects. When it is gone, however it went, its fingers are lifted and its HID devices are unplugged.
+struct Injector<'a> {
+    android: &'a Android,
+    source: u64,
+}
+
+impl<'a> Injector<'a> {
+    /// With a number of its own, so that the pointers of two servers do not meet; 0 is the shell's.
+    fn new(android: &'a Android) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let source = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { android, source }
+    }
+}
+
+impl Drop for Injector<'_> {
+    fn drop(&mut self) {
+        self.android.detach_all_hid(self.source);
+        self.android.forget_pointers(self.source);
+    }
+}
+
+/// Why a server that ran has ended; its exit code is 0 if it could still say so.
 enum End {
+    /// Something ended it from outside; it says nothing any more.
+    Killed,
     /// The client closed a socket.
     Closed,
     /// The client sent what ends a server, or the encoder gave up.
@@ -184,16 +260,37 @@ async fn read_arguments(
     if options.video && options.video_codec != VideoCodec::H264 {
         return Err(Fatal(format!("No encoder for {}", options.video_codec.name())));
     }
+    Ok((version, options))
+}
+
+fn check_display(options: &ServerOptions) -> Result<(), Fatal> {
     if options.display_id != 0 {
         return Err(Fatal(format!("Unknown display id: {}", options.display_id)));
     }
-    Ok((version, options))
+    // This Android makes no virtual displays, as those before 10.
+    if options.new_display.is_some() || options.flex_display {
+        return Err(Fatal("Could not create display".to_owned()));
+    }
+    Ok(())
+}
+
+/// What to say if the options ask for an encoder that is not there.
+fn unknown_encoder(options: &ServerOptions) -> Option<String> {
+    let asked = options.video_encoder.as_str();
+    let codec = options.video_codec.name();
+    (!asked.is_empty() && asked != lists::VIDEO_ENCODER).then(|| {
+        format!(
+            "Video encoder '{asked}' for {codec} not found\n{}",
+            lists::video_encoders()
+        )
+    })
 }
 
 fn capture(
     userland: &Userland,
     version: ServerVersion,
     options: &ServerOptions,
+    plan: &Plan,
 ) -> Result<CaptureHandle, Fatal> {
     let alignment = match version.framing() {
         Framing::Legacy => LEGACY_ALIGNMENT,
@@ -204,19 +301,10 @@ fn capture(
         max_size: options.max_size,
         alignment,
         max_fps: options.max_fps,
+        first_size: match (plan.first_size_fails, options.downsize_on_error) {
+            (false, _) => FirstSize::Works,
+            (true, true) => FirstSize::FailsThenSmaller,
+            (true, false) => FirstSize::Fails,
+        },
     })?)
-}
-
-/// Says on the audio socket that there is no audio, and keeps it open. A client that is gone shows elsewhere.
-async fn silence(audio: Option<sockets::Open>) -> Option<sockets::Open> {
-    let mut socket = audio?;
-    let header = handshake::encode_audio_header(AudioStart::Disabled);
-    socket.write_all(&header).await.ok()?;
-    Some(socket)
-}
-
-/// Numbers servers, so that their pointers do not meet; 0 is the shell's.
-fn next_source() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }

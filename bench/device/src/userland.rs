@@ -3,6 +3,7 @@
 use crate::abstract_sockets::AbstractSockets;
 use crate::android::Android;
 use crate::display::Display;
+use crate::fault::Faults;
 use crate::files::Files;
 
 /// The device as its programs see it; cheap to clone, all clones are one.
@@ -18,6 +19,8 @@ pub struct Userland {
     pub sockets: AbstractSockets,
     /// The device's own loopback, `tcp:PORT`, by the decimal port. No port of this machine is involved.
     pub ports: AbstractSockets,
+    /// What its scrcpy servers do wrong; none by default.
+    pub faults: Faults,
 }
 
 impl Userland {
@@ -30,6 +33,7 @@ impl Userland {
             files: Files::new(now_s),
             sockets: AbstractSockets::default(),
             ports: AbstractSockets::default(),
+            faults: Faults::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use device::Android;
 use device::android::{App, Model};
-use device::display::{CaptureHandle, CaptureOptions, Display, PACKETS_MAX, Packet};
+use device::display::{CaptureHandle, CaptureOptions, Display, FirstSize, PACKETS_MAX, Packet};
 use scrcpy::Pts;
 use tokio::time::timeout;
 
@@ -18,6 +18,7 @@ const OPTIONS: CaptureOptions = CaptureOptions {
     max_size: None,
     alignment: 2,
     max_fps: None,
+    first_size: FirstSize::Works,
 };
 
 fn moving() -> Display {

@@ -91,6 +91,21 @@ impl AudioCodec {
             Self::Raw => 0x0072_6177,
         }
     }
+
+    /// The value of the option `audio_codec`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Opus => "opus",
+            Self::Aac => "aac",
+            Self::Flac => "flac",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// The codec with this option value, `None` if there is none.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| codec.name() == name)
+    }
 }
 
 impl AudioStart {

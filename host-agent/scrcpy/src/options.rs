@@ -11,22 +11,23 @@
 //! an option that the version lacks. The line goes through the device's shell, which expands it: a value with any
 //! other character than letters, digits and `_.,:=/@+-` is refused and not quoted.
 //!
-//! What is here is what a display on Android can be asked for; camera and virtual displays are left out.
+//! What is here is what a display on Android can be asked for; the camera is left out.
 
-use std::num::NonZeroU32;
+mod display;
+mod parse;
 
 use thiserror::Error;
 
-use crate::codec::VideoCodec;
+use crate::codec::{AudioCodec, VideoCodec};
 use crate::demux::Start;
 use crate::handshake::Scid;
 use crate::version::ServerVersion;
 
+pub use display::NewDisplay;
+pub use parse::{ARGUMENTS_MAX, ParseError, Parsed, parse};
+
 /// The class that `app_process` runs.
 pub const SERVER_CLASS: &str = "com.genymobile.scrcpy.Server";
-
-/// Most arguments that [`parse`] reads; a stock client sends fewer than 40. More is refused.
-pub const ARGUMENTS_MAX: usize = 128;
 
 /// Options of a server. [`Default`] is the server's own default.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +46,8 @@ pub struct ServerOptions {
     pub video_codec: VideoCodec,
     /// Bits per second, fixed for the life of the server.
     pub video_bit_rate: u32,
+    /// The audio's codec.
+    pub audio_codec: AudioCodec,
     /// Longer side in pixels, `None` = as the display.
     pub max_size: Option<u16>,
     /// Width and height are rounded down to a multiple of this (from 4.0; before it is always 8).
@@ -55,6 +58,16 @@ pub struct ServerOptions {
     pub tunnel_forward: bool,
     /// The display to capture.
     pub display_id: u32,
+    /// A virtual display to make and capture instead (from 3.0).
+    pub new_display: Option<NewDisplay>,
+    /// The client may resize the virtual display (from 4.0).
+    pub flex_display: bool,
+    /// Print encoders and end.
+    pub list_encoders: bool,
+    /// Print displays and end.
+    pub list_displays: bool,
+    /// Print apps and end (from 3.0).
+    pub list_apps: bool,
     /// `key[:type]=value,…` for the encoder; empty = none.
     pub video_codec_options: String,
     /// The encoder's name; empty = the server chooses.
@@ -118,38 +131,6 @@ pub enum EncodeError {
     },
 }
 
-/// Why a server refuses its arguments.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum ParseError {
-    /// An argument without `=`.
-    #[error("Invalid key=value pair: \"{0}\"")]
-    NotAPair(String),
-    /// A value that does not parse.
-    #[error("Invalid value for {key}: \"{value}\"")]
-    Value {
-        /// The option.
-        key: String,
-        /// What it was set to.
-        value: String,
-    },
-    /// Neither video nor audio nor control.
-    #[error("video, audio and control are all off")]
-    NothingToDo,
-    /// More than [`ARGUMENTS_MAX`].
-    #[error("more than {ARGUMENTS_MAX} arguments")]
-    TooMany,
-}
-
-/// What a server reads from its arguments.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Parsed {
-    /// The options.
-    pub options: ServerOptions,
-    /// Keys that the version does not know: it warns and goes on.
-    pub unknown_keys: Vec<String>,
-}
-
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
@@ -160,11 +141,17 @@ impl Default for ServerOptions {
             control: true,
             video_codec: VideoCodec::H264,
             video_bit_rate: 8_000_000,
+            audio_codec: AudioCodec::Opus,
             max_size: None,
             min_size_alignment: 1,
             max_fps: None,
             tunnel_forward: false,
             display_id: 0,
+            new_display: None,
+            flex_display: false,
+            list_encoders: false,
+            list_displays: false,
+            list_apps: false,
             video_codec_options: String::new(),
             video_encoder: String::new(),
             show_touches: false,
@@ -225,6 +212,12 @@ impl ServerOptions {
         if self.display_id != 0 {
             args.text("display_id", &self.display_id.to_string())?;
         }
+        if self.audio_codec != default.audio_codec {
+            args.text("audio_codec", self.audio_codec.name())?;
+        }
+        if let Some(display) = self.new_display {
+            args.text("new_display", &display.to_string())?;
+        }
         for (key, value) in [
             ("video_codec_options", &self.video_codec_options),
             ("video_encoder", &self.video_encoder),
@@ -254,91 +247,6 @@ impl ServerOptions {
         Ok(format!(
             "CLASSPATH={jar} app_process / {SERVER_CLASS} {version} {args}"
         ))
-    }
-}
-
-/// Reads the arguments after the version, as a server of this version does.
-///
-/// # Errors
-/// An argument that makes a server refuse to start.
-pub fn parse<S: AsRef<str>>(version: ServerVersion, args: &[S]) -> Result<Parsed, ParseError> {
-    if args.len() > ARGUMENTS_MAX {
-        return Err(ParseError::TooMany);
-    }
-    let mut parsed = Parsed {
-        options: ServerOptions::default(),
-        unknown_keys: Vec::new(),
-    };
-    for arg in args {
-        let arg = arg.as_ref();
-        let (key, value) = arg
-            .split_once('=')
-            .ok_or_else(|| ParseError::NotAPair(arg.to_owned()))?;
-        match set(&mut parsed.options, version, key, value) {
-            Some(Setting::Done) => {}
-            Some(Setting::Unknown) => parsed.unknown_keys.push(key.to_owned()),
-            None => {
-                return Err(ParseError::Value {
-                    key: key.to_owned(),
-                    value: value.to_owned(),
-                });
-            }
-        }
-    }
-    let options = &parsed.options;
-    if !options.video && !options.audio && !options.control {
-        return Err(ParseError::NothingToDo);
-    }
-    Ok(parsed)
-}
-
-enum Setting {
-    Done,
-    Unknown,
-}
-
-/// `None`: the value does not parse.
-fn set(options: &mut ServerOptions, version: ServerVersion, key: &str, value: &str) -> Option<Setting> {
-    if let Some(flag) = FLAGS
-        .iter()
-        .find(|flag| flag.name(version) == key && flag.in_version(version))
-    {
-        *(flag.get_mut)(options) = boolean(value);
-        return Some(Setting::Done);
-    }
-    match key {
-        "scid" if value == "-1" => options.scid = None,
-        "scid" => options.scid = Some(value.parse().ok()?),
-        "log_level" => options.log_level = LogLevel::from_name(value)?,
-        "video_codec" => options.video_codec = VideoCodec::from_name(value)?,
-        "video_bit_rate" => options.video_bit_rate = value.parse().ok().map(NonZeroU32::get)?,
-        "max_size" => options.max_size = value.parse().ok().map(|size| (size > 0).then_some(size))?,
-        "min_size_alignment" if version.at_least(4, 0, 0) => {
-            options.min_size_alignment = value.parse().ok().filter(|a| [1, 2, 4, 8, 16].contains(a))?;
-        }
-        "max_fps" => {
-            let fps: f32 = value
-                .parse()
-                .ok()
-                .filter(|fps: &f32| fps.is_finite() && *fps >= 0.0)?;
-            options.max_fps = (fps > 0.0).then_some(fps);
-        }
-        "display_id" => options.display_id = value.parse().ok()?,
-        "video_codec_options" => value.clone_into(&mut options.video_codec_options),
-        "video_encoder" => value.clone_into(&mut options.video_encoder),
-        "raw_stream" if version.at_least(2, 1, 0) => set_raw(options, value),
-        "raw_video_stream" if !version.at_least(2, 1, 0) => set_raw(options, value),
-        _ => return Some(Setting::Unknown),
-    }
-    Some(Setting::Done)
-}
-
-fn set_raw(options: &mut ServerOptions, value: &str) {
-    if boolean(value) {
-        options.send_device_meta = false;
-        options.send_frame_meta = false;
-        options.send_dummy_byte = false;
-        options.send_stream_meta = false;
     }
 }
 
@@ -386,6 +294,10 @@ const FLAGS: &[Flag] = &[
     flag!(audio),
     flag!(control),
     flag!(tunnel_forward),
+    flag!(flex_display, None, (4, 0)),
+    flag!(list_encoders),
+    flag!(list_displays),
+    flag!(list_apps, None, (3, 0)),
     flag!(show_touches),
     flag!(stay_awake),
     flag!(power_on),
@@ -399,8 +311,8 @@ const FLAGS: &[Flag] = &[
     flag!(send_stream_meta, Some("send_codec_meta"), (2, 0)),
 ];
 
-/// Options that are neither a switch nor in every version.
-const SINCE_4_0: &[&str] = &["min_size_alignment"];
+/// Options that are neither a switch nor in every version, with the version that introduced them.
+const SINCE: &[(&str, u16)] = &[("min_size_alignment", 4), ("new_display", 3)];
 
 struct Arguments {
     version: ServerVersion,
@@ -409,7 +321,9 @@ struct Arguments {
 
 impl Arguments {
     fn text(&mut self, key: &'static str, value: &str) -> Result<(), EncodeError> {
-        let too_new = SINCE_4_0.contains(&key) && !self.version.at_least(4, 0, 0)
+        let too_new = SINCE
+            .iter()
+            .any(|&(name, major)| name == key && !self.version.at_least(major, 0, 0))
             || FLAGS
                 .iter()
                 .any(|flag| flag.key == key && !flag.in_version(self.version));
@@ -444,11 +358,6 @@ impl LogLevel {
     fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|level| level.name() == name)
     }
-}
-
-/// The server takes only `true`, in any case, as true, and everything else as false.
-fn boolean(value: &str) -> bool {
-    value.eq_ignore_ascii_case("true")
 }
 
 fn is_shell_safe(value: &str) -> bool {

@@ -19,6 +19,7 @@ impl Android {
         let clipboard = self.clipboard();
         let mut dump = self.lock().dump();
         dump["clipboard"] = clipboard.into();
+        dump["peripherals"] = self.peripherals_json();
         dump.to_string()
     }
 

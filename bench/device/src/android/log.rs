@@ -71,6 +71,12 @@ pub enum Dropped {
     ScreenOff,
     /// An action byte that means nothing.
     UnknownAction,
+    /// A report or an end for a HID device that is not there.
+    UnknownHid,
+    /// A HID descriptor or report that the kernel would refuse, or one device too many.
+    BadHid,
+    /// A message to the client of a scrcpy server that found its queue full.
+    DeviceMessage,
 }
 
 impl Dropped {
@@ -82,6 +88,9 @@ impl Dropped {
             Self::UnmappableText => "unmappable_text",
             Self::ScreenOff => "screen_off",
             Self::UnknownAction => "unknown_action",
+            Self::UnknownHid => "unknown_hid",
+            Self::BadHid => "bad_hid",
+            Self::DeviceMessage => "device_message",
         }
     }
 }

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use scrcpy::Pts;
+use thiserror::Error;
 use tokio::sync::mpsc;
 
-use super::{CaptureOptions, PACKETS_MAX, Packet, VideoSize};
+use super::{CaptureOptions, FirstSize, PACKETS_MAX, Packet, VideoSize};
 use crate::android::Size;
 use crate::encode::{EncodeError, Encoder, EncoderSettings};
 use crate::screen::canvas::Canvas;
@@ -25,11 +26,23 @@ use crate::screen::scale::{capture_size, scaled};
 /// After this quiet time the last picture is encoded once more: scrcpy's `repeat-previous-frame-after`.
 const REPEAT_AFTER: Duration = Duration::from_millis(100);
 
-/// Packets of a new session: all have to fit before it is begun.
-const SESSION_PACKETS: usize = 3;
+/// Packets of a new session: all have to fit before it is begun. A first one that fails adds its size.
+const SESSION_PACKETS: usize = 4;
+
+/// The longer sides that scrcpy tries in turn after an encoder has failed, in pixels.
+const SMALLER_SIDES: [u16; 6] = [2_560, 1_920, 1_600, 1_280, 1_024, 800];
 
 /// Pictures per second that the bit rate is shared by, if the capture does not say; the display's usual rate.
 const FRAME_RATE: f32 = 60.0;
+
+/// Why a capture ends by itself.
+#[derive(Debug, Error)]
+pub(super) enum CaptureError {
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    #[error("the video encoder takes no size")]
+    NoSize,
+}
 
 pub(super) struct Capture {
     options: CaptureOptions,
@@ -99,7 +112,7 @@ impl Capture {
     ///
     /// # Errors
     /// The encoder failed; the capture is of no more use.
-    pub(super) fn picture(&mut self, canvas: &Canvas, pts: Pts, now: Instant) -> Result<(), EncodeError> {
+    pub(super) fn picture(&mut self, canvas: &Canvas, pts: Pts, now: Instant) -> Result<(), CaptureError> {
         let begins = match &self.state {
             State::Fresh => true,
             State::Running(running) => running.display != canvas.size() || self.reset_wanted(),
@@ -119,10 +132,11 @@ impl Capture {
         Ok(())
     }
 
-    fn begin(&mut self, canvas: &Canvas, pts: Pts, now: Instant) -> Result<(), EncodeError> {
+    fn begin(&mut self, canvas: &Canvas, pts: Pts, now: Instant) -> Result<(), CaptureError> {
         if self.packets.capacity() < SESSION_PACKETS {
             return Ok(());
         }
+        self.first_size(canvas.size())?;
         self.resets_done = self.resets_wanted.load(Ordering::Acquire);
         let encoder = Encoder::new(EncoderSettings {
             bit_rate: self.options.bit_rate,
@@ -143,6 +157,25 @@ impl Capture {
         self.size.store(size);
         self.send([Packet::Session(size)].into_iter().chain(first));
         Ok(())
+    }
+
+    /// A first size that does not work is told and left.
+    fn first_size(&mut self, display: Size) -> Result<(), CaptureError> {
+        let fails = std::mem::take(&mut self.options.first_size);
+        if fails == FirstSize::Works {
+            return Ok(());
+        }
+        let size = capture_size(display, self.options.max_size, self.options.alignment);
+        self.size.store(size);
+        self.send([Packet::Session(size)]);
+        let longer = size.width.max(size.height);
+        match SMALLER_SIDES.into_iter().find(|&side| side < longer) {
+            Some(side) if fails == FirstSize::FailsThenSmaller => {
+                self.options.max_size = Some(side);
+                Ok(())
+            }
+            _ => Err(CaptureError::NoSize),
+        }
     }
 
     /// The room was asked for before; a reader that is gone is noticed at the next tick.

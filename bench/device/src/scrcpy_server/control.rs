@@ -6,9 +6,11 @@
 //! ```
 //!
 //! A position that does not name the video's present size is dropped before anything else happens. A message that
-//! the version does not know, or that needs a camera or a flexible display, ends the server.
+//! the version does not know, or that needs a camera or a flexible display, ends the server: with a word from 4.0,
+//! before in silence. What is not followed is counted by [`Dropped`].
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use scrcpy::control::{self, ControlMsg, CopyKey, KeyAction, Position, Touch, TouchAction};
@@ -17,14 +19,20 @@ use scrcpy::keys::{KeyCode, MetaState};
 use scrcpy::options::ServerOptions;
 use scrcpy::version::ServerVersion;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
-use super::End;
-use crate::android::{Android, Dropped, KeyPress, PointerKey, TouchKind};
+use super::{End, Injector};
+use crate::android::{Android, Dropped, HidInfo, KeyPress, Panel, PeripheralError, PointerKey, TouchKind};
 use crate::display::{Reset, VideoSize};
+use crate::fault::Plan;
 
 /// Device messages that wait for the socket; more are dropped, as by the real server.
 const OUTGOING_MAX: usize = 16;
+
+/// After the server has woken the screen it reads nothing for this time, so that a message that switches it off does
+/// not come before it is on.
+const WAKE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Bytes read from the socket at once.
 const READ_LEN: usize = 16 * 1_024;
@@ -37,28 +45,34 @@ pub(super) struct Screen {
 
 pub(super) async fn serve<S>(
     socket: S,
-    android: &Android,
+    injector: &Injector<'_>,
     version: ServerVersion,
     options: &ServerOptions,
-    source: u64,
     screen: &Screen,
+    plan: &Plan,
 ) -> End
 where
     S: AsyncRead + AsyncWrite,
 {
+    let android = injector.android;
     let (mut reader, mut writer) = tokio::io::split(socket);
     let (outgoing, mut waiting) = mpsc::channel::<DeviceMsg>(OUTGOING_MAX);
     let mut clipboard = android.watch_clipboard();
     let set_by_client = Mutex::new(None);
     let mut controller = Controller {
         android,
-        source,
+        source: injector.source,
+        version,
         screen,
         outgoing,
         autosync: options.clipboard_autosync,
         set_by_client: &set_by_client,
     };
     let read = async {
+        if options.power_on && !android.screen_on() {
+            android.set_screen_on(true);
+            tokio::time::sleep(WAKE_PAUSE).await;
+        }
         let mut bytes = BytesMut::new();
         loop {
             bytes.reserve(READ_LEN);
@@ -66,27 +80,33 @@ where
                 Ok(0) | Err(_) => return End::Closed,
                 Ok(_) => {}
             }
-            if let Err(why) = controller.take(version, &mut bytes) {
-                return End::Broken(why);
+            if let Err(why) = controller.take(&mut bytes) {
+                return match version.at_least(4, 0, 0) {
+                    true => End::Broken(why),
+                    false => End::Closed,
+                };
             }
         }
     };
     let write = async {
+        let garbage = plan.control_garbage.as_ref();
+        let garbage_at = Instant::now() + garbage.map_or(Duration::ZERO, |(after, _)| *after);
+        let mut garbage = garbage.map(|(_, bytes)| bytes);
         loop {
-            let msg = tokio::select! {
-                Some(msg) = waiting.recv() => msg,
-                Ok(()) = clipboard.changed(), if options.clipboard_autosync => {
-                    let text = clipboard.borrow_and_update().clone();
-                    if set_by_client.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&text) {
-                        continue;
-                    }
-                    DeviceMsg::Clipboard(text)
-                }
-                else => return End::Closed,
-            };
             let mut wire = BytesMut::new();
-            // A text that is too long for a message is not sent, as by the real server.
-            if device_msg::encode(&msg, &mut wire).is_ok() && writer.write_all(&wire).await.is_err() {
+            tokio::select! {
+                msg = next_message(&mut waiting, &mut clipboard, options.clipboard_autosync, &set_by_client) => {
+                    let Some(msg) = msg else { return End::Closed };
+                    // A text that is too long for a message is not sent, as by the real server.
+                    if device_msg::encode(&msg, &mut wire).is_err() {
+                        android.drop_input(Dropped::DeviceMessage);
+                    }
+                }
+                () = sleep_until(garbage_at), if garbage.is_some() => {
+                    wire.extend(garbage.take().into_iter().flatten());
+                }
+            }
+            if writer.write_all(&wire).await.is_err() {
                 return End::Closed;
             }
         }
@@ -97,9 +117,31 @@ where
     }
 }
 
+/// The next message for the client.
+async fn next_message(
+    waiting: &mut mpsc::Receiver<DeviceMsg>,
+    clipboard: &mut watch::Receiver<String>,
+    autosync: bool,
+    set_by_client: &Mutex<Option<String>>,
+) -> Option<DeviceMsg> {
+    loop {
+        tokio::select! {
+            msg = waiting.recv() => return msg,
+            changed = clipboard.changed(), if autosync => {
+                changed.ok()?;
+                let text = clipboard.borrow_and_update().clone();
+                if set_by_client.lock().unwrap_or_else(PoisonError::into_inner).as_ref() != Some(&text) {
+                    return Some(DeviceMsg::Clipboard(text));
+                }
+            }
+        }
+    }
+}
+
 struct Controller<'a> {
     android: &'a Android,
     source: u64,
+    version: ServerVersion,
     screen: &'a Screen,
     outgoing: mpsc::Sender<DeviceMsg>,
     autosync: bool,
@@ -109,9 +151,9 @@ struct Controller<'a> {
 
 impl Controller<'_> {
     /// Acts on every message that is complete; an error ends the server.
-    fn take(&mut self, version: ServerVersion, bytes: &mut BytesMut) -> Result<(), String> {
+    fn take(&mut self, bytes: &mut BytesMut) -> Result<(), String> {
         loop {
-            match control::decode(version, bytes) {
+            match control::decode(self.version, bytes) {
                 Ok(None) => return Ok(()),
                 Ok(Some((msg, len))) => {
                     let _ = bytes.split_to(len);
@@ -165,19 +207,51 @@ impl Controller<'_> {
                 return Err("Camera control without a camera".to_owned());
             }
             ControlMsg::ResizeDisplay { .. } => return Err("Resize without a flexible display".to_owned()),
-            // Nothing on this screen shows these: no panels, no settings, no HID devices, no media store, and the
-            // panel's power does not change what is mirrored.
-            ControlMsg::ExpandNotificationPanel
-            | ControlMsg::ExpandSettingsPanel
-            | ControlMsg::CollapsePanels
-            | ControlMsg::SetDisplayPower(_)
-            | ControlMsg::UhidCreate { .. }
-            | ControlMsg::UhidInput { .. }
-            | ControlMsg::UhidDestroy(_)
-            | ControlMsg::OpenHardKeyboardSettings
-            | ControlMsg::ScanFile(_) => {}
+            ControlMsg::ExpandNotificationPanel => android.set_panel(Some(Panel::Notifications)),
+            ControlMsg::ExpandSettingsPanel => android.set_panel(Some(Panel::Settings)),
+            ControlMsg::CollapsePanels => android.set_panel(None),
+            ControlMsg::SetDisplayPower(on) => android.set_panel_power(on),
+            ControlMsg::UhidCreate { .. } | ControlMsg::UhidInput { .. } | ControlMsg::UhidDestroy(_) => {
+                self.uhid(msg);
+            }
+            ControlMsg::OpenHardKeyboardSettings => android.open_keyboard_settings(),
+            ControlMsg::ScanFile(path) => android.scan_file(path),
         }
         Ok(())
+    }
+
+    /// What the kernel would refuse is dropped; the server only warns of it.
+    fn uhid(&self, msg: ControlMsg) {
+        let (android, source) = (self.android, self.source);
+        let done = match msg {
+            ControlMsg::UhidCreate {
+                id,
+                vendor,
+                product,
+                name,
+                descriptor,
+            } => {
+                let info = HidInfo {
+                    vendor,
+                    product,
+                    name,
+                };
+                android.attach_hid(source, id, info, &descriptor)
+            }
+            ControlMsg::UhidInput { id, data } => android.hid_report(source, id, &data).map(|output| {
+                if let Some(data) = output {
+                    self.tell(DeviceMsg::UhidOutput { id, data });
+                }
+            }),
+            ControlMsg::UhidDestroy(id) => android.detach_hid(source, id),
+            _ => Ok(()),
+        };
+        if let Err(why) = done {
+            android.drop_input(match why {
+                PeripheralError::Unknown => Dropped::UnknownHid,
+                _ => Dropped::BadHid,
+            });
+        }
     }
 
     fn touch(&self, touch: Touch) {
@@ -250,8 +324,9 @@ impl Controller<'_> {
     }
 
     fn tell(&self, msg: DeviceMsg) {
-        // The real server drops what does not fit.
-        let _ = self.outgoing.try_send(msg);
+        if self.outgoing.try_send(msg).is_err() {
+            self.android.drop_input(Dropped::DeviceMessage);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use scrcpy::codec::VideoCodec;
 use scrcpy::handshake;
 use scrcpy::options::ServerOptions;
-use scrcpy::packet::{Header, Session};
+use scrcpy::packet::{HEADER_LEN, Header, Session};
 use scrcpy::version::Framing;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -15,60 +15,109 @@ use tokio::sync::mpsc;
 use super::End;
 use crate::android::Size;
 use crate::display::Packet;
+use crate::fault::Plan;
 
 pub(super) async fn send(
-    mut socket: impl AsyncWrite + Unpin,
+    socket: impl AsyncWrite + Unpin,
     mut packets: mpsc::Receiver<Packet>,
     framing: Framing,
     options: &ServerOptions,
+    plan: &Plan,
 ) -> End {
-    let mut header_sent = !options.send_stream_meta;
+    let mut stream = Stream {
+        socket,
+        framing,
+        options,
+        plan,
+        header_sent: false,
+        pictures: 0,
+    };
     while let Some(packet) = packets.recv().await {
-        let mut wire = BytesMut::new();
-        match packet {
-            Packet::Session(size) => {
-                let session = session(size);
-                if !header_sent {
-                    wire.put(handshake::encode_video_header(framing, VideoCodec::H264, session));
-                    header_sent = true;
-                }
-                if let (true, Some(header)) =
-                    (options.send_stream_meta, Header::Session(session).encode(framing))
-                {
-                    wire.put_slice(&header);
-                }
-            }
-            Packet::Config(data) => put(
-                &mut wire,
-                Header::Config { len: data.len() },
-                &data,
-                framing,
-                options,
-            ),
-            Packet::Frame { pts, key, data } => {
-                let len = data.len();
-                put(
-                    &mut wire,
-                    Header::Frame { pts, key, len },
-                    &data,
-                    framing,
-                    options,
-                );
-            }
-        }
-        if socket.write_all(&wire).await.is_err() {
+        if stream.packet(packet).await.is_err() {
             return End::Closed;
         }
     }
     End::Broken("Video encoder failed".to_owned())
 }
 
-fn put(wire: &mut BytesMut, header: Header, data: &Bytes, framing: Framing, options: &ServerOptions) {
-    wire.reserve(scrcpy::packet::HEADER_LEN + data.len());
-    if let (true, Some(header)) = (options.send_frame_meta, header.encode(framing)) {
-        wire.put_slice(&header);
+struct Stream<'a, S> {
+    socket: S,
+    framing: Framing,
+    options: &'a ServerOptions,
+    plan: &'a Plan,
+    header_sent: bool,
+    /// Written so far.
+    pictures: u32,
+}
+
+impl<S: AsyncWrite + Unpin> Stream<'_, S> {
+    async fn packet(&mut self, packet: Packet) -> std::io::Result<()> {
+        let wire = match packet {
+            Packet::Session(size) => self.session(size).await,
+            Packet::Config(data) => self.wire(Header::Config { len: data.len() }, &data),
+            Packet::Frame { pts, key, data } => {
+                self.faults().await?;
+                self.pictures += 1;
+                let len = data.len();
+                self.wire(Header::Frame { pts, key, len }, &data)
+            }
+        };
+        self.socket.write_all(&wire).await
     }
-    wire.put_slice(data);
+
+    async fn session(&mut self, size: Size) -> BytesMut {
+        let session = session(size);
+        let mut wire = BytesMut::new();
+        let first = !std::mem::replace(&mut self.header_sent, true);
+        if !first {
+            tokio::time::sleep(self.plan.session_late).await;
+        }
+        if !self.options.send_stream_meta {
+            return wire;
+        }
+        if first {
+            wire.put(handshake::encode_video_header(
+                self.framing,
+                VideoCodec::H264,
+                session,
+            ));
+        }
+        if let Some(header) = Header::Session(session).encode(self.framing) {
+            wire.put_slice(&header);
+        }
+        wire
+    }
+
+    /// What is to go wrong before this picture.
+    async fn faults(&mut self) -> std::io::Result<()> {
+        let now = self.pictures;
+        if let Some((at, lasts)) = self.plan.stall
+            && at == now
+        {
+            tokio::time::sleep(lasts).await;
+        }
+        if let Some((at, garbage)) = &self.plan.video_garbage
+            && *at == now
+        {
+            self.socket.write_all(garbage).await?;
+        }
+        if self.plan.huge_length == Some(now) {
+            // The time and flags of a plain picture; only the length is false.
+            let mut header = [0; HEADER_LEN];
+            header[8..].fill(0xff);
+            self.socket.write_all(&header).await?;
+        }
+        Ok(())
+    }
+
+    fn wire(&self, header: Header, data: &Bytes) -> BytesMut {
+        let mut wire = BytesMut::with_capacity(HEADER_LEN + data.len());
+        if let (true, Some(header)) = (self.options.send_frame_meta, header.encode(self.framing)) {
+            wire.put_slice(&header);
+        }
+        wire.put_slice(data);
+        wire
+    }
 }
 
 fn session(size: Size) -> Session {

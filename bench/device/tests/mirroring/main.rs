@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
 
+mod audio;
+mod faults;
+mod hid;
 mod input;
 mod rig;
 mod server;

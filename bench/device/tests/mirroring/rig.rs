@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use device::abstract_sockets::Socket;
 use device::android::{App, Model};
 use device::display::Display;
+use device::fault::{Fault, Faults};
 use device::scrcpy_server::{Launch, Output, Running, start};
 use device::screen::barcode::{self, Barcode};
 use device::{Android, Userland};
@@ -55,7 +56,15 @@ impl Rig {
     }
 
     pub(crate) async fn with(version: &str, app: App, options: ServerOptions) -> Self {
-        let userland = userland();
+        Self::on(userland(), version, app, options).await
+    }
+
+    /// On a device whose servers have this fault.
+    pub(crate) async fn faulty(fault: Fault, seed: u64, app: App) -> Self {
+        Self::on(faulty(fault, seed), "4.1", app, ServerOptions::default()).await
+    }
+
+    pub(crate) async fn on(userland: Userland, version: &str, app: App, options: ServerOptions) -> Self {
         let android = userland.android.clone();
         android.start(app.package()).unwrap();
         let version: ServerVersion = version.parse().unwrap();
@@ -146,6 +155,11 @@ impl Rig {
                 msg => return msg,
             }
         }
+    }
+
+    /// What `dumpsys simulated` tells.
+    pub(crate) fn dump(&self) -> serde_json::Value {
+        serde_json::from_str(&self.android.dumpsys()).unwrap()
     }
 
     /// What the server printed, up to its exit code.
@@ -264,11 +278,22 @@ impl Picture {
     }
 }
 
+pub(crate) fn faulty(fault: Fault, seed: u64) -> Userland {
+    Userland {
+        faults: Faults::new(vec![fault], seed),
+        ..userland()
+    }
+}
+
 pub(crate) fn userland() -> Userland {
+    userland_of(WIDTH, HEIGHT)
+}
+
+pub(crate) fn userland_of(width: u16, height: u16) -> Userland {
     let model = Model {
         name: "Farglass Test".into(),
-        width: WIDTH,
-        height: HEIGHT,
+        width,
+        height,
     };
     let android = Android::new(model);
     let (display, _) = Display::spawn(android.clone(), 60).unwrap();

@@ -1,0 +1,214 @@
+//! Faults that a device can be told to have: what real devices do wrong, at moments that a seed decides.
+//!
+//! ```text
+//!   Faults { kinds, seed } ── for each server that starts: roll ──► Plan ──► scrcpy_server, display
+//! ```
+//!
+//! The same kinds, seed and number of the server give the same plan, so that a failed test can be run again. Every
+//! server of the device has the faults, each at its own moment. It does not know how a fault is done, only when.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The server takes 1 to 4 s to open its sockets.
+    SlowStart,
+    /// After 2 to 60 pictures nothing comes for 1 to 3 s.
+    EncoderStall,
+    /// The server is killed 0.2 to 3 s after its sockets are open.
+    ServerDeath,
+    /// The device gives no audio: id 0.
+    AudioRefused,
+    /// After a rotation the server checks positions against the new size 200 to 500 ms before it tells that size.
+    UpLost,
+    /// After 2 to 60 pictures some bytes that belong to nothing.
+    VideoGarbage,
+    /// 0.1 to 2 s after the start some bytes that belong to nothing.
+    ControlGarbage,
+    /// After 2 to 60 pictures a header that announces 4 GiB.
+    HugeLength,
+    /// The encoder refuses the first size, so a smaller session follows at once.
+    DoubleSession,
+}
+
+/// No fault has this name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no fault of this name; there are {}", Fault::ALL.map(Fault::name).join(", "))]
+pub struct UnknownFault;
+
+/// The faults of a device. [`Default`] is none. Clones share the count of servers.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    kinds: Vec<Fault>,
+    seed: u64,
+    servers: Arc<AtomicU64>,
+}
+
+/// What goes wrong with one server, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Plan {
+    /// How long the start takes.
+    pub(crate) starts_after: Duration,
+    /// The pictures before the stall, and how long it lasts.
+    pub(crate) stall: Option<(u32, Duration)>,
+    /// How long it lives.
+    pub(crate) dies_after: Option<Duration>,
+    pub(crate) audio_refused: bool,
+    /// How much later than input a session is told, but for the first.
+    pub(crate) session_late: Duration,
+    /// The pictures before these bytes come.
+    pub(crate) video_garbage: Option<(u32, Vec<u8>)>,
+    /// The time before these bytes come.
+    pub(crate) control_garbage: Option<(Duration, Vec<u8>)>,
+    /// The pictures before the false header.
+    pub(crate) huge_length: Option<u32>,
+    pub(crate) first_size_fails: bool,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::SlowStart,
+        Self::EncoderStall,
+        Self::ServerDeath,
+        Self::AudioRefused,
+        Self::UpLost,
+        Self::VideoGarbage,
+        Self::ControlGarbage,
+        Self::HugeLength,
+        Self::DoubleSession,
+    ];
+
+    /// As it is asked for.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SlowStart => "slow-start",
+            Self::EncoderStall => "encoder-stall",
+            Self::ServerDeath => "server-death",
+            Self::AudioRefused => "audio-refused",
+            Self::UpLost => "up-lost",
+            Self::VideoGarbage => "video-garbage",
+            Self::ControlGarbage => "control-garbage",
+            Self::HugeLength => "huge-length",
+            Self::DoubleSession => "double-session",
+        }
+    }
+}
+
+impl FromStr for Fault {
+    type Err = UnknownFault;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFault> {
+        Self::ALL
+            .into_iter()
+            .find(|fault| fault.name() == text)
+            .ok_or(UnknownFault)
+    }
+}
+
+impl Faults {
+    /// These kinds, at moments that `seed` decides.
+    pub fn new(kinds: Vec<Fault>, seed: u64) -> Self {
+        Self {
+            kinds,
+            seed,
+            servers: Arc::default(),
+        }
+    }
+
+    /// The plan of the next server.
+    pub(crate) fn next_plan(&self) -> Plan {
+        let server = self.servers.fetch_add(1, Ordering::Relaxed);
+        let mut plan = Plan::default();
+        for &kind in &self.kinds {
+            // Each kind has dice of its own, so that one more kind does not move the others.
+            plan.add(kind, &mut Dice(self.seed ^ server << 32 ^ (kind as u64) << 56));
+        }
+        plan
+    }
+}
+
+impl Plan {
+    fn add(&mut self, kind: Fault, dice: &mut Dice) {
+        match kind {
+            Fault::SlowStart => self.starts_after = dice.ms(1_000, 4_000),
+            Fault::EncoderStall => self.stall = Some((dice.pictures(), dice.ms(1_000, 3_000))),
+            Fault::ServerDeath => self.dies_after = Some(dice.ms(200, 3_000)),
+            Fault::AudioRefused => self.audio_refused = true,
+            Fault::UpLost => self.session_late = dice.ms(200, 500),
+            Fault::VideoGarbage => self.video_garbage = Some((dice.pictures(), dice.bytes())),
+            Fault::ControlGarbage => self.control_garbage = Some((dice.ms(100, 2_000), dice.bytes())),
+            Fault::HugeLength => self.huge_length = Some(dice.pictures()),
+            Fault::DoubleSession => self.first_size_fails = true,
+        }
+    }
+}
+
+/// SplitMix64: small, and the same on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn between(&mut self, least: u64, most: u64) -> u64 {
+        least + self.roll() % (most - least + 1)
+    }
+
+    fn ms(&mut self, least: u64, most: u64) -> Duration {
+        Duration::from_millis(self.between(least, most))
+    }
+
+    fn pictures(&mut self) -> u32 {
+        self.between(2, 60) as u32
+    }
+
+    /// 16 to 512 bytes.
+    fn bytes(&mut self) -> Vec<u8> {
+        let len = self.between(16, 512);
+        (0..len).map(|_| self.roll() as u8).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_the_same_plans_and_another_seed_others() {
+        let plans = |seed| {
+            let faults = Faults::new(Fault::ALL.to_vec(), seed);
+            [faults.next_plan(), faults.next_plan()]
+        };
+        assert_eq!(plans(1), plans(1));
+        assert_ne!(plans(1), plans(2));
+        let [first, second] = plans(1);
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn one_more_kind_does_not_move_the_others() {
+        let alone = Faults::new(vec![Fault::HugeLength], 7).next_plan();
+        let all = Faults::new(Fault::ALL.to_vec(), 7).next_plan();
+        assert_eq!(alone.huge_length, all.huge_length);
+        assert_eq!(Faults::default().next_plan(), Plan::default());
+    }
+
+    #[test]
+    fn a_fault_is_named_as_it_is_asked_for() {
+        for fault in Fault::ALL {
+            assert_eq!(fault.name().parse(), Ok(fault));
+        }
+        assert_eq!("flood".parse::<Fault>(), Err(UnknownFault));
+    }
+}

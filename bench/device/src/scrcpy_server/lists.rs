@@ -1,0 +1,63 @@
+//! What the server prints when it is asked for a list, before it opens any socket: `list_encoders`, `list_displays`,
+//! `list_apps`. The layout is that of the real server, which clients read.
+
+use scrcpy::options::ServerOptions;
+
+use crate::android::{Android, App};
+
+/// The encoder of the video, as `video_encoder` may ask for it.
+pub(super) const VIDEO_ENCODER: &str = "c2.android.avc.encoder";
+
+/// The encoder of the audio.
+const AUDIO_ENCODER: &str = "c2.android.opus.encoder";
+
+/// Width of the column of names.
+const NAME_COLUMN: usize = 30;
+
+/// The lists that the options ask for; none: the server is to mirror.
+pub(super) fn wanted(android: &Android, options: &ServerOptions) -> Vec<String> {
+    let mut lists = Vec::new();
+    if options.list_encoders {
+        lists.push(video_encoders());
+        lists.push(audio_encoders());
+    }
+    if options.list_displays {
+        let size = android.size();
+        lists.push(format!(
+            "List of displays:\n    --display-id=0    ({}x{})",
+            size.width, size.height
+        ));
+    }
+    if options.list_apps {
+        lists.push(apps(android));
+    }
+    lists
+}
+
+/// The encoders of the video.
+pub(super) fn video_encoders() -> String {
+    format!("List of video encoders:\n    --video-codec=h264 --video-encoder={VIDEO_ENCODER}   (sw)")
+}
+
+fn audio_encoders() -> String {
+    format!("List of audio encoders:\n    --audio-codec=opus --audio-encoder={AUDIO_ENCODER}   (sw)")
+}
+
+/// Apps with a screen: a star for those of the system, then by label.
+fn apps(android: &Android) -> String {
+    let mut apps: Vec<(bool, String, String)> = android
+        .packages()
+        .into_iter()
+        .filter_map(|name| {
+            let package = android.package(&name)?;
+            let app = package.app?;
+            Some((app != App::Launcher, package.label, name))
+        })
+        .collect();
+    apps.sort();
+    apps.iter()
+        .fold("List of apps:".to_owned(), |list, (installed, label, name)| {
+            let mark = if *installed { '-' } else { '*' };
+            format!("{list}\n {mark} {label:NAME_COLUMN$} {name}")
+        })
+}

@@ -1,0 +1,176 @@
+//! Reads a server's arguments: the device's half.
+//!
+//! Every argument is `key=value`. A key that the version does not know is only warned of; a value that does not parse
+//! keeps the server from starting. Keys that the version knows and that change neither bytes nor pictures here (the
+//! camera, the audio's source, how the picture is turned or cut) are read and have no effect.
+
+use std::num::NonZeroU32;
+
+use thiserror::Error;
+
+use super::{FLAGS, LogLevel, ServerOptions};
+use crate::codec::{AudioCodec, VideoCodec};
+use crate::version::ServerVersion;
+
+/// Most arguments that [`parse`] reads; a stock client sends fewer than 40. More is refused.
+pub const ARGUMENTS_MAX: usize = 128;
+
+/// Why a server refuses its arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ParseError {
+    /// An argument without `=`.
+    #[error("Invalid key=value pair: \"{0}\"")]
+    NotAPair(String),
+    /// A value that does not parse.
+    #[error("Invalid value for {key}: \"{value}\"")]
+    Value {
+        /// The option.
+        key: String,
+        /// What it was set to.
+        value: String,
+    },
+    /// Neither video nor audio nor control.
+    #[error("video, audio and control are all off")]
+    NothingToDo,
+    /// More than [`ARGUMENTS_MAX`].
+    #[error("more than {ARGUMENTS_MAX} arguments")]
+    TooMany,
+}
+
+/// What a server reads from its arguments.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parsed {
+    /// The options.
+    pub options: ServerOptions,
+    /// Keys that the version does not know: it warns and goes on.
+    pub unknown_keys: Vec<String>,
+}
+
+/// Reads the arguments after the version, as a server of this version does.
+///
+/// # Errors
+/// An argument that makes a server refuse to start.
+pub fn parse<S: AsRef<str>>(version: ServerVersion, args: &[S]) -> Result<Parsed, ParseError> {
+    if args.len() > ARGUMENTS_MAX {
+        return Err(ParseError::TooMany);
+    }
+    let mut parsed = Parsed {
+        options: ServerOptions::default(),
+        unknown_keys: Vec::new(),
+    };
+    for arg in args {
+        let arg = arg.as_ref();
+        let (key, value) = arg
+            .split_once('=')
+            .ok_or_else(|| ParseError::NotAPair(arg.to_owned()))?;
+        match set(&mut parsed.options, version, key, value) {
+            Some(Setting::Done) => {}
+            Some(Setting::Unknown) => parsed.unknown_keys.push(key.to_owned()),
+            None => {
+                return Err(ParseError::Value {
+                    key: key.to_owned(),
+                    value: value.to_owned(),
+                });
+            }
+        }
+    }
+    let options = &parsed.options;
+    if !options.video && !options.audio && !options.control {
+        return Err(ParseError::NothingToDo);
+    }
+    Ok(parsed)
+}
+
+enum Setting {
+    Done,
+    Unknown,
+}
+
+/// `None`: the value does not parse.
+fn set(options: &mut ServerOptions, version: ServerVersion, key: &str, value: &str) -> Option<Setting> {
+    if let Some(flag) = FLAGS
+        .iter()
+        .find(|flag| flag.name(version) == key && flag.in_version(version))
+    {
+        *(flag.get_mut)(options) = boolean(value);
+        return Some(Setting::Done);
+    }
+    match key {
+        "scid" if value == "-1" => options.scid = None,
+        "scid" => options.scid = Some(value.parse().ok()?),
+        "log_level" => options.log_level = LogLevel::from_name(value)?,
+        "video_codec" => options.video_codec = VideoCodec::from_name(value)?,
+        "video_bit_rate" => options.video_bit_rate = value.parse().ok().map(NonZeroU32::get)?,
+        "audio_codec" => options.audio_codec = AudioCodec::from_name(value)?,
+        "max_size" => options.max_size = value.parse().ok().map(|size| (size > 0).then_some(size))?,
+        "min_size_alignment" if version.at_least(4, 0, 0) => {
+            options.min_size_alignment = value.parse().ok().filter(|a| [1, 2, 4, 8, 16].contains(a))?;
+        }
+        "max_fps" => {
+            let fps: f32 = value
+                .parse()
+                .ok()
+                .filter(|fps: &f32| fps.is_finite() && *fps >= 0.0)?;
+            options.max_fps = (fps > 0.0).then_some(fps);
+        }
+        "new_display" if version.at_least(3, 0, 0) => options.new_display = Some(value.parse().ok()?),
+        "display_id" => options.display_id = value.parse().ok()?,
+        "video_codec_options" => value.clone_into(&mut options.video_codec_options),
+        "video_encoder" => value.clone_into(&mut options.video_encoder),
+        "raw_stream" if version.at_least(2, 1, 0) => set_raw(options, value),
+        "raw_video_stream" if !version.at_least(2, 1, 0) => set_raw(options, value),
+        _ if is_without_effect(version, key) => {}
+        _ => return Some(Setting::Unknown),
+    }
+    Some(Setting::Done)
+}
+
+fn set_raw(options: &mut ServerOptions, value: &str) {
+    if boolean(value) {
+        options.send_device_meta = false;
+        options.send_frame_meta = false;
+        options.send_dummy_byte = false;
+        options.send_stream_meta = false;
+    }
+}
+
+/// Keys without effect and the version that introduced them.
+const WITHOUT_EFFECT: &[(&str, (u16, u16))] = &[
+    ("audio_bit_rate", (2, 0)),
+    ("audio_codec_options", (2, 0)),
+    ("audio_encoder", (2, 0)),
+    ("audio_source", (2, 1)),
+    ("audio_dup", (2, 6)),
+    ("video_source", (2, 2)),
+    ("crop", (2, 0)),
+    ("angle", (3, 0)),
+    ("capture_orientation", (3, 0)),
+    ("vd_destroy_content", (3, 1)),
+    ("vd_system_decorations", (3, 0)),
+    ("display_ime_policy", (3, 2)),
+    ("screen_off_timeout", (3, 0)),
+    ("keep_active", (4, 0)),
+    ("ignore_video_encoder_constraints", (4, 1)),
+    ("list_cameras", (2, 2)),
+    ("list_camera_sizes", (2, 2)),
+    ("camera_id", (2, 2)),
+    ("camera_size", (2, 2)),
+    ("camera_facing", (2, 2)),
+    ("camera_ar", (2, 2)),
+    ("camera_fps", (2, 2)),
+    ("camera_high_speed", (2, 2)),
+    ("camera_zoom", (4, 0)),
+    ("camera_torch", (4, 0)),
+];
+
+fn is_without_effect(version: ServerVersion, key: &str) -> bool {
+    WITHOUT_EFFECT
+        .iter()
+        .any(|&(name, (major, minor))| name == key && version.at_least(major, minor, 0))
+}
+
+/// The server takes only `true`, in any case, as true, and everything else as false.
+fn boolean(value: &str) -> bool {
+    value.eq_ignore_ascii_case("true")
+}
