@@ -11,7 +11,8 @@
 //! ```
 //!
 //! It does not know what commands do or what is spoken on sockets. Each host has its own connection and tasks, all of
-//! which end when [`serve`] is cancelled.
+//! which end when [`serve`] is cancelled. Who may come in is [`Options::guard`]'s matter; a host that begins anew on its
+//! connection has no streams and no reverses any more.
 
 mod bridge;
 mod reverse;
@@ -20,8 +21,10 @@ mod sync_service;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use adb::banner::{Banner, DELAYED_ACK, Product};
-use adb::{Daemon, IncomingOpen};
+use adb::IncomingOpen;
+use adb::banner::{Banner, DELAYED_ACK, LS_V2, Product, SENDRECV_V2, STAT_V2};
+use adb::daemon::{self, Guard};
+use adb::window::Window;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +35,7 @@ use reverse::Reverses;
 /// Hosts that are connected at once. Reached: the next one's connection is closed at once.
 pub const MAX_HOSTS: usize = 16;
 /// What this daemon serves, and nothing that it does not.
-const FEATURES: [&str; 5] = ["shell_v2", "cmd", "stat_v2", "ls_v2", "fixed_push_mkdir"];
+const FEATURES: [&str; 6] = ["shell_v2", "cmd", STAT_V2, LS_V2, "fixed_push_mkdir", SENDRECV_V2];
 
 /// How the daemon presents itself.
 #[derive(Debug, Clone)]
@@ -41,6 +44,23 @@ pub struct Options {
     pub product: Product,
     /// Whether hosts that list it get windows in bytes instead of one packet per OKAY.
     pub delayed_ack: DelayedAck,
+    /// Who may come in: anyone, or hosts with a known key, shown in AUTH or in TLS.
+    pub guard: Guard,
+    /// What a host may send on each stream, with delayed ack.
+    pub window: Window,
+}
+
+impl Options {
+    /// A device for anyone, with all that it can do.
+    #[must_use]
+    pub fn open(product: Product) -> Self {
+        Self {
+            product,
+            delayed_ack: DelayedAck::Listed,
+            guard: Guard::Open,
+            window: Window::default(),
+        }
+    }
 }
 
 /// Whether delayed ack is listed.
@@ -58,7 +78,11 @@ pub async fn serve(listener: TcpListener, userland: Userland, options: &Options,
     if options.delayed_ack == DelayedAck::Listed {
         features.push(DELAYED_ACK);
     }
-    let banner = Banner::device(&options.product, &features);
+    let door = daemon::Options {
+        banner: Banner::device(&options.product, &features),
+        guard: options.guard.clone(),
+        window: options.window,
+    };
     let mut hosts = JoinSet::new();
     loop {
         tokio::select! {
@@ -67,7 +91,7 @@ pub async fn serve(listener: TcpListener, userland: Userland, options: &Options,
             accepted = listener.accept() => match accepted {
                 Ok(_) if hosts.len() >= MAX_HOSTS => tracing::warn!("too many adb hosts; one was turned away"),
                 Ok((socket, _)) => {
-                    hosts.spawn(serve_host(socket, banner.clone(), userland.clone()));
+                    hosts.spawn(serve_host(socket, door.clone(), userland.clone()));
                 }
                 // Out of file descriptors, mostly; what is connected goes on.
                 Err(error) => {
@@ -79,21 +103,29 @@ pub async fn serve(listener: TcpListener, userland: Userland, options: &Options,
     }
 }
 
-async fn serve_host(socket: TcpStream, banner: Banner, userland: Userland) {
-    let mut daemon = match Daemon::accept(socket, &banner).await {
+async fn serve_host(socket: TcpStream, door: daemon::Options, userland: Userland) {
+    let mut daemon = match door.accept(socket).await {
         Ok(daemon) => daemon,
         Err(error) => {
-            tracing::debug!(%error, "not an adb host");
+            tracing::debug!(%error, "no adb host, or none that may come in");
             return;
         }
     };
-    let mut reverses = Reverses::new(daemon.connection().clone());
+    let connection = daemon.connection().clone();
+    let mut reverses = Reverses::new(connection.clone());
+    let mut resets = connection.resets();
     let mut streams = JoinSet::new();
     loop {
         tokio::select! {
             Some(_) = streams.join_next(), if !streams.is_empty() => {}
             open = daemon.next_open() => match open {
-                Some(open) => serve_open(open, &userland, &mut reverses, &mut streams),
+                Some(open) => {
+                    if connection.resets() != resets {
+                        resets = connection.resets();
+                        reverses = Reverses::new(connection.clone());
+                    }
+                    serve_open(open, &userland, &mut reverses, &mut streams);
+                }
                 None => return,
             },
         }

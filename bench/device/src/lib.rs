@@ -38,7 +38,6 @@ use adb::banner::Product;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use adbd::DelayedAck;
 use android::Model;
 use display::Display;
 use fault::Faults;
@@ -124,10 +123,7 @@ pub async fn serve_as(
     let now_s = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
     let mut userland = Userland::new(android, display, now_s);
     userland.faults = mirroring.faults;
-    let options = adbd::Options {
-        product,
-        delayed_ack: DelayedAck::Listed,
-    };
+    let options = adbd::Options::open(product);
     tracing::info!(adb.address = ?listener.local_addr().ok(), "the device is ready");
     adbd::serve(listener, userland, &options, cancel).await;
     // The thread ends by itself, soon after the last handle on the display.

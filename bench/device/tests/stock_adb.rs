@@ -5,162 +5,21 @@
 
 #![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
 
-use std::ffi::OsStr;
-use std::path::Path;
-use std::process::{Output, Stdio};
-use std::time::Duration;
+#[path = "stock_adb/guard.rs"]
+mod guard;
+#[path = "stock_adb/rig.rs"]
+mod rig;
+#[path = "stock_adb/server.rs"]
+mod server;
 
-use tempfile::TempDir;
+use std::process::Stdio;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::ChildStdout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::sync::DropGuard;
 
-/// Longer than any step of these tests takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// A device, an adb server, and a connection between them.
-struct Rig {
-    folder: TempDir,
-    server: Child,
-    serial: String,
-    _device: DropGuard,
-}
-
-impl Rig {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let serial = listener.local_addr().unwrap().to_string();
-        let config = device::Config {
-            adb: listener.local_addr().unwrap(),
-            name: "Farglass Test".to_owned(),
-            width: 720,
-            height: 1280,
-            fps: 60,
-        };
-        let stop = CancellationToken::new();
-        let cancel = stop.clone();
-        tokio::spawn(async move { device::serve(listener, config, cancel).await.unwrap() });
-        let rig = Self::over(serial, stop.drop_guard()).await;
-        let connected = rig.adb_any(["connect", &rig.serial]).await;
-        assert!(
-            text(&connected.stdout).starts_with("connected to"),
-            "{connected:?}"
-        );
-        rig
-    }
-
-    /// An adb server for a device that runs already.
-    async fn over(serial: String, device: DropGuard) -> Self {
-        let folder = TempDir::new().unwrap();
-        // The server tells on descriptor 3 that it listens; only a shell can give it that.
-        let script = "exec adb -L \"$0\" fork-server server --reply-fd 3 3>&1 >/dev/null 2>&1";
-        let mut server = Command::new("sh")
-            .args(["-c", script, &socket(folder.path())])
-            .envs(environment(folder.path()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut ready = [0; 3];
-        server
-            .stdout
-            .as_mut()
-            .unwrap()
-            .read_exact(&mut ready)
-            .await
-            .expect("is adb installed?");
-        assert_eq!(&ready, b"OK\n");
-        Self {
-            folder,
-            server,
-            serial,
-            _device: device,
-        }
-    }
-
-    fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new("adb");
-        command.args(["-L", &socket(self.folder.path())]).args(args);
-        command
-            .envs(environment(self.folder.path()))
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        command
-    }
-
-    async fn adb_any<const N: usize>(&self, args: [&str; N]) -> Output {
-        let running = self.command(args).output();
-        tokio::time::timeout(DEADLINE, running)
-            .await
-            .expect("adb takes too long")
-            .unwrap()
-    }
-
-    /// Runs adb for this device and expects success.
-    async fn adb<const N: usize>(&self, args: [&str; N]) -> String {
-        let running = self
-            .command(["-s", &self.serial].into_iter().chain(args))
-            .output();
-        let output = tokio::time::timeout(DEADLINE, running)
-            .await
-            .expect("adb takes too long")
-            .unwrap();
-        assert!(output.status.success(), "{args:?}: {output:?}");
-        text(&output.stdout)
-    }
-
-    /// Runs a shell command: its code, stdout and stderr.
-    async fn shell(&self, command: &str) -> (i32, String, String) {
-        let output = self.adb_any(["-s", &self.serial, "shell", command]).await;
-        (
-            output.status.code().unwrap(),
-            text(&output.stdout),
-            text(&output.stderr),
-        )
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    /// Ends the server and sees that it is gone.
-    async fn end(mut self) {
-        self.adb_any(["kill-server"]).await;
-        tokio::time::timeout(DEADLINE, self.server.wait())
-            .await
-            .expect("adb's server does not end")
-            .unwrap();
-    }
-}
-
-fn socket(folder: &Path) -> String {
-    format!("localfilesystem:{}/adb.sock", folder.display())
-}
-
-/// Keys and logs go to the test's folder; no USB, no mDNS.
-fn environment(folder: &Path) -> [(&'static str, std::ffi::OsString); 4] {
-    let folder = folder.as_os_str().to_owned();
-    [
-        ("HOME", folder.clone()),
-        ("TMPDIR", folder),
-        ("ADB_MDNS", "0".into()),
-        ("ADB_LIBUSB", "0".into()),
-    ]
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Bytes that tell their position, so that any loss, swap or repetition shows.
-fn pattern(seed: u32, len: u32) -> Vec<u8> {
-    (0..len / 4)
-        .flat_map(|at| (at.wrapping_mul(2_654_435_761) ^ seed).to_le_bytes())
-        .collect()
-}
+use rig::{DEADLINE, Rig, pattern, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_listed_with_its_product() {
@@ -266,7 +125,7 @@ async fn files_survive_the_way_there_and_back() {
         rig.adb(["pull", from, &rig.path("back")]).await;
         assert!(std::fs::read(rig.path("back")).unwrap() == content, "{from}");
     }
-    let tree = rig.folder.path().join("tree/inner");
+    let tree = rig.folder().join("tree/inner");
     std::fs::create_dir_all(&tree).unwrap();
     std::fs::write(tree.join("leaf"), "x").unwrap();
     rig.adb(["push", &rig.path("tree"), "/sdcard/"]).await;

@@ -45,6 +45,18 @@ impl KnownKeys {
         self.lock().clone()
     }
 
+    /// Adds a key, as a person does who copies it onto the device.
+    pub fn remember(&self, key: &PublicKey) {
+        let mut keys = self.lock();
+        if keys.contains(key) {
+            return;
+        }
+        if keys.len() >= MAX_KNOWN {
+            keys.remove(0);
+        }
+        keys.push(key.clone());
+    }
+
     /// Whether one of them made `signature` over `token`.
     pub(crate) fn verify(&self, token: &Token, signature: &[u8]) -> bool {
         self.all().iter().any(|key| key.verifies(token, signature))
@@ -52,21 +64,41 @@ impl KnownKeys {
 
     /// Whether the host with this key may come in; a new one is remembered then.
     pub(crate) fn admit(&self, key: &PublicKey) -> bool {
-        let mut keys = self.lock();
-        if keys.contains(key) {
-            return true;
+        match self.new {
+            NewKeys::Accept => {
+                self.remember(key);
+                true
+            }
+            NewKeys::Refuse => self.lock().contains(key),
         }
-        if self.new == NewKeys::Refuse {
-            return false;
-        }
-        if keys.len() >= MAX_KNOWN {
-            keys.remove(0);
-        }
-        keys.push(key.clone());
-        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<PublicKey>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_key_is_forgotten_when_there_are_too_many() {
+        // Keys without owners, of moduli that are good for nothing else.
+        let key = |n: usize| {
+            let mut blob = vec![0; 524];
+            (blob[0], blob[8], blob[263]) = (64, 1, 0x80);
+            blob[16] = u8::try_from(n).unwrap();
+            blob[520..].copy_from_slice(&65537u32.to_le_bytes());
+            let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, blob);
+            PublicKey::parse(text.as_bytes()).unwrap()
+        };
+        let known = KnownKeys::new(vec![key(0)], NewKeys::Accept);
+        for n in 0..=MAX_KNOWN {
+            assert!(known.admit(&key(n)));
+        }
+        let all = known.all();
+        assert_eq!(all.len(), MAX_KNOWN);
+        assert_eq!((&all[0], &all[MAX_KNOWN - 1]), (&key(1), &key(MAX_KNOWN)));
     }
 }

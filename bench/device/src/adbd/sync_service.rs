@@ -2,7 +2,7 @@
 //! answered one after the other.
 
 use adb::Stream;
-use adb::sync::{Listing, MAX_DATA, Request, RequestParser, Response, S_IFMT, S_IFREG, Stat, Stat2};
+use adb::sync::{Flags, Listing, MAX_DATA, Request, RequestParser, Response, S_IFMT, S_IFREG, Stat, Stat2};
 use bytes::{Bytes, BytesMut};
 
 use crate::files::{Attributes, FileError, Files, MAX_TOTAL_BYTES, Status, normal};
@@ -48,7 +48,7 @@ enum Upload {
         permissions: u32,
         content: BytesMut,
     },
-    Failed(FileError),
+    Failed(String),
 }
 
 impl Session {
@@ -75,15 +75,11 @@ impl Session {
                 )
             }
             Request::Send { path, mode } => {
-                self.upload = Some(match mode & S_IFMT {
-                    S_IFREG => Upload::Growing {
-                        path,
-                        permissions: mode & 0o7777,
-                        content: BytesMut::new(),
-                    },
-                    // There are no links and no devices here.
-                    _ => Upload::Failed(FileError::Denied),
-                });
+                self.upload = Some(Upload::begin(path, mode, Flags::PLAIN));
+                Vec::new()
+            }
+            Request::Send2 { path, mode, flags } => {
+                self.upload = Some(Upload::begin(path, mode, flags));
                 Vec::new()
             }
             Request::Data(data) => {
@@ -91,22 +87,28 @@ impl Session {
                 Vec::new()
             }
             Request::Done { mtime_s } => one(&self.store(mtime_s)),
-            Request::Recv(path) => match self.files.read(&path) {
-                Ok(content) => {
-                    let pieces = (0..content.len()).step_by(MAX_DATA);
-                    let data = pieces.map(|at| content.slice(at..content.len().min(at + MAX_DATA)));
-                    all(data.map(Response::Data), Listing::No)
-                }
-                Err(error) => one(&Response::Fail(error.to_string())),
-            },
+            Request::Recv(path) => self.content(&path),
+            Request::Recv2 { path, flags } if flags == Flags::PLAIN => self.content(&path),
+            Request::Recv2 { flags, .. } => one(&Response::Fail(unknown(flags))),
             Request::Quit => Vec::new(),
+        }
+    }
+
+    fn content(&self, path: &str) -> Vec<Bytes> {
+        match self.files.read(path) {
+            Ok(content) => {
+                let pieces = (0..content.len()).step_by(MAX_DATA);
+                let data = pieces.map(|at| content.slice(at..content.len().min(at + MAX_DATA)));
+                all(data.map(Response::Data), Listing::No)
+            }
+            Err(error) => one(&Response::Fail(error.to_string())),
         }
     }
 
     fn grow(&mut self, data: &[u8]) {
         if let Some(Upload::Growing { content, .. }) = &mut self.upload {
             if content.len() + data.len() > MAX_TOTAL_BYTES {
-                self.upload = Some(Upload::Failed(FileError::NoSpace));
+                self.upload = Some(Upload::Failed(FileError::NoSpace.to_string()));
             } else {
                 content.extend_from_slice(data);
             }
@@ -114,18 +116,19 @@ impl Session {
     }
 
     fn store(&mut self, mtime_s: u32) -> Response {
-        let stored = match self.upload.take() {
+        match self.upload.take() {
             Some(Upload::Growing {
                 path,
                 permissions,
                 content,
-            }) => self
-                .files
-                .write(&path, content.freeze(), Attributes { permissions, mtime_s }),
-            Some(Upload::Failed(error)) => Err(error),
-            None => return Response::Fail("DONE without SEND".to_owned()),
-        };
-        stored.map_or_else(|error| Response::Fail(error.to_string()), |()| Response::Okay)
+            }) => {
+                let attributes = Attributes { permissions, mtime_s };
+                let stored = self.files.write(&path, content.freeze(), attributes);
+                stored.map_or_else(|error| Response::Fail(error.to_string()), |()| Response::Okay)
+            }
+            Some(Upload::Failed(why)) => Response::Fail(why),
+            None => Response::Fail("DONE without SEND".to_owned()),
+        }
     }
 
     fn stat2(&self, path: &str) -> Stat2 {
@@ -137,6 +140,26 @@ impl Session {
             },
         }
     }
+}
+
+impl Upload {
+    fn begin(path: String, mode: u32, flags: Flags) -> Self {
+        match mode & S_IFMT {
+            _ if flags != Flags::PLAIN => Self::Failed(unknown(flags)),
+            S_IFREG => Self::Growing {
+                path,
+                permissions: mode & 0o7777,
+                content: BytesMut::new(),
+            },
+            // There are no links and no devices here.
+            _ => Self::Failed(FileError::Denied.to_string()),
+        }
+    }
+}
+
+/// No compression is listed here, so no host asks for one but by mistake.
+fn unknown(flags: Flags) -> String {
+    format!("unknown flags: {}", flags.0)
 }
 
 fn stat(status: Status) -> Stat {
