@@ -13,6 +13,7 @@
 mod app;
 mod dumpsys;
 mod input;
+mod installing;
 mod log;
 mod packages;
 mod peripherals;
@@ -26,6 +27,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 pub use app::App;
+pub use installing::NAMES_MAX;
 pub use input::{KeyPress, POINTERS_MAX, Pointer, PointerKey, TouchKind};
 pub use log::{Dropped, EVENTS_MAX, InputEvent};
 pub use packages::{AppData, Package, Painting, SEGMENTS_MAX, Segment, TEXT_CHARS_MAX};

@@ -135,6 +135,29 @@ impl Files {
     /// # Errors
     /// [`FileError`]; nothing is changed then.
     pub fn write(&self, path: &str, content: Bytes, attributes: Attributes) -> Result<(), FileError> {
+        self.write_as(Actor::Shell, path, content, attributes)
+    }
+
+    /// As [`Self::write`], also where only the system may write.
+    ///
+    /// # Errors
+    /// [`FileError`]; nothing is changed then.
+    pub(crate) fn write_as_system(
+        &self,
+        path: &str,
+        content: Bytes,
+        attributes: Attributes,
+    ) -> Result<(), FileError> {
+        self.write_as(Actor::System, path, content, attributes)
+    }
+
+    fn write_as(
+        &self,
+        actor: Actor,
+        path: &str,
+        content: Bytes,
+        attributes: Attributes,
+    ) -> Result<(), FileError> {
         let path = normal(path);
         let mut tree = self.tree();
         let old = match tree.nodes.get(&path) {
@@ -142,7 +165,7 @@ impl Files {
             Some(Node::File { content, .. }) => content.len(),
             None => 0,
         };
-        writable(&path)?;
+        actor.may_write(&path)?;
         if tree.total_bytes - old + content.len() > MAX_TOTAL_BYTES {
             return Err(FileError::NoSpace);
         }
@@ -200,13 +223,25 @@ impl Files {
     /// # Errors
     /// [`FileError`]; nothing is changed then.
     pub fn remove(&self, path: &str, depth: Depth) -> Result<(), FileError> {
+        self.remove_as(Actor::Shell, path, depth)
+    }
+
+    /// As [`Self::remove`], also where only the system may write.
+    ///
+    /// # Errors
+    /// [`FileError`]; nothing is changed then.
+    pub(crate) fn remove_as_system(&self, path: &str, depth: Depth) -> Result<(), FileError> {
+        self.remove_as(Actor::System, path, depth)
+    }
+
+    fn remove_as(&self, actor: Actor, path: &str, depth: Depth) -> Result<(), FileError> {
         let path = normal(path);
         let mut tree = self.tree();
         let is_directory = matches!(
             tree.nodes.get(&path).ok_or(FileError::NotFound)?,
             Node::Directory { .. }
         );
-        writable(&path)?;
+        actor.may_write(&path)?;
         if DIRECTORIES.contains(&path.as_str()) {
             return Err(FileError::Denied);
         }
@@ -268,6 +303,22 @@ impl Files {
     fn tree(&self) -> MutexGuard<'_, Tree> {
         // A panic elsewhere leaves the tree as it was between two changes.
         self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who works on the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Actor {
+    Shell,
+    System,
+}
+
+impl Actor {
+    fn may_write(self, path: &str) -> Result<(), FileError> {
+        match self {
+            Self::Shell => writable(path),
+            Self::System => Ok(()),
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 pub mod abstract_sockets;
 pub mod adbd;
 pub mod android;
+pub mod apk;
 mod clock;
 pub mod display;
 pub mod encode;

@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::android::{Android, App, Drawn, Scene, View};
 
 use app::motion::Feed;
-use app::{echo, latency, launcher, paint, still};
+use app::{echo, latency, launcher, page, paint, still};
 use barcode::Barcode;
 use canvas::{Canvas, Rgb};
 use font::Fonts;
@@ -52,6 +52,7 @@ enum Shown {
     Paint(Drawn),
     Echo(String),
     Still,
+    Page { label: String, package: &'static str },
     Motion(Box<Feed>),
     Latency { touches: u32 },
 }
@@ -126,6 +127,7 @@ impl Screen {
                     Shown::Still
                 }
             },
+            Scene::Page { label, package } => draw_page(canvas, fonts, shown, label, package),
             Scene::Launcher { apps, touched } => draw_launcher(canvas, fonts, shown, apps, *touched),
             Scene::Paint {
                 epoch,
@@ -184,6 +186,23 @@ pub fn screenshot(android: &Android, moment: Moment) -> Canvas {
     let mut screen = Screen::new(android);
     screen.draw(android, moment);
     screen.canvas
+}
+
+fn draw_page(
+    canvas: &mut Canvas,
+    fonts: &mut Fonts,
+    shown: Option<Shown>,
+    label: &str,
+    package: &'static str,
+) -> Shown {
+    match shown {
+        Some(Shown::Page { label: old, package: of }) if old == label && of == package => {}
+        _ => page::draw(canvas, fonts, label, package),
+    }
+    Shown::Page {
+        label: label.to_owned(),
+        package,
+    }
 }
 
 fn draw_launcher(

@@ -14,6 +14,7 @@ mod app_process;
 pub mod console;
 mod display;
 mod input;
+mod install;
 mod instant;
 pub mod interactive;
 mod lasting;
@@ -245,7 +246,13 @@ impl Session {
 }
 
 async fn run_call(call: &Call<'_>, io: Io<'_>) -> Result<u8, HungUp> {
+    if let Some(done) = install::run(call, io.input).await {
+        io.out.print(done.out).await?;
+        io.err.print(done.err).await?;
+        return Ok(done.code);
+    }
     if let Some(done) = instant::run(call) {
+        install::tidy(call);
         io.out.print(done.out).await?;
         io.err.print(done.err).await?;
         return Ok(done.code);

@@ -5,8 +5,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
 
+#[path = "stock_adb/apk.rs"]
+mod apk;
 #[path = "stock_adb/guard.rs"]
 mod guard;
+#[path = "stock_adb/install.rs"]
+mod install;
 #[path = "stock_adb/rig.rs"]
 mod rig;
 #[path = "stock_adb/server.rs"]

@@ -1,4 +1,4 @@
-//! The apps that come with the device: their packages and labels.
+//! The apps that come with the device, and those that are installed: their packages and labels.
 //!
 //! What they look like is in `screen`, what they do with input in `android::input`.
 
@@ -17,10 +17,12 @@ pub enum App {
     Motion,
     /// A target that turns over at every touch, with a barcode.
     Latency,
+    /// An installed package, by its name: a plain page that shows what it is called.
+    Installed(&'static str),
 }
 
 impl App {
-    /// All of them, in the order of the launcher.
+    /// All that come with the device, in the order of the launcher.
     pub const ALL: [Self; 6] = [
         Self::Launcher,
         Self::Paint,
@@ -39,6 +41,7 @@ impl App {
             Self::Still => "dev.farglass.still",
             Self::Motion => "dev.farglass.motion",
             Self::Latency => "dev.farglass.latency",
+            Self::Installed(package) => package,
         }
     }
 
@@ -56,6 +59,7 @@ impl App {
             Self::Still => "Still",
             Self::Motion => "Motion",
             Self::Latency => "Latency",
+            Self::Installed(package) => package,
         }
     }
 }

@@ -180,7 +180,7 @@ impl State {
             App::Launcher => self.touch_launcher(kind, index),
             App::Paint => self.touch_paint(kind, index, before),
             App::Latency => self.touch_latency(kind),
-            App::Echo | App::Still | App::Motion => {}
+            App::Echo | App::Still | App::Motion | App::Installed(_) => {}
         }
         if kind == TouchKind::Up {
             self.pointers.remove(index);

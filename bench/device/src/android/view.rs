@@ -45,6 +45,13 @@ pub enum Scene {
     },
     /// A still page.
     Still,
+    /// An installed package's page.
+    Page {
+        /// What people call it.
+        label: String,
+        /// Its name.
+        package: &'static str,
+    },
     /// A moving page.
     Motion,
     /// The latency target.
@@ -101,6 +108,10 @@ impl State {
                 text: data.text.clone(),
             },
             (App::Still, _) => Scene::Still,
+            (App::Installed(package), _) => Scene::Page {
+                label: self.label(package).to_owned(),
+                package,
+            },
             (App::Motion, _) => Scene::Motion,
             (App::Latency, Some(data)) => Scene::Latency {
                 touches: data.touches,
@@ -111,6 +122,11 @@ impl State {
                 touched: self.pointers.first().map(|pointer| (pointer.x, pointer.y)),
             },
         }
+    }
+
+    fn label<'a>(&'a self, package: &'a str) -> &'a str {
+        let installed = self.packages.get(package);
+        installed.map_or(package, |installed| &installed.label)
     }
 
     pub(super) fn launchable(&self) -> Vec<App> {

@@ -5,6 +5,7 @@ pub(super) mod echo;
 pub(super) mod latency;
 pub(super) mod launcher;
 pub(super) mod motion;
+pub(super) mod page;
 pub mod paint;
 pub(super) mod still;
 

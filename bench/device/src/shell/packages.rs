@@ -22,14 +22,9 @@ pub(super) fn pm(android: &Android, args: &[&str]) -> Done {
             [package] | [.., "-p", package] => resolve(android, package),
             _ => Done::ok("No activity found\n"),
         },
-        // An APK cannot run here, so taking one would be a lie.
-        ["install", ..] => Done::fail(
-            1,
-            "Failure [INSTALL_FAILED_INTERNAL_ERROR: the simulated device runs no APK]\n",
-        ),
         _ => Done::fail(
             1,
-            "usage: pm list packages|path|clear|uninstall|resolve-activity …\n",
+            "usage: pm list packages|path|clear|install|uninstall|resolve-activity …\n",
         ),
     }
 }

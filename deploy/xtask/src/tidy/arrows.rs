@@ -90,7 +90,7 @@ const HOUSE: &[Crate] = &[
     },
     Crate {
         name: "fuzz",
-        may: &["adb", "scrcpy", "protocol", "gateway", "signaling", "control"],
+        may: &["adb", "scrcpy", "protocol", "gateway", "signaling", "control", "device"],
         must_not: &["sqlx"],
     },
 ];

@@ -128,6 +128,6 @@ fn face(canvas: &mut Canvas, fonts: &mut Fonts, app: App, tile: Rect) {
                 canvas.disc((cx, cy), radius * unit, Rgb(colour));
             }
         }
-        App::Launcher => ground(canvas, 0x55_5f7a),
+        App::Launcher | App::Installed(_) => ground(canvas, 0x55_5f7a),
     }
 }
