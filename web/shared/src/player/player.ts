@@ -25,6 +25,7 @@ import { BUSY, RECONNECT, retryDelayMs } from './backoff';
 import type { Measure, Overlay } from './measure';
 import { mark, supportsStreaming } from './rtc';
 import { type Event, type State, type StopReason, stopForClose, stopForCode, transition } from './state';
+import type { Still } from './still';
 
 /** Without success for this long a person should be told, and asked. The lease's grace is 30 s as well. */
 const GIVE_UP_MS = 30_000;
@@ -51,6 +52,7 @@ export interface PlayerListener {
 export interface Equipment {
   listenToKeyboard: typeof listenToKeyboard;
   Measure: typeof Measure;
+  Still: typeof Still;
 }
 
 /** A page's stream. */
@@ -71,6 +73,7 @@ export class Player {
   /** Whether a frame was asked for and has not come. */
   #watching = false;
   #equipment: Equipment | null = null;
+  #still: Still | null = null;
 
   /** Starts at once. */
   constructor(elements: Elements, ticket: api.Ticket, listener: PlayerListener) {
@@ -113,10 +116,11 @@ export class Player {
     if (session !== null) await api.end(session).catch(() => undefined);
   }
 
-  /** Completes the player: from now on it takes keys and measures. Once. */
+  /** Completes the player: from now on it takes keys, measures, and keeps the picture over a loss. Once. */
   equip(equipment: Equipment): void {
     this.#equipment = equipment;
-    const { stage, field } = this.#elements;
+    const { stage, field, video } = this.#elements;
+    this.#still = new equipment.Still(video);
     equipment.listenToKeyboard(stage, field, (message) => { this.#send(message); }, this.#life.signal);
     this.#attempt?.measure(equipment.Measure);
   }
@@ -181,6 +185,7 @@ export class Player {
 
   #playing(): void {
     mark('first-frame');
+    this.#still?.clear();
     this.#tries = 0;
     this.#failingSince = null;
     this.#apply({ kind: 'first_frame' });
@@ -203,6 +208,7 @@ export class Player {
       return;
     }
     const now = pageMs(performance.now());
+    if (this.#state.kind === 'streaming' && this.#state.link.kind === 'live') this.#still?.keep();
     this.#attempt?.close();
     this.#attempt = null;
     this.#apply({ kind: 'lost', now });
@@ -294,6 +300,7 @@ export class Player {
     this.#lease.abort();
     this.#attempt?.close();
     this.#attempt = null;
+    this.#still?.clear();
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }
