@@ -4,13 +4,21 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { promisify } from 'node:util';
 
 import { until } from './until.mjs';
 
 const run = promisify(execFile);
-/** An adb server of our own: one that somebody uses on this machine stays as it is. */
-const ADB_SERVER_PORT = '15037';
+/**
+ * An adb server of this process alone, on a socket in a folder of its own: neither the one that somebody uses
+ * on this machine nor another run of these journeys can end it, and it ends nobody's.
+ */
+const ADB_FOLDER = mkdtempSync(path.join(tmpdir(), 'farglass-adb-'));
+process.on('exit', () => rmSync(ADB_FOLDER, { recursive: true, force: true }));
+const ADB_SERVER = `localfilesystem:${ADB_FOLDER}/adb.sock`;
 /** An answer comes in milliseconds; a device that is silent for this long is not well. */
 const ANSWER_MS = 15_000;
 
@@ -28,7 +36,7 @@ export class Device {
 
   /** @param {string[]} args */
   async #adb(...args) {
-    const { stdout } = await run('adb', ['-P', ADB_SERVER_PORT, ...args], { timeout: ANSWER_MS });
+    const { stdout } = await run('adb', ['-L', ADB_SERVER, ...args], { timeout: ANSWER_MS });
     return stdout;
   }
 
