@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use device::Android;
 use device::android::{App, Model};
 use device::display::{CaptureOptions, Display, FirstSize, Packet};
+use device::encode::Habit;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -28,6 +29,7 @@ async fn main() -> anyhow::Result<()> {
         max_size: None,
         alignment: 2,
         max_fps: None,
+        encoder: Habit::Usual,
         first_size: FirstSize::Works,
     })?;
     let (started, cpu) = (Instant::now(), cpu_time()?);

@@ -23,10 +23,12 @@ use thiserror::Error;
 
 use crate::android::{Android, Size};
 use crate::clock;
+use crate::encode::Habit;
+use crate::replay::{self, Film};
 use crate::screen::{Moment, Screen};
 
 use capture::Capture;
-use vsync::Vsync;
+pub(crate) use vsync::Vsync;
 
 /// Packets that wait for a capture's reader. A real encoder has a few output buffers; when they are full it takes no
 /// picture, and the surface keeps the newest.
@@ -67,6 +69,8 @@ pub struct CaptureOptions {
     pub alignment: u16,
     /// Pictures per second at most, `None` = as the display.
     pub max_fps: Option<f32>,
+    /// What kind of encoder the device has.
+    pub encoder: Habit,
     /// Whether the encoder takes the first size.
     pub first_size: FirstSize,
 }
@@ -91,7 +95,7 @@ pub struct VideoSize(Arc<AtomicU32>);
 #[derive(Debug, Clone)]
 pub struct Display {
     android: Android,
-    commands: mpsc::SyncSender<Command>,
+    commands: mpsc::SyncSender<Attach>,
 }
 
 /// One running capture. Dropping it ends the capture.
@@ -116,8 +120,12 @@ pub struct Reset {
 #[error("the display takes no more captures")]
 pub struct Busy;
 
-enum Command {
-    Attach(Box<Capture>),
+/// A capture on its way to the thread.
+pub(crate) struct Attach {
+    pub(crate) options: CaptureOptions,
+    pub(crate) packets: tokio::sync::mpsc::Sender<Packet>,
+    pub(crate) size: VideoSize,
+    pub(crate) resets_wanted: Arc<AtomicU32>,
 }
 
 impl VideoSize {
@@ -131,7 +139,7 @@ impl VideoSize {
         (both != 0).then_some(size)
     }
 
-    fn store(&self, size: Size) {
+    pub(crate) fn store(&self, size: Size) {
         let both = u32::from(size.width) << 16 | u32::from(size.height);
         self.0.store(both, Ordering::Release);
     }
@@ -168,6 +176,17 @@ impl Display {
         Ok((display, thread))
     }
 
+    /// Starts the thread of a display that shows a film to every capture, this many pictures a second.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn replay(android: Android, film: Film, fps: u32) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
+        let (commands, attached) = mpsc::sync_channel(COMMANDS_MAX);
+        let run = move || replay::show(&film, fps, &attached);
+        let thread = thread::Builder::new().name("film".to_owned()).spawn(run)?;
+        Ok((Self { android, commands }, thread))
+    }
+
     /// Starts a capture; its first packets come with the next tick.
     ///
     /// # Errors
@@ -175,10 +194,13 @@ impl Display {
     pub fn capture(&self, options: CaptureOptions) -> Result<CaptureHandle, Busy> {
         let (sender, packets) = tokio::sync::mpsc::channel(PACKETS_MAX);
         let (size, wanted) = (VideoSize::default(), Arc::new(AtomicU32::new(0)));
-        let capture = Capture::new(options, sender, size.clone(), Arc::clone(&wanted));
-        self.commands
-            .try_send(Command::Attach(Box::new(capture)))
-            .map_err(|_| Busy)?;
+        let attach = Attach {
+            options,
+            packets: sender,
+            size: size.clone(),
+            resets_wanted: Arc::clone(&wanted),
+        };
+        self.commands.try_send(attach).map_err(|_| Busy)?;
         self.android.poke();
         let android = self.android.clone();
         let reset = Reset { wanted, android };
@@ -209,11 +231,11 @@ impl Loop {
         }
     }
 
-    fn run(mut self, commands: &mpsc::Receiver<Command>) {
+    fn run(mut self, commands: &mpsc::Receiver<Attach>) {
         loop {
             loop {
                 match commands.try_recv() {
-                    Ok(Command::Attach(capture)) => self.captures.push(*capture),
+                    Ok(attach) => self.captures.push(Capture::new(attach)),
                     Err(mpsc::TryRecvError::Empty) => break,
                     Err(mpsc::TryRecvError::Disconnected) => return,
                 }

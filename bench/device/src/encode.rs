@@ -4,11 +4,12 @@
 //!   planes ── encode ──► Encoded { config: SPS+PPS (with the first picture only), unit: one access unit }
 //! ```
 //!
-//! Constrained baseline, no reordering, one slice a picture, Annex B with four-byte start codes. As on a phone the
-//! parameter sets are given out apart and are not repeated before later key frames. It does not know why or when a
-//! picture is encoded.
+//! As a rule constrained baseline, no reordering, one slice a picture, Annex B with four-byte start codes. As on a
+//! phone the parameter sets are given out apart and are not repeated before later key frames. A [`Habit`] is what some
+//! phone's encoder does otherwise. It does not know why or when a picture is encoded.
 
 use std::ffi::c_int;
+use std::str::FromStr;
 
 use bytes::{Bytes, BytesMut};
 use openh264::OpenH264API;
@@ -26,9 +27,57 @@ use crate::screen::planes::Planes;
 /// Pictures between key frames: MediaCodec's 10 s at 60 Hz, as scrcpy asks for.
 const KEY_FRAME_INTERVAL: u32 = 600;
 
+/// How an encoder of the field differs from the usual one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Habit {
+    /// Not at all.
+    #[default]
+    Usual,
+    /// Says Main profile.
+    Main,
+    /// Many slices a picture, each below [`SLICE_LEN_MAX`].
+    Slices,
+    /// A delimiter and a message before every picture, and parameter sets before every key frame.
+    Noisy,
+}
+
+/// There is no such habit.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no encoder of this name; there are {}", Habit::ALL.map(Habit::name).join(", "))]
+pub struct UnknownHabit;
+
+/// Longest slice of [`Habit::Slices`] in bytes.
+pub const SLICE_LEN_MAX: u32 = 1_000;
+
+impl Habit {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Usual, Self::Main, Self::Slices, Self::Noisy];
+
+    /// As it is asked for.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Usual => "usual",
+            Self::Main => "main",
+            Self::Slices => "slices",
+            Self::Noisy => "noisy",
+        }
+    }
+}
+
+impl FromStr for Habit {
+    type Err = UnknownHabit;
+
+    fn from_str(text: &str) -> Result<Self, UnknownHabit> {
+        let found = Self::ALL.into_iter().find(|habit| habit.name() == text);
+        found.ok_or(UnknownHabit)
+    }
+}
+
 /// How a stream is encoded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EncoderSettings {
+    /// What is not usual.
+    pub habit: Habit,
     /// Bits per second.
     pub bit_rate: u32,
     /// Pictures per second that the bit rate is shared by.
@@ -38,6 +87,7 @@ pub struct EncoderSettings {
 /// An encoder for one session: its first picture is a key frame.
 pub struct Encoder {
     inner: OpenH264,
+    habit: Habit,
 }
 
 /// One picture.
@@ -65,7 +115,10 @@ impl Encoder {
         let config = EncoderConfig::new()
             .usage_type(UsageType::CameraVideoRealTime)
             .complexity(Complexity::Low)
-            .profile(Profile::Baseline)
+            .profile(match settings.habit {
+                Habit::Main => Profile::Main,
+                _ => Profile::Baseline,
+            })
             .rate_control_mode(RateControlMode::Bitrate)
             .bitrate(BitRate::from_bps(settings.bit_rate))
             .max_frame_rate(FrameRate::from_hz(settings.frame_rate))
@@ -76,9 +129,14 @@ impl Encoder {
             .intra_frame_period(IntraFramePeriod::from_num_frames(KEY_FRAME_INTERVAL))
             .num_threads(1)
             .vui(VuiConfig::bt709());
+        let config = match settings.habit {
+            Habit::Slices => config.max_slice_len(SLICE_LEN_MAX),
+            Habit::Usual | Habit::Main | Habit::Noisy => config,
+        };
         let mut inner = OpenH264::with_api_config(OpenH264API::from_source(), config)?;
         silence(&mut inner);
-        Ok(Self { inner })
+        let habit = settings.habit;
+        Ok(Self { inner, habit })
     }
 
     /// Encodes a picture; `None` if the encoder gave nothing out.
@@ -98,23 +156,38 @@ impl Encoder {
         let source = YUVSlices::new(planes.yuv(), (width, height), (width, width / 2, width / 2));
         let stream = self.inner.encode_at(&source, Timestamp::from_millis(at_ms))?;
         let key = matches!(stream.frame_type(), FrameType::IDR | FrameType::I);
+        let noisy = self.habit == Habit::Noisy;
         let (mut config, mut unit) = (BytesMut::new(), BytesMut::new());
+        if noisy {
+            unit.extend_from_slice(DELIMITER);
+        }
+        let noise = unit.len();
         for layer in (0..stream.num_layers()).filter_map(|index| stream.layer(index)) {
             for nal in (0..layer.nal_count()).filter_map(|index| layer.nal_unit(index)) {
-                if is_parameter_set(nal) {
+                let parameters = is_parameter_set(nal);
+                if parameters {
                     config.extend_from_slice(nal);
-                } else {
+                }
+                if !parameters || noisy && key {
                     unit.extend_from_slice(nal);
                 }
             }
         }
-        Ok((!unit.is_empty()).then(|| Encoded {
+        Ok((unit.len() > noise).then(|| Encoded {
             config: (first && !config.is_empty()).then(|| config.freeze()),
             unit: unit.freeze(),
             key,
         }))
     }
 }
+
+/// A delimiter for any kind of slice, and a message of user data (16 bytes of its own number, one byte of content).
+const DELIMITER: &[u8] = &[
+    0, 0, 0, 1, 9, 0xf0, // delimiter
+    0, 0, 0, 1, 6, 5, 17, // message: type 5, 17 bytes
+    0xfa, 0x46, 0x1a, 0x55, 0xf0, 0x15, 0x4e, 0x77, 0x9a, 0x10, 0x5e, 0x1f, 0x6c, 0xd1, 0x2b, 0x80, 0x21,
+    0x80,
+];
 
 /// Keeps the library from printing: it warns on stderr, at every start, that without skipping pictures the bit rate
 /// is a goal and not a bound, which is what we want.

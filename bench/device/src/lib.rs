@@ -22,6 +22,7 @@ pub mod encode;
 pub mod fault;
 pub mod files;
 pub mod hid;
+pub mod replay;
 pub mod scrcpy_server;
 pub mod screen;
 pub mod shell;
@@ -41,7 +42,9 @@ use tokio_util::sync::CancellationToken;
 
 use android::Model;
 use display::Display;
+use encode::Habit;
 use fault::Faults;
+use replay::Film;
 
 /// What a device is started with.
 #[derive(Debug, Clone)]
@@ -63,6 +66,10 @@ pub struct Config {
 pub struct Mirroring {
     /// What goes wrong.
     pub faults: Faults,
+    /// The kind of its video encoder.
+    pub encoder: Habit,
+    /// Shown in place of the screen; `None` = the screen.
+    pub film: Option<Film>,
 }
 
 /// Why a device does not start.
@@ -82,8 +89,20 @@ pub enum StartError {
 /// # Errors
 /// The configuration is wrong, or the port is taken.
 pub async fn run(config: Config, cancel: CancellationToken) -> Result<(), StartError> {
+    run_as(config, Mirroring::default(), cancel).await
+}
+
+/// As [`run`], mirrored as told.
+///
+/// # Errors
+/// The configuration is wrong, or the port is taken.
+pub async fn run_as(
+    config: Config,
+    mirroring: Mirroring,
+    cancel: CancellationToken,
+) -> Result<(), StartError> {
     let listener = TcpListener::bind(config.adb).await?;
-    serve(listener, config, cancel).await
+    serve_as(listener, config, mirroring, cancel).await
 }
 
 /// As [`run`], on a port that is bound already; `config.adb` is not used.
@@ -119,11 +138,15 @@ pub async fn serve_as(
         width: config.width,
         height: config.height,
     });
-    let (display, thread) = Display::spawn(android.clone(), config.fps)?;
+    let (display, thread) = match mirroring.film {
+        Some(film) => Display::replay(android.clone(), film, config.fps)?,
+        None => Display::spawn(android.clone(), config.fps)?,
+    };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_s = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
     let mut userland = Userland::new(android, display, now_s);
     userland.faults = mirroring.faults;
+    userland.encoder = mirroring.encoder;
     let options = adbd::Options::open(product);
     tracing::info!(adb.address = ?listener.local_addr().ok(), "the device is ready");
     adbd::serve(listener, userland, &options, cancel).await;

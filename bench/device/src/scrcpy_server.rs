@@ -301,6 +301,7 @@ fn capture(
         max_size: options.max_size,
         alignment,
         max_fps: options.max_fps,
+        encoder: userland.encoder,
         first_size: match (plan.first_size_fails, options.downsize_on_error) {
             (false, _) => FirstSize::Works,
             (true, true) => FirstSize::FailsThenSmaller,

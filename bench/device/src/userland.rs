@@ -3,6 +3,7 @@
 use crate::abstract_sockets::AbstractSockets;
 use crate::android::Android;
 use crate::display::Display;
+use crate::encode::Habit;
 use crate::fault::Faults;
 use crate::files::Files;
 
@@ -21,6 +22,8 @@ pub struct Userland {
     pub ports: AbstractSockets,
     /// What its scrcpy servers do wrong; none by default.
     pub faults: Faults,
+    /// The kind of its video encoder.
+    pub encoder: Habit,
 }
 
 impl Userland {
@@ -34,6 +37,7 @@ impl Userland {
             sockets: AbstractSockets::default(),
             ports: AbstractSockets::default(),
             faults: Faults::default(),
+            encoder: Habit::Usual,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use device::Android;
 use device::android::{App, Model};
 use device::display::{CaptureHandle, CaptureOptions, Display, FirstSize, PACKETS_MAX, Packet};
+use device::encode::Habit;
 use scrcpy::Pts;
 use tokio::time::timeout;
 
@@ -18,6 +19,7 @@ const OPTIONS: CaptureOptions = CaptureOptions {
     max_size: None,
     alignment: 2,
     max_fps: None,
+    encoder: Habit::Usual,
     first_size: FirstSize::Works,
 };
 

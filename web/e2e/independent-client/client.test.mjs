@@ -42,8 +42,7 @@ for (const delayedAckBytes of [0, 1024 * 1024]) {
         try {
           await receivesPictures(client);
           await touches(adb, client);
-          const audio = await client.audioStream;
-          assert.equal(audio.type, 'disabled');
+          await hears(client);
         } finally {
           await client.close();
         }
@@ -65,6 +64,25 @@ for (const delayedAckBytes of [0, 1024 * 1024]) {
 async function push(adb) {
   const file = new Blob([await readFile(process.env.FARGLASS_STAND_IN)]).stream();
   await AdbScrcpyClient.pushServer(adb, file);
+}
+
+/** An Opus head first, then packets whose time moves on. */
+async function hears(client) {
+  const audio = await client.audioStream;
+  assert.equal(audio.type, 'success');
+  assert.equal(audio.codec.optionValue, 'opus');
+  const reader = audio.stream.getReader();
+  const configuration = (await reader.read()).value;
+  assert.equal(configuration.type, 'configuration');
+  assert.equal(new TextDecoder().decode(configuration.data.subarray(0, 8)), 'OpusHead');
+  let last = 0n;
+  for (let packets = 0; packets < 5; packets += 1) {
+    const { type, pts } = (await reader.read()).value;
+    assert.equal(type, 'data');
+    assert.ok(pts > last);
+    last = pts;
+  }
+  reader.releaseLock();
 }
 
 /** Parameter sets first, then a key frame, of the display's size. */

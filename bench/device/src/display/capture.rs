@@ -15,7 +15,7 @@ use scrcpy::Pts;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use super::{CaptureOptions, FirstSize, PACKETS_MAX, Packet, VideoSize};
+use super::{Attach, CaptureOptions, FirstSize, PACKETS_MAX, Packet, VideoSize};
 use crate::android::Size;
 use crate::encode::{EncodeError, Encoder, EncoderSettings};
 use crate::screen::canvas::Canvas;
@@ -69,12 +69,13 @@ struct Running {
 }
 
 impl Capture {
-    pub(super) fn new(
-        options: CaptureOptions,
-        packets: mpsc::Sender<Packet>,
-        size: VideoSize,
-        resets_wanted: Arc<AtomicU32>,
-    ) -> Self {
+    pub(super) fn new(attach: Attach) -> Self {
+        let Attach {
+            options,
+            packets,
+            size,
+            resets_wanted,
+        } = attach;
         Self {
             options,
             packets,
@@ -139,6 +140,7 @@ impl Capture {
         self.first_size(canvas.size())?;
         self.resets_done = self.resets_wanted.load(Ordering::Acquire);
         let encoder = Encoder::new(EncoderSettings {
+            habit: self.options.encoder,
             bit_rate: self.options.bit_rate,
             frame_rate: self.options.max_fps.unwrap_or(FRAME_RATE),
         })?;

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 /// Ticks of a display.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Vsync {
+pub(crate) struct Vsync {
     start: Instant,
     fps: u32,
 }
 
 impl Vsync {
     /// `fps` ticks a second, at least one.
-    pub(super) fn new(start: Instant, fps: u32) -> Self {
+    pub(crate) fn new(start: Instant, fps: u32) -> Self {
         Self {
             start,
             fps: fps.max(1),
@@ -19,7 +19,7 @@ impl Vsync {
     }
 
     /// The first tick after `now`.
-    pub(super) fn next(&self, now: Instant) -> Instant {
+    pub(crate) fn next(&self, now: Instant) -> Instant {
         let (nanos, fps) = ((now - self.start).as_nanos(), u128::from(self.fps));
         let tick = nanos * fps / 1_000_000_000 + 1;
         // Rounded up, so that the next question gives the next tick.

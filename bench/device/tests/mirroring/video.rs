@@ -1,6 +1,8 @@
 //! What comes over the video socket, and when nothing does.
 
+use device::Userland;
 use device::android::App;
+use device::encode::Habit;
 use device::scrcpy_server::{Launch, start};
 use openh264::decoder::Decoder;
 use scrcpy::control::{ControlMsg, TouchAction};
@@ -184,5 +186,44 @@ async fn two_servers_capture_the_same_screen_side_by_side() {
     rig.touch(TouchAction::DOWN, 1, 100, 300).await;
     for video in [&mut rig.video, &mut second] {
         while video.picture().await.barcode().unwrap().touches != 1 {}
+    }
+}
+
+/// The kinds of the NAL units of a stream, in order.
+fn kinds(stream: &[u8]) -> Vec<u8> {
+    let codes = (0..stream.len()).filter(|&at| stream[at..].starts_with(&[0, 0, 1]));
+    codes
+        .filter_map(|at| stream.get(at + 3))
+        .map(|header| header & 0x1f)
+        .collect()
+}
+
+#[tokio::test]
+async fn each_kind_of_encoder_shows_its_habit_and_decodes() {
+    for habit in Habit::ALL {
+        let userland = Userland {
+            encoder: habit,
+            ..userland()
+        };
+        let mut rig = Rig::on(userland, "4.1", App::Latency, ServerOptions::default()).await;
+        let config = rig.video.skip_to(|event| matches!(event, Event::Config(_))).await;
+        let (Event::Config(config), Event::Frame { data: first, .. }) = (config, rig.video.frame().await)
+        else {
+            panic!("no parameter sets")
+        };
+        let kinds = kinds(&first);
+        match habit {
+            Habit::Usual | Habit::Main => assert_eq!(kinds, [5], "{habit:?}"),
+            Habit::Slices => assert!(
+                kinds.len() > 1 && kinds.iter().all(|&kind| kind == 5),
+                "{kinds:?}"
+            ),
+            Habit::Noisy => assert_eq!(kinds, [9, 6, 7, 8, 5]),
+        }
+        // profile_idc: Main, or Baseline.
+        assert_eq!(config[5], if habit == Habit::Main { 77 } else { 66 }, "{habit:?}");
+        let unit = [&config[..], &first].concat();
+        rig.video.decoder.decode(&unit).unwrap();
+        assert!(rig.video.picture().await.barcode().is_some(), "{habit:?}");
     }
 }
