@@ -4,6 +4,7 @@
  */
 
 import type { State, StopReason } from '@farglass/shared/player/state';
+import type { PageMs } from '@farglass/shared/wire/time';
 
 /** One page: its title, its sentence, and the label of its button, if trying again can help. */
 export type Words = readonly [title: string, text: string, retry?: string];
@@ -15,7 +16,8 @@ export const NO_LINK: Words = ['Nothing to show yet', 'Open the link that you we
 export function wordsFor(state: State, restartable: boolean): Words {
   switch (state.kind) {
     case 'checking':
-      return ['One moment', 'Looking up your link.'];
+      // The page of a device that is waited for stays as it is while it is asked for.
+      return state.again === null ? ['One moment', 'Looking up your link.'] : STOPPED[state.again];
     case 'preparing':
     case 'streaming':
       return [state.session.device.name, `Getting ${state.session.appPackage ?? 'the device'} ready for you.`];
@@ -26,6 +28,13 @@ export function wordsFor(state: State, restartable: boolean): Words {
       return [title, `${text} Open your link again to start a new session.`];
     }
   }
+}
+
+/** What a page that waits says about its next try at `now`; null on every other page. */
+export function nextTry(state: State, now: PageMs): string | null {
+  if (state.kind === 'checking' && state.again !== null) return 'Checking again…';
+  if (state.kind !== 'waiting') return null;
+  return `Checking again in ${Math.max(1, Math.ceil((state.until - now) / 1000))} s`;
 }
 
 const AGAIN = 'Start again';
@@ -42,12 +51,12 @@ const STOPPED: Readonly<Record<StopReason, Words>> = {
   exhausted: ['This link is used up', 'All its visits are taken. Ask whoever sent it for a new one.'],
   busy: [
     'Somebody else is using this device',
-    'Leave this page open: it keeps trying until the device is free.',
+    'Leave this page open: the device appears here when it is free.',
     RETRY_NOW,
   ],
   offline: [
     'The device is offline',
-    'Leave this page open: it keeps trying until the device is back.',
+    'Leave this page open: the device appears here when it is back.',
     RETRY_NOW,
   ],
   elsewhere: [

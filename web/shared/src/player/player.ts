@@ -61,7 +61,7 @@ export class Player {
   readonly #listener: PlayerListener;
   readonly #life = new AbortController();
   #ticket: api.Ticket;
-  #state: State = { kind: 'checking' };
+  #state: State = { kind: 'checking', again: null };
   /** Ends what belongs to one lease: its events and its requests. */
   #lease = new AbortController();
   #attempt: Attempt | null = null;
@@ -280,7 +280,7 @@ export class Player {
     }
     const wished = error instanceof Problem ? (error.retryAfterS ?? 0) * 1000 : 0;
     const wait = Math.max(wished, retryDelayMs(BUSY, attempt + 1, Math.random()));
-    this.#apply({ kind: 'wait', why });
+    this.#apply({ kind: 'wait', why, until: pageMs(performance.now() + wait) });
     this.#after(wait, () => {
       this.#apply({ kind: 'retry' });
       void this.#launch(attempt + 1);

@@ -32,15 +32,20 @@ export type StopReason =
   | 'network'
   | 'failed';
 
+/** What a page waits for, and tries again by itself. */
+export type Awaited = Extract<StopReason, 'busy' | 'offline'>;
+
 /** Whether pictures can arrive right now. */
 export type Link = { kind: 'live' } | { kind: 'lost'; since: PageMs };
 
 /** What the page shows. */
 export type State =
-  | { kind: 'checking' }
+  /** `again`: what was waited for until now; null for a first look. */
+  | { kind: 'checking'; again: Awaited | null }
   | { kind: 'preparing'; session: LaunchState }
   | { kind: 'streaming'; session: LaunchState; link: Link }
-  | { kind: 'waiting'; why: 'busy' | 'offline' }
+  /** `until`: when it is tried again. */
+  | { kind: 'waiting'; why: Awaited; until: PageMs }
   | { kind: 'stopped'; why: StopReason };
 
 /** What happened. */
@@ -50,7 +55,7 @@ export type Event =
   | { kind: 'first_frame' }
   | { kind: 'lost'; now: PageMs }
   | { kind: 'back' }
-  | { kind: 'wait'; why: 'busy' | 'offline' }
+  | { kind: 'wait'; why: Awaited; until: PageMs }
   | { kind: 'stopped'; why: StopReason }
   | { kind: 'retry' };
 
@@ -70,12 +75,13 @@ export function transition(state: State, event: Event): State {
     case 'back':
       return state.kind === 'streaming' ? { ...state, link: { kind: 'live' } } : state;
     case 'wait':
-      return state.kind === 'checking' ? { kind: 'waiting', why: event.why } : state;
+      return state.kind === 'checking' ? { kind: 'waiting', why: event.why, until: event.until } : state;
     case 'stopped':
       // The first reason is the true one: what follows an ended lease is only its echo.
       return state.kind === 'stopped' ? state : { kind: 'stopped', why: event.why };
     case 'retry':
-      return state.kind === 'stopped' || state.kind === 'waiting' ? { kind: 'checking' } : state;
+      if (state.kind === 'waiting') return { kind: 'checking', again: state.why };
+      return state.kind === 'stopped' ? { kind: 'checking', again: null } : state;
   }
 }
 

@@ -15,14 +15,14 @@ const session = (stage: Stage): LaunchState => ({
   endReason: null,
 });
 
-const after = (...events: Event[]): State => events.reduce<State>(transition, { kind: 'checking' });
+const after = (...events: Event[]): State => events.reduce<State>(transition, { kind: 'checking', again: null });
 const GRANTED: Event = { kind: 'granted', session: session('reset') };
 const FRAME: Event = { kind: 'first_frame' };
 const LOST: Event = { kind: 'lost', now: pageMs(7) };
 
 describe('the page', () => {
   it('goes from the link over the preparation to the picture', () => {
-    expect(after()).toEqual({ kind: 'checking' });
+    expect(after()).toEqual({ kind: 'checking', again: null });
     expect(after(GRANTED)).toEqual({ kind: 'preparing', session: session('reset') });
     const ready: Event = { kind: 'progress', session: session('ready') };
     expect(after(GRANTED, ready)).toEqual({ kind: 'preparing', session: session('ready') });
@@ -40,10 +40,17 @@ describe('the page', () => {
     expect(end).toEqual({ kind: 'stopped', why: 'revoked' });
   });
 
-  it('waits for a busy device and tries again', () => {
-    const waiting = after({ kind: 'wait', why: 'busy' });
-    expect(waiting).toEqual({ kind: 'waiting', why: 'busy' });
-    expect(transition(waiting, { kind: 'retry' })).toEqual({ kind: 'checking' });
+  it('waits for a busy device, says until when, and remembers what it waited for while it tries again', () => {
+    const waiting = after({ kind: 'wait', why: 'busy', until: pageMs(4000) });
+    expect(waiting).toEqual({ kind: 'waiting', why: 'busy', until: 4000 });
+    const checking = transition(waiting, { kind: 'retry' });
+    expect(checking).toEqual({ kind: 'checking', again: 'busy' });
+    expect(transition(checking, { kind: 'wait', why: 'offline', until: pageMs(9000) })).toMatchObject({ why: 'offline' });
+  });
+
+  it('begins anew when a person tries again after an end', () => {
+    const stopped = after({ kind: 'stopped', why: 'network' });
+    expect(transition(stopped, { kind: 'retry' })).toEqual({ kind: 'checking', again: null });
   });
 
   it('does not change for what makes no sense', () => {
