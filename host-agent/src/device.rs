@@ -17,7 +17,8 @@ use std::sync::Arc;
 use adb::Host;
 use gateway::{Gate, Gateway};
 use protocol::agent::{
-    CloseConnection, DeviceFact, PatchKind, Prepare, RefusalCode, Release, Reply, Role, WhepOffer, WhepPatch,
+    CloseConnection, DeviceFact, PatchKind, Prepare, RefusalCode, Release, Reply, Reset, Role, WhepOffer,
+    WhepPatch,
 };
 use protocol::{ConnectionId, DeviceId, Epoch};
 use tokio::sync::{Notify, mpsc, watch};
@@ -124,6 +125,7 @@ impl Device {
             host,
             orders,
             restart: Arc::clone(&restart),
+            baseline: entry.baseline.clone(),
         });
         let handle = Handle {
             commands: sender,
@@ -139,6 +141,9 @@ impl Device {
             seen,
             restart,
             version,
+            baseline: entry.baseline,
+            #[cfg(test)]
+            fuse: Arc::default(),
         };
         let device = Self {
             id: entry.id,
@@ -183,6 +188,12 @@ impl Device {
     #[cfg(test)]
     pub(crate) fn seen(&self) -> Arc<Seen> {
         Arc::clone(&self.reach.seen)
+    }
+
+    /// Where a test stops it.
+    #[cfg(test)]
+    pub(crate) fn fuse(&self) -> Arc<crate::rig::Fuse> {
+        Arc::clone(&self.reach.fuse)
     }
 
     /// Lives until cancelled or until the agent is gone.
@@ -241,6 +252,11 @@ impl Device {
                 });
             }
             (Some(Stage::Prepared), None) => self.enqueue(Work::Resume(request), asker),
+            (Some(Stage::Raised), _) if request.reset != Reset::Keep => {
+                // Somebody was here and no wipe came to its end: only the full one vouches for the device.
+                let reset = Reset::Full;
+                self.enqueue(Work::Prepare(Prepare { reset, ..request }), asker);
+            }
             _ => self.enqueue(Work::Prepare(request), asker),
         }
     }

@@ -26,6 +26,8 @@ use crate::film::Seen;
 use crate::fingers::PictureSize;
 use crate::hand::{Order, Pass};
 use crate::keyframes::STALL;
+use crate::reset::baseline::Baseline;
+use crate::reset::survey::Survey;
 
 /// How long a device that is away is waited for: a lost connection is tried again at least twice within it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +49,10 @@ pub(crate) struct Reach {
     /// Asks for a new capture.
     pub(crate) restart: Arc<Notify>,
     pub(crate) version: ServerVersion,
+    /// How the device was before anybody used it.
+    pub(crate) baseline: Baseline,
+    #[cfg(test)]
+    pub(crate) fuse: Arc<crate::rig::Fuse>,
 }
 
 /// The agent's effects under one epoch.
@@ -67,6 +73,14 @@ pub(crate) enum EffectError {
     /// The device said no.
     #[error("{what}: {why}")]
     Failed { what: String, why: String },
+    /// It was cleaned, and a scan found what should not be there.
+    #[error("the device is not clean: {0}")]
+    Left(String),
+    /// Nobody can say how the device was before it was used.
+    #[error(
+        "no baseline was taken before the device was used; clean it and remove its folder from the agent's data"
+    )]
+    NoBaseline,
     /// The device did not say anything in time.
     #[error("{0} took too long")]
     Late(String),
@@ -79,31 +93,22 @@ impl Effects {
 
     /// Runs a shell command to its end; gives its output. An exit code other than 0 is a failure.
     pub(crate) async fn shell(&self, command: &str) -> Result<String, EffectError> {
-        let failed = |why: String| EffectError::Failed {
-            what: command.to_owned(),
-            why,
-        };
+        self.pause().await;
         let host = self.while_current(present(self.reach.host.clone())).await??;
         self.check()?;
-        let output = tokio::time::timeout(SHELL_TIMEOUT, host.shell(command))
-            .await
-            .map_err(|_| EffectError::Late(command.to_owned()))?
-            .map_err(|error| {
-                if host.end().is_some() {
-                    EffectError::Away
-                } else {
-                    failed(error.to_string())
-                }
-            })?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        match output.exit {
-            Some(0) | None => Ok(said),
-            Some(code) => {
-                let words = String::from_utf8_lossy(&output.stderr).into_owned() + &said;
-                let words: String = words.trim().chars().take(SAID_MAX).collect();
-                Err(failed(format!("exit code {code}: {words}")))
-            }
-        }
+        run(&host, command).await
+    }
+
+    /// How the device was, if that is known.
+    pub(crate) fn baseline(&self) -> Option<Arc<Survey>> {
+        self.reach.baseline.survey()
+    }
+
+    /// Where a test may stop the agent; otherwise nothing.
+    #[cfg_attr(not(test), expect(clippy::unused_async, reason = "only a test waits here"))]
+    pub(crate) async fn pause(&self) {
+        #[cfg(test)]
+        self.reach.fuse.burn().await;
     }
 
     /// Presses and releases a key; returns once it is on its way to the device.
@@ -119,6 +124,7 @@ impl Effects {
 
     /// Empties the clipboard; returns once the device said that it is empty.
     pub(crate) async fn clear_clipboard(&self) -> Result<(), EffectError> {
+        self.pause().await;
         let epoch = self.epoch;
         self.order("clearing the clipboard", |done| Order::ClearClipboard {
             epoch,
@@ -202,6 +208,33 @@ impl Effects {
             biased;
             _ = pass.wait_for(|pass| pass.epoch != epoch) => Err(EffectError::Over(epoch)),
             done = waiting => Ok(done),
+        }
+    }
+}
+
+/// Runs a shell command to its end on a device; gives its output. An exit code other than 0 is a failure.
+pub(crate) async fn run(host: &Host, command: &str) -> Result<String, EffectError> {
+    let failed = |why: String| EffectError::Failed {
+        what: command.to_owned(),
+        why,
+    };
+    let output = tokio::time::timeout(SHELL_TIMEOUT, host.shell(command))
+        .await
+        .map_err(|_| EffectError::Late(command.to_owned()))?
+        .map_err(|error| {
+            if host.end().is_some() {
+                EffectError::Away
+            } else {
+                failed(error.to_string())
+            }
+        })?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    match output.exit {
+        Some(0) | None => Ok(said),
+        Some(code) => {
+            let words = String::from_utf8_lossy(&output.stderr).into_owned() + &said;
+            let words: String = words.trim().chars().take(SAID_MAX).collect();
+            Err(failed(format!("exit code {code}: {words}")))
         }
     }
 }

@@ -2,11 +2,13 @@
 //! On disk before anything is done under it.
 //!
 //! ```text
-//!              raise(e) > epoch                 raise
-//!   ┌────────► Raised(e) ────prepared────► Prepared(e) ──┐     below the fence: refused
-//!   │             │                                      │     at the fence:    nothing to do
-//!   │             └────────cleaned─► Clean(e) ───────────┤     above it:        written, then true
-//!   └────────────────────────────────────────────────────┘
+//!   Clean ──raise──► Fresh ◄─raise──┐                          below the fence: refused
+//!     ▲                │ ───────────┘                          at the fence:    nothing to do
+//!     │ cleaned        ▼ prepared                              above it:        written, then true
+//!   Raised ◄─raise── Prepared
+//!     │ ▲               ▲
+//!     └─┘ raise         │
+//!     └────prepared─────┘  after a full wipe only (device.rs)
 //! ```
 //!
 //! A crash at any point leaves either the old fence or the new one, whole (disk.rs). A fence that cannot be read is an error and never "epoch 0": starting over would accept
@@ -30,6 +32,8 @@ const FILE: &str = "fence.json";
 pub enum Stage {
     /// The fence was raised; what is on the device is not vouched for.
     Raised,
+    /// The fence was raised on a clean device, and nobody was let in since.
+    Fresh,
     /// Prepared for the holder of this epoch.
     Prepared,
     /// Cut off and cleaned.
@@ -127,7 +131,8 @@ impl Fence {
         self.mark
     }
 
-    /// Raises the fence to `epoch` if it is above, with the stage [`Stage::Raised`].
+    /// Raises the fence to `epoch` if it is above, with the stage [`Stage::Fresh`] if the device was clean and
+    /// [`Stage::Raised`] if anybody may have left something.
     ///
     /// # Errors
     /// [`FenceError::Stale`] below the fence; [`FenceError::Disk`].
@@ -136,10 +141,11 @@ impl Fence {
         if epoch == self.mark.epoch {
             return Ok(Raise::Standing);
         }
-        self.write(Mark {
-            epoch,
-            stage: Stage::Raised,
-        })?;
+        let stage = match self.mark.stage {
+            Stage::Clean | Stage::Fresh => Stage::Fresh,
+            Stage::Raised | Stage::Prepared => Stage::Raised,
+        };
+        self.write(Mark { epoch, stage })?;
         Ok(Raise::Raised)
     }
 
@@ -225,6 +231,21 @@ mod tests {
         fence.reach(Epoch(3), Stage::Prepared).unwrap();
         assert_eq!(fence.raise(Epoch(3)).unwrap(), Raise::Standing);
         assert_eq!(fence.mark().stage, Stage::Prepared);
+    }
+
+    #[test]
+    fn only_a_device_that_was_cleaned_is_fresh_under_the_next_epochs() {
+        let folder = tempfile::tempdir().unwrap();
+        let stage_at = |epoch| {
+            let mut fence = open(&folder);
+            fence.raise(Epoch(epoch)).unwrap();
+            open(&folder).mark().stage
+        };
+        assert_eq!((stage_at(1), stage_at(2)), (Stage::Fresh, Stage::Fresh));
+        open(&folder).reach(Epoch(2), Stage::Prepared).unwrap();
+        assert_eq!((stage_at(3), stage_at(4)), (Stage::Raised, Stage::Raised));
+        open(&folder).reach(Epoch(4), Stage::Clean).unwrap();
+        assert_eq!(stage_at(5), Stage::Fresh);
     }
 
     #[test]

@@ -15,6 +15,8 @@
 mod agent;
 mod asker;
 mod backoff;
+#[cfg(test)]
+mod canaries;
 mod capture;
 pub mod config;
 mod control_link;

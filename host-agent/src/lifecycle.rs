@@ -34,6 +34,7 @@ use crate::capture::{Capture, CaptureEnd, CaptureError, Recipe};
 use crate::film::Seen;
 use crate::hand::{Order, Pass};
 use crate::probe::{self, Facts};
+use crate::reset::baseline::{Baseline, BaselineError};
 
 /// First and longest wait before a device that is away is dialled again. It may boot for a minute.
 const CONNECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
@@ -91,6 +92,8 @@ pub(crate) enum ArrivalError {
     Shell(#[from] adb::host::ShellError),
     #[error("the device did not finish booting within {} s", BOOT_TIMEOUT.as_secs())]
     Boot,
+    #[error(transparent)]
+    Baseline(#[from] BaselineError),
     #[error("reaching the device failed: {0}")]
     Task(String),
 }
@@ -110,6 +113,8 @@ pub(crate) struct Surroundings {
     pub(crate) orders: watch::Sender<Option<mpsc::Sender<Order>>>,
     /// Wakes for a new capture.
     pub(crate) restart: Arc<Notify>,
+    /// Taken when the device is first reached, before it is of use to anybody.
+    pub(crate) baseline: Baseline,
 }
 
 /// One device's life.
@@ -225,11 +230,13 @@ impl Life {
     }
 
     fn connect(&self) -> State {
-        let address = self.around.address.clone();
+        let (address, baseline) = (self.around.address.clone(), self.around.baseline.clone());
         let task = tokio::spawn(async move {
             let host = Host::connect(address).await?;
             let facts = tokio::time::timeout(BOOT_TIMEOUT, probe::probe(&host)).await;
-            Ok((host, facts.map_err(|_| ArrivalError::Boot)??))
+            let facts = facts.map_err(|_| ArrivalError::Boot)??;
+            baseline.take(&host).await?;
+            Ok((host, facts))
         });
         State::Connecting {
             task: AbortOnDropHandle::new(task),

@@ -48,6 +48,9 @@ pub(crate) fn effect_refusal(error: &EffectError) -> RefusalCode {
     match error {
         EffectError::Over(_) => RefusalCode::StaleEpoch,
         EffectError::Away => RefusalCode::DeviceOffline,
-        EffectError::Failed { .. } | EffectError::Late(_) => RefusalCode::SetupFailed,
+        EffectError::Failed { .. }
+        | EffectError::Late(_)
+        | EffectError::Left(_)
+        | EffectError::NoBaseline => RefusalCode::SetupFailed,
     }
 }

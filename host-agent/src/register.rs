@@ -3,6 +3,7 @@
 //! ```text
 //!   DATA/devices/NAME/device.json   {"id": "…"}     made when the device is first configured, never changed
 //!                     fence.json                    fence.rs
+//!                     baseline.json                 reset/baseline.rs
 //! ```
 //!
 //! A device is known by the name that the operator gave it, not by `ro.serialno`: containers of one image all
@@ -18,7 +19,8 @@ use uuid::Uuid;
 
 use crate::config::DeviceName;
 use crate::disk;
-use crate::fence::{Fence, FenceError};
+use crate::fence::{Fence, FenceError, Stage};
+use crate::reset::baseline::Baseline;
 
 const FILE: &str = "device.json";
 
@@ -52,6 +54,7 @@ pub enum RegisterError {
 pub(crate) struct Entry {
     pub(crate) id: DeviceId,
     pub(crate) fence: Fence,
+    pub(crate) baseline: Baseline,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,7 +86,9 @@ pub(crate) fn open(data: &Path, name: &DeviceName) -> Result<Entry, RegisterErro
         }
     };
     let fence = Fence::open(&folder)?;
-    Ok(Entry { id, fence })
+    let untouched = fence.mark().stage == Stage::Clean;
+    let baseline = Baseline::open(&folder, untouched).map_err(file)?;
+    Ok(Entry { id, fence, baseline })
 }
 
 #[cfg(test)]

@@ -1,24 +1,27 @@
-//! How a device is cleaned between holders. The strategy of a shared device: every app that was installed
-//! loses its data, the clipboard is emptied, the launcher is in front.
+//! How a device is cleaned between holders: one strategy per [`Reset`].
 //!
 //! ```text
-//!   pm list packages -3 ─► for each: am force-stop, pm clear ─► clipboard ─► HOME
+//!   Keep      nothing: the same holder goes on
+//!   WipeApp   apps.rs   data of the installed apps, clipboard                        seconds, leaves files and more
+//!   Full      full.rs   everything that differs from the baseline, then a scan       clean, or an error that says why
 //! ```
 //!
-//! It is what an operator chooses knowingly: files on shared storage, accounts and settings stay. A strategy
-//! that leaves nothing behind replaces this one behind the same function. It does not know leases, and which
-//! epoch it works under is the business of its [`Effects`].
+//! A strategy that recreates a container joins here. None knows leases; the epoch is the business of the
+//! [`Effects`] that they work through, which check it before each step.
+
+mod apps;
+pub(crate) mod baseline;
+mod findings;
+mod full;
+mod listing;
+mod plan;
+pub(crate) mod survey;
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use protocol::agent::Reset;
 
 use crate::effects::{EffectError, Effects};
-use crate::shell_words::quote;
-
-/// Apps that are cleaned; a device with more is not one that people share. More is a failure, because the
-/// rest would stay dirty.
-const PACKAGES_MAX: usize = 500;
 
 /// One step of a reset and what it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,86 +30,15 @@ pub(crate) struct Step {
     pub(crate) took: Duration,
 }
 
-/// Cleans the device; `progress` is told percentages. Gives what was done.
-pub(crate) async fn wipe_apps(
+/// Cleans the device as `reset` says; `progress` is told percentages. Gives what was done.
+pub(crate) async fn clean(
     effects: &Effects,
-    mut progress: impl FnMut(u8),
+    reset: Reset,
+    progress: impl FnMut(u8),
 ) -> Result<Vec<Step>, EffectError> {
-    let mut steps = Vec::new();
-    let mut since = Instant::now();
-    let mut done = |what: String, steps: &mut Vec<Step>| {
-        let now = Instant::now();
-        steps.push(Step {
-            what,
-            took: now - since,
-        });
-        since = now;
-    };
-    let packages = packages(&effects.shell("pm list packages -3").await?)?;
-    done("list".to_owned(), &mut steps);
-    let total = packages.len() + 1;
-    for (n, package) in packages.iter().enumerate() {
-        progress(percent(n, total));
-        clear(effects, package).await?;
-        done(format!("clear {package}"), &mut steps);
-    }
-    progress(percent(packages.len(), total));
-    effects.clear_clipboard().await?;
-    // By the shell, which answers when it is done: a key on the control socket overtakes nothing but is
-    // overtaken by the `am start` that follows, and the launcher would end in front of the app.
-    effects.shell("input keyevent KEYCODE_HOME").await?;
-    done("clipboard and home".to_owned(), &mut steps);
-    progress(100);
-    Ok(steps)
-}
-
-async fn clear(effects: &Effects, package: &str) -> Result<(), EffectError> {
-    let package = quote(package);
-    effects.shell(&format!("am force-stop {package}")).await?;
-    let command = format!("pm clear {package}");
-    let said = effects.shell(&command).await?;
-    // Older package managers exit with 0 whatever happens.
-    if said.contains("Success") {
-        return Ok(());
-    }
-    Err(EffectError::Failed {
-        what: command,
-        why: said.trim().to_owned(),
-    })
-}
-
-fn percent(done: usize, total: usize) -> u8 {
-    u8::try_from(done * 100 / total).unwrap_or(100)
-}
-
-/// The names in `package:NAME` lines.
-fn packages(listing: &str) -> Result<Vec<String>, EffectError> {
-    let names = listing
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("package:"));
-    let packages: Vec<String> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    if packages.len() > PACKAGES_MAX {
-        return Err(EffectError::Failed {
-            what: "pm list packages".to_owned(),
-            why: format!("{} apps, more than {PACKAGES_MAX}", packages.len()),
-        });
-    }
-    Ok(packages)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn packages_are_read_line_by_line_whatever_else_is_printed() {
-        let listing = "WARNING: linker\npackage:dev.farglass.paint\r\npackage:\n package:org.example\n";
-        assert_eq!(packages(listing).unwrap(), ["dev.farglass.paint", "org.example"]);
-    }
-
-    #[test]
-    fn a_device_with_too_many_apps_is_not_half_cleaned() {
-        let listing: String = (0..=PACKAGES_MAX).map(|n| format!("package:a{n}\n")).collect();
-        assert!(packages(&listing).is_err());
+    match reset {
+        Reset::Keep => Ok(Vec::new()),
+        Reset::WipeApp => apps::wipe_apps(effects, progress).await,
+        Reset::Full => full::wipe(effects, progress).await,
     }
 }

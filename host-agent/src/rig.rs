@@ -66,6 +66,7 @@ impl Phone {
             width: 360,
             height: 640,
             fps: 30,
+            boot: device::Boot::default(),
         };
         tokio::spawn(device::serve(listener, config, cancel.clone()));
         let wire = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -135,6 +136,58 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut ice: watch::R
     }
 }
 
+/// Stops an agent before one of its effects, as if it were killed there: nothing of it happens any more.
+#[derive(Debug)]
+pub(crate) struct Fuse {
+    /// Effects until it stops, and effects so far.
+    effects: std::sync::Mutex<(usize, usize)>,
+    burnt: watch::Sender<bool>,
+}
+
+impl Default for Fuse {
+    fn default() -> Self {
+        Self {
+            effects: std::sync::Mutex::new((usize::MAX, 0)),
+            burnt: watch::Sender::new(false),
+        }
+    }
+}
+
+impl Fuse {
+    /// Lets `effects` more happen.
+    pub(crate) fn set(&self, effects: usize) {
+        self.effects.lock().unwrap().0 = effects;
+    }
+
+    /// Effects so far.
+    pub(crate) fn count(&self) -> usize {
+        self.effects.lock().unwrap().1
+    }
+
+    /// Waits until the agent stands still.
+    pub(crate) async fn burnt(&self) {
+        let mut burnt = self.burnt.subscribe();
+        let burnt = tokio::time::timeout(PATIENCE, burnt.wait_for(|burnt| *burnt)).await;
+        burnt.expect("the agent went past the end").unwrap();
+    }
+
+    pub(crate) async fn burn(&self) {
+        let goes_on = {
+            let mut effects = self.effects.lock().unwrap();
+            let goes_on = effects.0 > 0;
+            if goes_on {
+                effects.0 -= 1;
+                effects.1 += 1;
+            }
+            goes_on
+        };
+        if !goes_on {
+            self.burnt.send_replace(true);
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// A device task with everything around it.
 pub(crate) struct Rig {
     pub(crate) phone: Phone,
@@ -142,6 +195,7 @@ pub(crate) struct Rig {
     pub(crate) handle: Handle,
     pub(crate) facts: watch::Receiver<Option<DeviceFact>>,
     pub(crate) seen: Arc<Seen>,
+    pub(crate) fuse: Arc<Fuse>,
     pub(crate) person: ConnectionId,
     data: tempfile::TempDir,
     version: &'static str,
@@ -160,6 +214,16 @@ impl Rig {
         Self::put_together(Phone::start().await, tempfile::tempdir().unwrap(), version).await
     }
 
+    /// With a device that is there already.
+    pub(crate) async fn on(phone: Phone) -> Self {
+        Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST).await
+    }
+
+    /// Removes the baseline from the agent's folder.
+    pub(crate) fn lose_baseline(&self) {
+        std::fs::remove_file(self.data.path().join("devices/trial/baseline.json")).unwrap();
+    }
+
     async fn put_together(phone: Phone, data: tempfile::TempDir, version: &'static str) -> Self {
         let config: DeviceConfig = format!("trial={}", phone.address).parse().unwrap();
         let (gateway, mut gateway_events) =
@@ -174,7 +238,7 @@ impl Rig {
             events,
         };
         let (device, handle) = Device::new(config, entry, common);
-        let seen = device.seen();
+        let (seen, fuse) = (device.seen(), device.fuse());
         let (told, facts) = watch::channel(None);
         tokio::spawn(async move {
             while let Some(event) = heard.recv().await {
@@ -192,6 +256,7 @@ impl Rig {
             handle,
             facts,
             seen,
+            fuse,
             person: ConnectionId::from_uuid(Uuid::from_u128(1)),
             data,
             version,
@@ -271,12 +336,16 @@ impl Rig {
     }
 
     pub(crate) fn release(&self, epoch: u64) -> Answers {
+        self.release_with(epoch, Reset::WipeApp)
+    }
+
+    pub(crate) fn release_with(&self, epoch: u64, reset: Reset) -> Answers {
         let request = Release {
             lease: None,
             device: self.id,
             epoch: Epoch(epoch),
             app: None,
-            reset: Reset::WipeApp,
+            reset,
             reason: CloseReason::LinkRevoked,
         };
         self.ask(|asker| Command::Release(request, vec![self.person], asker))

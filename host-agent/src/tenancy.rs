@@ -50,15 +50,10 @@ pub(crate) async fn release(
 }
 
 async fn clean(effects: &Effects, reset: Reset, progress: impl Fn(u8)) -> Result<(), EffectError> {
-    match reset {
-        Reset::Keep => Ok(()),
-        Reset::WipeApp => {
-            for step in reset::wipe_apps(effects, progress).await? {
-                tracing::debug!(step = %step.what, took_us = step.took.as_micros() as u64, "reset");
-            }
-            Ok(())
-        }
+    for step in reset::clean(effects, reset, progress).await? {
+        tracing::debug!(step = %step.what, took_us = step.took.as_micros() as u64, "reset");
     }
+    Ok(())
 }
 
 /// Brings the app to the front, or the launcher when there is none. `-W` waits until it has drawn.

@@ -157,6 +157,7 @@ impl Rig {
             width: 360,
             height: 640,
             fps: 30,
+            boot: device::Boot::default(),
         };
         tokio::spawn(device::serve(listener, config, stop_device.clone()));
 

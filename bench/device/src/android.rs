@@ -10,13 +10,17 @@
 //! calls back, except [`Android::wait`], by which the screen's thread sleeps until something has changed.
 //! It does not know adb, scrcpy, sockets, files or pixels' colours.
 
+mod accounts;
 mod app;
 mod dumpsys;
 mod input;
 mod installing;
 mod log;
+mod notifications;
 mod packages;
 mod peripherals;
+mod private;
+mod settings;
 mod view;
 
 use std::collections::BTreeMap;
@@ -26,12 +30,18 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::watch;
 
+pub use accounts::{ACCOUNTS_MAX, Account};
 pub use app::App;
 pub use installing::NAMES_MAX;
 pub use input::{KeyPress, POINTERS_MAX, Pointer, PointerKey, TouchKind};
 pub use log::{Dropped, EVENTS_MAX, InputEvent};
-pub use packages::{AppData, Package, Painting, SEGMENTS_MAX, Segment, TEXT_CHARS_MAX};
+pub use notifications::{NOTIFICATIONS_MAX, Notification};
+pub use packages::{
+    ACCOUNT_TYPE, ACCOUNTS, AppData, Origin, Package, Painting, SEGMENTS_MAX, SHELL, Segment, TEXT_CHARS_MAX,
+};
 pub use peripherals::{HID_DEVICES_MAX, HidInfo, Panel, PeripheralError, SCANNED_MAX};
+pub use private::{APPS, PRIVATE_FILE_LEN_MAX, WALLPAPER};
+pub use settings::NAMESPACES;
 pub use view::{Drawn, Scene, View};
 
 /// Packages that may be installed; one more fails as a full storage does.
@@ -111,6 +121,12 @@ struct State {
     pointers: Vec<Pointer>,
     log: log::Log,
     settings: BTreeMap<(String, String), String>,
+    accounts: Vec<Account>,
+    notifications: BTreeMap<notifications::Key, Notification>,
+    /// The picture that a person chose; none is the device's own.
+    wallpaper: Option<Vec<u8>>,
+    /// Packages of the system image that were uninstalled for the user, as they came.
+    dismissed: BTreeMap<String, Package>,
     properties: BTreeMap<String, String>,
     /// Rises with everything that may change the picture.
     version: u64,
@@ -133,7 +149,7 @@ impl Rotation {
 impl Android {
     /// A device as it comes from its box: the launcher in front, nothing stored.
     pub fn new(model: Model) -> Self {
-        let properties = properties(&model);
+        let properties = settings::properties(&model);
         let state = State {
             rotation: Rotation::default(),
             screen_on: true,
@@ -142,7 +158,11 @@ impl Android {
             packages: packages::built_in(),
             pointers: Vec::new(),
             log: log::Log::default(),
-            settings: BTreeMap::new(),
+            settings: settings::defaults(),
+            accounts: Vec::new(),
+            notifications: BTreeMap::new(),
+            wallpaper: None,
+            dismissed: BTreeMap::new(),
             properties,
             version: 1,
             poked: false,
@@ -207,14 +227,11 @@ impl Android {
         self.lock().foreground.package()
     }
 
-    /// The names of all installed packages, sorted.
-    pub fn packages(&self) -> Vec<String> {
-        self.lock().packages.keys().cloned().collect()
-    }
-
-    /// A copy of one package.
-    pub fn package(&self, name: &str) -> Option<Package> {
-        self.lock().packages.get(name).cloned()
+    /// The packages in the overview, newest last, with the one in front.
+    pub fn recents(&self) -> Vec<&'static str> {
+        let state = self.lock();
+        let recent = state.recent.iter().chain([&state.foreground]);
+        recent.map(|app| app.package()).collect()
     }
 
     /// Puts an app in front.
@@ -223,90 +240,6 @@ impl Android {
     /// It is not installed, or has nothing to show.
     pub fn start(&self, package: &str) -> Result<(), PackageError> {
         self.change(|state| state.start(package))
-    }
-
-    /// The first package whose label begins with `label`, in any case.
-    pub fn package_by_label(&self, label: &str) -> Option<String> {
-        let wanted = label.to_lowercase();
-        let state = self.lock();
-        let mut packages = state.packages.iter();
-        let found = packages.find(|(_, package)| package.label.to_lowercase().starts_with(&wanted));
-        found.map(|(name, _)| name.clone())
-    }
-
-    /// Ends an app; what it has stored stays.
-    ///
-    /// # Errors
-    /// It is not installed.
-    pub fn force_stop(&self, package: &str) -> Result<(), PackageError> {
-        self.change(|state| {
-            let app = state.installed(package)?.app;
-            state.leave(app);
-            Ok(())
-        })
-    }
-
-    /// Ends an app and deletes what it has stored.
-    ///
-    /// # Errors
-    /// It is not installed.
-    pub fn clear(&self, package: &str) -> Result<(), PackageError> {
-        self.change(|state| {
-            let installed = state.installed(package)?;
-            installed.data.wipe();
-            let app = installed.app;
-            state.leave(app);
-            Ok(())
-        })
-    }
-
-    /// Installs a package without a screen, or keeps the one that is there with its data.
-    ///
-    /// # Errors
-    /// There are [`PACKAGES_MAX`] already.
-    pub fn install(&self, package: &str) -> Result<(), PackageError> {
-        self.change(|state| {
-            if state.packages.len() >= PACKAGES_MAX && !state.packages.contains_key(package) {
-                return Err(PackageError::Full);
-            }
-            let new = || Package {
-                label: package.to_owned(),
-                app: App::of_package(package),
-                data: AppData::default(),
-            };
-            state.packages.entry(package.to_owned()).or_insert_with(new);
-            Ok(())
-        })
-    }
-
-    /// Removes a package with all that it has stored.
-    ///
-    /// # Errors
-    /// It is not installed, or is the launcher.
-    pub fn uninstall(&self, package: &str) -> Result<(), PackageError> {
-        self.change(|state| {
-            let app = state.installed(package)?.app;
-            if app == Some(App::Launcher) {
-                return Err(PackageError::System(package.to_owned()));
-            }
-            state.leave(app);
-            state.packages.remove(package);
-            Ok(())
-        })
-    }
-
-    /// Stores a preference of an app, as the app itself would; for tests of what a reset leaves behind.
-    ///
-    /// # Errors
-    /// It is not installed.
-    pub fn set_preference(&self, package: &str, key: &str, value: &str) -> Result<(), PackageError> {
-        self.change(|state| {
-            let data = &mut state.installed(package)?.data;
-            if data.preferences.len() < SETTINGS_MAX {
-                data.preferences.insert(key.to_owned(), value.to_owned());
-            }
-            Ok(())
-        })
     }
 
     /// The clipboard's text.
@@ -333,55 +266,6 @@ impl Android {
         self.shared.clipboard.subscribe()
     }
 
-    /// A value of `settings get NAMESPACE KEY`.
-    pub fn setting(&self, namespace: &str, key: &str) -> Option<String> {
-        let key = (namespace.to_owned(), key.to_owned());
-        self.lock().settings.get(&key).cloned()
-    }
-
-    /// `settings put NAMESPACE KEY VALUE`. `system user_rotation` turns the device.
-    pub fn set_setting(&self, namespace: &str, key: &str, value: &str) {
-        self.change(|state| {
-            if state.settings.len() < SETTINGS_MAX {
-                state
-                    .settings
-                    .insert((namespace.to_owned(), key.to_owned()), value.to_owned());
-            }
-            if let ("system", "user_rotation", Ok(quarters)) = (namespace, key, value.parse()) {
-                state.rotation = Rotation::from_quarters(quarters);
-            }
-        });
-    }
-
-    /// `settings delete NAMESPACE KEY`; whether it was there.
-    pub fn delete_setting(&self, namespace: &str, key: &str) -> bool {
-        let key = (namespace.to_owned(), key.to_owned());
-        self.lock().settings.remove(&key).is_some()
-    }
-
-    /// A value of `getprop NAME`.
-    pub fn property(&self, name: &str) -> Option<String> {
-        self.lock().properties.get(name).cloned()
-    }
-
-    /// All properties, sorted, for `getprop`.
-    pub fn properties(&self) -> Vec<(String, String)> {
-        let state = self.lock();
-        state
-            .properties
-            .iter()
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect()
-    }
-
-    /// `setprop NAME VALUE`.
-    pub fn set_property(&self, name: &str, value: &str) {
-        let mut state = self.lock();
-        if state.properties.len() < SETTINGS_MAX {
-            state.properties.insert(name.to_owned(), value.to_owned());
-        }
-    }
-
     /// Back to how it came from its box, except for how it is held: what a fresh container would be.
     pub fn factory_reset(&self) {
         self.change(|state| {
@@ -396,7 +280,11 @@ impl Android {
             state.foreground = App::Launcher;
             state.recent.clear();
             state.pointers.clear();
-            state.settings.clear();
+            state.settings = settings::defaults();
+            state.accounts.clear();
+            state.notifications.clear();
+            state.wallpaper = None;
+            state.dismissed.clear();
             state.screen_on = true;
         });
         self.set_clipboard("");
@@ -484,21 +372,4 @@ impl State {
         }
         self.recent.retain(|&recent| Some(recent) != app);
     }
-}
-
-fn properties(model: &Model) -> BTreeMap<String, String> {
-    [
-        ("ro.product.model", model.name.as_str()),
-        ("ro.product.manufacturer", "Farglass"),
-        ("ro.product.brand", "farglass"),
-        ("ro.product.name", "farglass_simulated"),
-        ("ro.product.device", "simulated"),
-        ("ro.build.version.release", "14"),
-        ("ro.build.version.sdk", "34"),
-        ("sys.boot_completed", "1"),
-        ("dev.bootcomplete", "1"),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .collect()
 }

@@ -24,6 +24,7 @@ async fn a_published_client_pushes_the_server_starts_it_sees_and_touches() {
         width: 720,
         height: 1280,
         fps: 60,
+        boot: device::Boot::default(),
     };
     let stop = CancellationToken::new();
     let device = tokio::spawn(device::serve(listener, config, stop.clone()));

@@ -24,6 +24,7 @@ async fn device() -> (SocketAddr, DropGuard) {
         width: 360,
         height: 640,
         fps: 60,
+        boot: device::Boot::default(),
     };
     let stop = CancellationToken::new();
     tokio::spawn(device::serve(listener, config, stop.clone()));

@@ -48,7 +48,7 @@ async fn run(app: &Shared, session: Session) {
         device: session.device,
         epoch,
         app: session.app().cloned(),
-        reset: Reset::WipeApp,
+        reset: Reset::Full,
         reason: session.state.reason().unwrap_or(CloseReason::LeaseEnded),
     };
     let event = match host.call(release, RELEASE_TIMEOUT, |_| {}).await {

@@ -17,7 +17,7 @@ pub(crate) fn spawn(app: &Shared, host: Host, device: DeviceId, epoch: Epoch) {
             device,
             epoch,
             app: None,
-            reset: Reset::WipeApp,
+            reset: Reset::Full,
             reason,
         };
         let cleaned = host.call(release, RELEASE_TIMEOUT, |_| {}).await;

@@ -37,6 +37,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         width,
         height,
         fps: args.fps,
+        boot: ::device::Boot::default(),
     };
     Ok(::device::run(config, stop).await?)
 }

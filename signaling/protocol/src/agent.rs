@@ -263,8 +263,12 @@ pub struct App {
 pub enum Reset {
     /// Nothing: the same holder goes on.
     Keep,
-    /// The app's data (`pm clear`), and the app is stopped.
+    /// The data of all installed apps and the clipboard. Files, accounts and settings stay: for a device that its
+    /// people share knowingly, or one that was wiped already.
     WipeApp,
+    /// Everything that differs from how the device was when its agent first saw it, proven by a scan. For
+    /// another holder.
+    Full,
 }
 
 /// How far a request is.

@@ -7,12 +7,22 @@
 use std::collections::BTreeMap;
 
 use super::app::App;
+use super::{Android, PACKAGES_MAX, PackageError, SETTINGS_MAX};
 
 /// Characters that the echo app keeps; more are dropped from the front.
 pub const TEXT_CHARS_MAX: usize = 4_096;
 
 /// Segments that the paint app keeps; more drop the older half, and the picture is drawn again.
 pub const SEGMENTS_MAX: usize = 65_536;
+
+/// The part of the system image that keeps accounts, as a vendor's services do.
+pub const ACCOUNTS: &str = "dev.farglass.accounts";
+
+/// The type of the accounts that [`ACCOUNTS`] keeps.
+pub const ACCOUNT_TYPE: &str = "dev.farglass";
+
+/// Who posts what `cmd notification post` says.
+pub const SHELL: &str = "com.android.shell";
 
 /// An installed package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +33,19 @@ pub struct Package {
     pub app: Option<App>,
     /// What it has stored.
     pub data: AppData,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The type of the accounts that it keeps for the system, if it is an authenticator.
+    pub account_type: Option<String>,
+}
+
+/// Where a package came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The system image: it can be uninstalled for the user, and brought back.
+    Image,
+    /// It was installed, and is gone for good when it is uninstalled.
+    Installed,
 }
 
 /// What an app has stored. The default is a fresh install.
@@ -36,6 +59,8 @@ pub struct AppData {
     pub touches: u32,
     /// Free keys and values, as an app's preferences.
     pub preferences: BTreeMap<String, String>,
+    /// Files below its private folder, by relative path.
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 /// A picture made of line segments.
@@ -87,17 +112,153 @@ impl AppData {
     }
 }
 
+impl Android {
+    /// The names of all installed packages, sorted.
+    pub fn packages(&self) -> Vec<String> {
+        self.lock().packages.keys().cloned().collect()
+    }
+
+    /// A copy of one package.
+    pub fn package(&self, name: &str) -> Option<Package> {
+        self.lock().packages.get(name).cloned()
+    }
+
+    /// The first package whose label begins with `label`, in any case.
+    pub fn package_by_label(&self, label: &str) -> Option<String> {
+        let wanted = label.to_lowercase();
+        let state = self.lock();
+        let mut packages = state.packages.iter();
+        let found = packages.find(|(_, package)| package.label.to_lowercase().starts_with(&wanted));
+        found.map(|(name, _)| name.clone())
+    }
+
+    /// Ends an app; what it has stored stays.
+    ///
+    /// # Errors
+    /// It is not installed.
+    pub fn force_stop(&self, package: &str) -> Result<(), PackageError> {
+        self.change(|state| {
+            // As on Android, what a stopped package has posted goes with it.
+            state.cancel_notifications_of(package);
+            let app = state.installed(package)?.app;
+            state.leave(app);
+            Ok(())
+        })
+    }
+
+    /// Ends an app and deletes what it has stored.
+    ///
+    /// # Errors
+    /// It is not installed.
+    pub fn clear(&self, package: &str) -> Result<(), PackageError> {
+        self.change(|state| {
+            let installed = state.installed(package)?;
+            installed.data.wipe();
+            let app = installed.app;
+            state.cancel_notifications_of(package);
+            state.leave(app);
+            Ok(())
+        })
+    }
+
+    /// Installs a package without a screen, or keeps the one that is there with its data.
+    ///
+    /// # Errors
+    /// There are [`PACKAGES_MAX`] already.
+    pub fn install(&self, package: &str) -> Result<(), PackageError> {
+        self.change(|state| {
+            if state.packages.len() >= PACKAGES_MAX && !state.packages.contains_key(package) {
+                return Err(PackageError::Full);
+            }
+            let new = || Package {
+                label: package.to_owned(),
+                app: App::of_package(package),
+                data: AppData::default(),
+                origin: Origin::Installed,
+                account_type: None,
+            };
+            state.packages.entry(package.to_owned()).or_insert_with(new);
+            Ok(())
+        })
+    }
+
+    /// Removes a package with all that it has stored and the accounts that it keeps. One of the system image comes
+    /// back with [`Self::install_existing`]; the launcher stays.
+    ///
+    /// # Errors
+    /// It is not installed, or is the launcher.
+    pub fn uninstall(&self, package: &str) -> Result<(), PackageError> {
+        self.change(|state| {
+            let app = state.installed(package)?.app;
+            if app == Some(App::Launcher) {
+                return Err(PackageError::System(package.to_owned()));
+            }
+            state.leave(app);
+            state.cancel_notifications_of(package);
+            if let Some(mut removed) = state.packages.remove(package) {
+                state.forget_accounts_of(removed.account_type.as_deref());
+                if removed.origin == Origin::Image {
+                    removed.data = AppData::default();
+                    state.dismissed.insert(package.to_owned(), removed);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Brings back a package of the system image that was uninstalled for the user; one that is there stays.
+    ///
+    /// # Errors
+    /// The system image has no such package.
+    pub fn install_existing(&self, package: &str) -> Result<(), PackageError> {
+        self.change(|state| match state.dismissed.remove(package) {
+            Some(back) => {
+                state.packages.insert(package.to_owned(), back);
+                Ok(())
+            }
+            None => state.installed(package).map(|_| ()),
+        })
+    }
+
+    /// Stores a preference of an app, as the app itself would; for tests of what a reset leaves behind.
+    ///
+    /// # Errors
+    /// It is not installed.
+    pub fn set_preference(&self, package: &str, key: &str, value: &str) -> Result<(), PackageError> {
+        self.change(|state| {
+            let data = &mut state.installed(package)?.data;
+            if data.preferences.len() < SETTINGS_MAX {
+                data.preferences.insert(key.to_owned(), value.to_owned());
+            }
+            Ok(())
+        })
+    }
+}
+
 /// The packages of a new device.
 pub(super) fn built_in() -> BTreeMap<String, Package> {
-    App::ALL
-        .into_iter()
-        .map(|app| {
+    let apps = App::ALL.into_iter().map(|app| {
+        let origin = if app == App::Launcher {
+            Origin::Image
+        } else {
+            Origin::Installed
+        };
+        (app.package(), app.label(), Some(app), origin, None)
+    });
+    let parts = [
+        (ACCOUNTS, "Accounts", None, Origin::Image, Some(ACCOUNT_TYPE)),
+        (SHELL, "Shell", None, Origin::Image, None),
+    ];
+    apps.chain(parts)
+        .map(|(name, label, app, origin, account_type)| {
             let package = Package {
-                label: app.label().to_owned(),
-                app: Some(app),
+                label: label.to_owned(),
+                app,
                 data: AppData::default(),
+                origin,
+                account_type: account_type.map(str::to_owned),
             };
-            (app.package().to_owned(), package)
+            (name.to_owned(), package)
         })
         .collect()
 }

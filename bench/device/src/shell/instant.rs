@@ -1,13 +1,18 @@
 //! Which commands answer at once, and those that need nothing but their arguments. The others are beside, by what
 //! they work on.
 
-use super::{Call, Done, activity, display, input, packages, storage};
+use super::{
+    Call, Done, activity, display, find, image, input, packages, root, services, settings, simulated, storage,
+};
 
 /// Runs a command that answers at once; `None` when there is none of this name.
 pub(super) fn run(call: &Call<'_>) -> Option<Done> {
     let args: Vec<&str> = call.args.iter().map(String::as_str).collect();
     let android = &call.userland.android;
     let files = &call.userland.files;
+    if let Some(done) = services::down(call) {
+        return Some(done);
+    }
     Some(match call.name {
         "true" | ":" => Done::default(),
         "false" => Done {
@@ -19,7 +24,10 @@ pub(super) fn run(call: &Call<'_>) -> Option<Done> {
         "whoami" => Done::ok("shell\n"),
         "getprop" => getprop(android, &args),
         "setprop" => setprop(android, &args),
-        "settings" => settings(android, &args),
+        "settings" => settings::settings(android, &args),
+        "su" => return root::su(call, &args),
+        "find" => find::find(&find::Tree::of_shell(files), &args),
+        "sha256sum" => find::sha256sum(&find::Tree::of_shell(files), &args),
         "cat" if !args.is_empty() && !args.contains(&"-") => storage::cat(files, &args),
         "ls" => storage::ls(files, &args),
         "rm" => storage::rm(files, &args),
@@ -28,10 +36,10 @@ pub(super) fn run(call: &Call<'_>) -> Option<Done> {
         "[" | "test" => storage::test(files, call.name, &args),
         "am" => activity::am(android, &args),
         "monkey" => activity::monkey(android, &args),
-        "pm" => packages::pm(android, &args),
+        "pm" => pm(android, &args),
         "cmd" => cmd(call, &args),
         "wm" => display::wm(android, &args),
-        "dumpsys" => display::dumpsys(android, &args),
+        "dumpsys" => services::dumpsys(android, &args).unwrap_or_else(|| display::dumpsys(android, &args)),
         "input" if !input::lasts(&args) => input::input(android, &args),
         _ => return None,
     })
@@ -48,16 +56,22 @@ fn echo(args: &[&str]) -> Done {
 fn cmd(call: &Call<'_>, args: &[&str]) -> Done {
     let android = &call.userland.android;
     match args {
-        ["package", rest @ ..] => packages::pm(android, rest),
+        ["package", rest @ ..] => pm(android, rest),
         ["activity", rest @ ..] => activity::am(android, rest),
         ["window", rest @ ..] => display::wm(android, rest),
-        ["settings", rest @ ..] => settings(android, rest),
+        ["settings", rest @ ..] => settings::settings(android, rest),
+        ["notification", rest @ ..] => services::notification(android, rest),
+        ["simulated", rest @ ..] => simulated::simulated(android, rest),
         [] => Done::fail(
             20,
             "cmd: No service specified; use -l to list all running services.\n",
         ),
         [service, ..] => Done::fail(20, format!("cmd: Can't find service: {service}\n")),
     }
+}
+
+fn pm(android: &crate::Android, args: &[&str]) -> Done {
+    image::pm(android, args).unwrap_or_else(|| packages::pm(android, args))
 }
 
 fn getprop(android: &crate::Android, args: &[&str]) -> Done {
@@ -87,35 +101,5 @@ fn setprop(android: &crate::Android, args: &[&str]) -> Done {
             Done::default()
         }
         _ => Done::fail(1, "usage: setprop NAME VALUE\n"),
-    }
-}
-
-fn settings(android: &crate::Android, args: &[&str]) -> Done {
-    let args = match args {
-        ["--user", _, rest @ ..] => rest,
-        args => args,
-    };
-    match args {
-        ["get" | "put" | "delete", namespace, ..] if !["system", "secure", "global"].contains(namespace) => {
-            Done::fail(1, format!("Invalid namespace '{namespace}'\n"))
-        }
-        ["get", namespace, key] => Done::ok(
-            android
-                .setting(namespace, key)
-                .unwrap_or_else(|| "null".to_owned())
-                + "\n",
-        ),
-        ["put", namespace, key, value] => {
-            android.set_setting(namespace, key, value);
-            Done::default()
-        }
-        ["delete", namespace, key] => Done::ok(format!(
-            "Deleted {} rows\n",
-            u8::from(android.delete_setting(namespace, key))
-        )),
-        _ => Done::fail(
-            1,
-            "usage: settings get|put|delete system|secure|global KEY [VALUE]\n",
-        ),
     }
 }

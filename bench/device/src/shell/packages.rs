@@ -33,7 +33,6 @@ fn list(android: &Android, args: &[&str]) -> Done {
     let mut filter = "";
     for arg in args {
         match *arg {
-            // All packages of this device are third-party but the launcher.
             "-3" | "-s" | "-e" => {}
             option if option.starts_with('-') => {
                 return Done::fail(1, format!("Error: Unknown option: {option}\n"));
@@ -41,7 +40,7 @@ fn list(android: &Android, args: &[&str]) -> Done {
             text => filter = text,
         }
     }
-    let is_system = |name: &str| name == crate::android::App::Launcher.package();
+    let is_system = |name: &str| super::image::has(android, name);
     let wanted = |name: &String| {
         name.contains(filter)
             && (!args.contains(&"-3") || !is_system(name))

@@ -1,0 +1,164 @@
+//! `find` and `sha256sum` over a tree of files: what the shell sees, or what root sees.
+//!
+//! Of toybox's tests there are `-mindepth`, `-type` with an optional `!` before it, and both ways of printing.
+//! Another one is refused.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::Done;
+use crate::android::Android;
+use crate::files::{Files, normal};
+
+/// Everything that somebody sees, by path.
+pub(super) struct Tree {
+    nodes: BTreeMap<String, Node>,
+}
+
+enum Node {
+    Directory,
+    File(Bytes),
+}
+
+/// What is looked for.
+#[derive(Default)]
+struct Wanted {
+    depth_min: usize,
+    /// Whether it is a directory; none takes both.
+    directory: Option<bool>,
+    zero: bool,
+}
+
+impl Tree {
+    /// As the shell user sees it.
+    pub(super) fn of_shell(files: &Files) -> Self {
+        let mut tree = Self {
+            nodes: BTreeMap::new(),
+        };
+        tree.walk(files, "/");
+        tree
+    }
+
+    /// As root sees it.
+    pub(super) fn of_root(files: &Files, android: &Android) -> Self {
+        let mut tree = Self::of_shell(files);
+        for (path, content) in android.private_files() {
+            let folders = path
+                .match_indices('/')
+                .skip(1)
+                .map(|(end, _)| path[..end].to_owned());
+            tree.nodes.extend(folders.map(|folder| (folder, Node::Directory)));
+            tree.nodes.insert(path, Node::File(content.into()));
+        }
+        tree
+    }
+
+    /// A file's content, if there is such a file.
+    pub(super) fn file(&self, path: &str) -> Option<&Bytes> {
+        match self.nodes.get(&normal(path)) {
+            Some(Node::File(content)) => Some(content),
+            Some(Node::Directory) | None => None,
+        }
+    }
+
+    fn walk(&mut self, files: &Files, directory: &str) {
+        for (name, _) in files.list(directory).unwrap_or_default() {
+            let path = format!("{}/{name}", directory.trim_end_matches('/'));
+            match files.read(&path) {
+                Ok(content) => drop(self.nodes.insert(path, Node::File(content))),
+                Err(_) => {
+                    self.walk(files, &path);
+                    self.nodes.insert(path, Node::Directory);
+                }
+            }
+        }
+    }
+
+    /// What is at `start` and below it, sorted, each with its depth.
+    fn below(&self, start: &str) -> Vec<(&str, usize, &Node)> {
+        let start = normal(start);
+        let start = start.trim_end_matches('/');
+        let inside = self.nodes.iter().filter_map(|(path, node)| {
+            let rest = path.strip_prefix(start)?;
+            (rest.is_empty() || rest.starts_with('/'))
+                .then(|| (path.as_str(), rest.matches('/').count(), node))
+        });
+        inside.collect()
+    }
+}
+
+pub(super) fn find(tree: &Tree, args: &[&str]) -> Done {
+    let split = args.iter().position(|arg| arg.starts_with('-') || *arg == "!");
+    let (starts, tests) = args.split_at(split.unwrap_or(args.len()));
+    let wanted = match wanted(tests) {
+        Ok(wanted) => wanted,
+        Err(arg) => return Done::fail(1, format!("find: bad arg '{arg}'\n")),
+    };
+    let mut done = Done::default();
+    for start in starts {
+        let found = tree.below(start);
+        if found.is_empty() {
+            done.err
+                .push_str(&format!("find: {start}: No such file or directory\n"));
+            done.code = 1;
+        }
+        for (path, depth, node) in found {
+            let is_directory = matches!(node, Node::Directory);
+            if depth >= wanted.depth_min && wanted.directory.is_none_or(|wanted| wanted == is_directory) {
+                done.out.extend_from_slice(path.as_bytes());
+                done.out.push(if wanted.zero { 0 } else { b'\n' });
+            }
+        }
+    }
+    done
+}
+
+fn wanted<'a>(tests: &[&'a str]) -> Result<Wanted, &'a str> {
+    let mut wanted = Wanted::default();
+    let mut tests = tests.iter();
+    let mut yes = true;
+    while let Some(test) = tests.next() {
+        match *test {
+            "!" => {
+                yes = !yes;
+                continue;
+            }
+            "-print" => {}
+            "-print0" => wanted.zero = true,
+            "-mindepth" => {
+                wanted.depth_min = tests.next().and_then(|depth| depth.parse().ok()).ok_or(*test)?
+            }
+            "-type" => {
+                wanted.directory = match tests.next() {
+                    Some(&"d") => Some(yes),
+                    Some(&"f") => Some(!yes),
+                    _ => return Err(test),
+                }
+            }
+            other => return Err(other),
+        }
+        yes = true;
+    }
+    Ok(wanted)
+}
+
+pub(super) fn sha256sum(tree: &Tree, args: &[&str]) -> Done {
+    let mut done = Done::default();
+    for path in args {
+        match tree.file(path) {
+            Some(content) => {
+                let digest = Sha256::digest(content);
+                let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+                done.out.extend_from_slice(format!("{hex}  {path}\n").as_bytes());
+            }
+            None => {
+                done.err
+                    .push_str(&format!("sha256sum: {path}: No such file or directory\n"));
+                done.code = 1;
+            }
+        }
+    }
+    done
+}

@@ -1,0 +1,50 @@
+//! `su 0 COMMAND`: the same commands as root, who also sees the apps' private files.
+//!
+//! A userdebug image has this `su` for the adb shell; there is no `su -c` in it, and no password.
+
+use super::{Call, Done, find, instant};
+
+/// `None` when root's command is none that answers at once.
+pub(super) fn su(call: &Call<'_>, args: &[&str]) -> Option<Done> {
+    let ["0" | "root", name, rest @ ..] = args else {
+        return Some(Done::fail(1, "usage: su [0|root] COMMAND [ARGUMENT...]\n"));
+    };
+    let android = &call.userland.android;
+    let tree = || find::Tree::of_root(&call.userland.files, android);
+    Some(match *name {
+        "id" => Done::ok("uid=0(root) gid=0(root) groups=0(root) context=u:r:su:s0\n"),
+        "whoami" => Done::ok("root\n"),
+        "find" => find::find(&tree(), rest),
+        "sha256sum" => find::sha256sum(&tree(), rest),
+        "cat" if rest.iter().any(|path| is_private(path)) => cat(&tree(), rest),
+        "rm" if rest.iter().any(|path| is_private(path)) => {
+            for path in rest.iter().filter(|path| is_private(path)) {
+                android.remove_private_file(&crate::files::normal(path));
+            }
+            Done::default()
+        }
+        name => {
+            let args = &call.args[2..];
+            return instant::run(&Call { name, args, ..*call });
+        }
+    })
+}
+
+fn is_private(path: &str) -> bool {
+    path.starts_with("/data/data/") || path.starts_with("/data/system/")
+}
+
+fn cat(tree: &find::Tree, paths: &[&str]) -> Done {
+    let mut done = Done::default();
+    for path in paths {
+        match tree.file(path) {
+            Some(content) => done.out.extend_from_slice(content),
+            None => {
+                done.err
+                    .push_str(&format!("cat: {path}: No such file or directory\n"));
+                done.code = 1;
+            }
+        }
+    }
+    done
+}

@@ -1,0 +1,79 @@
+//! What is left on a device that was not there before: a survey against the baseline. Nothing means clean.
+//!
+//! Findings name kinds and numbers and never what a person wrote, for they go into logs and to control.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::reset::survey::{NAMESPACES, Survey};
+
+/// Settings that the system counts up by itself, whoever uses it.
+const VOLATILE: [&str; 4] = [
+    "boot_count",
+    "Phenotype_boot_count",
+    "Phenotype_flags",
+    "network_watchlist_last_report_time",
+];
+
+/// Everything that is not as it was, in words for a log; empty when clean.
+pub(crate) fn findings(baseline: &Survey, now: &Survey) -> Vec<String> {
+    let nothing = BTreeSet::new();
+    let counts = [
+        (
+            now.packages.difference(&baseline.packages).count(),
+            "packages that were added",
+        ),
+        (
+            baseline.packages.difference(&now.packages).count(),
+            "packages missing",
+        ),
+        (settings_changed(baseline, now).count(), "settings changed"),
+        (strangers(baseline, now).count(), "files or folders"),
+        (now.accounts.difference(&baseline.accounts).count(), "accounts"),
+        (
+            now.notifying.difference(&baseline.notifying).count(),
+            "packages with notifications",
+        ),
+        (
+            now.recents.difference(&baseline.recents).count(),
+            "packages in the overview",
+        ),
+        (
+            now.private.as_ref().unwrap_or(&nothing).len(),
+            "private files of apps",
+        ),
+    ];
+    let left = counts.into_iter().filter(|(count, _)| *count > 0);
+    left.map(|(count, what)| format!("{count} {what}")).collect()
+}
+
+/// Namespace, key and the value that it had; none for a key that was added.
+pub(crate) fn settings_changed<'a>(
+    baseline: &'a Survey,
+    now: &'a Survey,
+) -> impl Iterator<Item = (&'static str, &'a str, Option<&'a str>)> {
+    NAMESPACES.into_iter().flat_map(|namespace| {
+        let (before, after) = (table(baseline, namespace), table(now, namespace));
+        let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let changed = keys
+            .into_iter()
+            .filter(move |key| before.get(*key) != after.get(*key) && !VOLATILE.contains(&key.as_str()));
+        changed.map(move |key| (namespace, key.as_str(), before.get(key).map(String::as_str)))
+    })
+}
+
+/// Files and folders that were not there, and files that are not what they were.
+pub(crate) fn strangers<'a>(baseline: &'a Survey, now: &'a Survey) -> impl Iterator<Item = &'a str> {
+    let folders = now.folders.difference(&baseline.folders);
+    let files = now.files.iter().filter(|(path, hash)| {
+        let before = baseline.files.get(*path).and_then(Option::as_ref);
+        before.is_none() || before != hash.as_ref()
+    });
+    folders
+        .map(String::as_str)
+        .chain(files.map(|(path, _)| path.as_str()))
+}
+
+fn table<'a>(survey: &'a Survey, namespace: &str) -> &'a BTreeMap<String, String> {
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+    survey.settings.get(namespace).unwrap_or(&NONE)
+}

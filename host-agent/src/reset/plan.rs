@@ -1,0 +1,187 @@
+//! What has to be run so that a device is as its baseline again. Pure: a survey and the baseline in, commands out.
+//!
+//! ```text
+//!   added packages      am force-stop, pm uninstall            their data, accounts and notifications go with them
+//!   accounts            the image's authenticator is uninstalled for the user and installed again: the system drops
+//!                       the accounts of an authenticator that is gone, and there is no command that removes one
+//!   apps                am force-stop, pm clear                installed ones, and of the image those that people
+//!                                                              open and those that keep what people enter
+//!   settings            settings delete, put                   what was added, what was changed
+//!   files               rm -rf
+//!   notifications       am force-stop of who shows them        there is no command that cancels one
+//! ```
+//!
+//! The plan of a device that was half wiped is the rest of the wipe. It does not know how commands are run.
+
+use std::collections::BTreeSet;
+
+use crate::reset::findings::{settings_changed, strangers};
+use crate::reset::survey::{LINE_BYTES_MAX, Survey, lines};
+use crate::shell_words::quote;
+
+/// Parts of the image that nobody opens and that keep what people enter, take and receive.
+const KEEPERS: [&str; 16] = [
+    "com.android.shell",
+    "com.android.providers.contacts",
+    "com.android.providers.calendar",
+    "com.android.providers.telephony",
+    "com.android.providers.blockednumber",
+    "com.android.providers.userdictionary",
+    "com.android.providers.downloads",
+    "com.android.providers.media",
+    "com.android.providers.media.module",
+    "com.google.android.providers.media.module",
+    "com.android.inputmethod.latin",
+    "com.google.android.inputmethod.latin",
+    "com.android.documentsui",
+    "com.google.android.documentsui",
+    "com.android.bookmarkprovider",
+    "com.android.printspooler",
+];
+
+/// One command and what shows that it worked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Action {
+    /// For the log; never what a person wrote.
+    pub(crate) what: String,
+    pub(crate) command: String,
+    /// A word that the output has to hold: package managers exit with 0 whatever happens.
+    pub(crate) says: Option<&'static str>,
+}
+
+/// What to spare this time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spare {
+    /// A server of our own that may just be starting.
+    Servers,
+    /// Nothing: somebody may have given his file such a name.
+    Nothing,
+}
+
+/// The whole plan, in its order.
+pub(crate) fn plan(baseline: &Survey, now: &Survey, spare: Spare) -> Vec<Action> {
+    let mut actions = Vec::new();
+    packages(baseline, now, &mut actions);
+    accounts(baseline, now, &mut actions);
+    clear(baseline, now, &mut actions);
+    settings(baseline, now, &mut actions);
+    files(baseline, now, spare, &mut actions);
+    let showing = now.notifying.difference(&baseline.notifying);
+    let showing = showing.chain(now.recents.difference(&baseline.recents));
+    let stops = showing.collect::<BTreeSet<_>>().into_iter();
+    let stops = stops.map(|package| format!("am force-stop {};", quote(package)));
+    let stops = lines(stops).into_iter();
+    actions.extend(stops.map(|command| action("notifications and overview", command)));
+    actions
+}
+
+fn action(what: impl Into<String>, command: String) -> Action {
+    Action {
+        what: what.into(),
+        command,
+        says: None,
+    }
+}
+
+fn packages(baseline: &Survey, now: &Survey, actions: &mut Vec<Action>) {
+    let added = now.packages.difference(&baseline.packages);
+    actions.extend(added.map(|package| {
+        let package = quote(package);
+        Action {
+            what: format!("uninstall {package}"),
+            command: format!("am force-stop {package}; pm uninstall {package}"),
+            says: Some("Success"),
+        }
+    }));
+    let missing = baseline.packages.difference(&now.packages);
+    actions.extend(missing.map(|package| install_existing(package)));
+}
+
+fn install_existing(package: &str) -> Action {
+    let package = quote(package);
+    action(
+        format!("bring back {package}"),
+        format!("cmd package install-existing --user 0 {package}"),
+    )
+}
+
+/// Accounts of added packages are gone with them; those of other packages that are not of the image cannot be
+/// removed, and the scan will find them.
+fn accounts(baseline: &Survey, now: &Survey, actions: &mut Vec<Action>) {
+    let left = now.accounts.difference(&baseline.accounts);
+    let keepers = left.filter_map(|account| now.authenticators.get(&account.kind));
+    let of_image =
+        keepers.filter(|package| baseline.packages.contains(*package) && !now.third_party.contains(*package));
+    for package in of_image.collect::<BTreeSet<_>>() {
+        actions.push(Action {
+            what: format!("accounts of {package}"),
+            command: format!("pm uninstall --user 0 {}", quote(package)),
+            says: Some("Success"),
+        });
+        actions.push(install_existing(package));
+    }
+}
+
+fn clear(baseline: &Survey, now: &Survey, actions: &mut Vec<Action>) {
+    let of_people = |package: &&String| {
+        let package = *package;
+        let keeps = now.third_party.contains(package)
+            || now.openable.contains(package)
+            || KEEPERS.contains(&package.as_str());
+        keeps && baseline.packages.contains(package)
+    };
+    actions.extend(now.packages.iter().filter(of_people).map(|package| {
+        let package = quote(package);
+        Action {
+            what: format!("clear {package}"),
+            command: format!("am force-stop {package}; pm clear {package}"),
+            says: Some("Success"),
+        }
+    }));
+}
+
+fn settings(baseline: &Survey, now: &Survey, actions: &mut Vec<Action>) {
+    let commands = settings_changed(baseline, now).map(|(namespace, key, before)| match before {
+        None => format!("settings delete {namespace} {};", quote(key)),
+        Some(value) => format!("settings put {namespace} {} {};", quote(key), quote(value)),
+    });
+    let mut batch = Vec::new();
+    for command in commands {
+        let length: usize = batch.iter().map(String::len).sum();
+        // Every command is a process on the device: more of them than this would outlast the shell's limit.
+        if batch.len() == SETTINGS_BATCH || length + command.len() > LINE_BYTES_MAX {
+            actions.push(action("settings", batch.join(" ")));
+            batch.clear();
+        }
+        batch.push(command);
+    }
+    if !batch.is_empty() {
+        actions.push(action("settings", batch.join(" ")));
+    }
+}
+
+/// Settings that one command line puts back; each takes some 50 ms on a slow device.
+const SETTINGS_BATCH: usize = 100;
+
+fn files(baseline: &Survey, now: &Survey, spare: Spare, actions: &mut Vec<Action>) {
+    let spared = |path: &str| {
+        let ours = path.starts_with("/data/local/tmp/farglass-") && path.ends_with(".jar");
+        spare == Spare::Servers && ours
+    };
+    let paths: BTreeSet<&str> = strangers(baseline, now).filter(|path| !spared(path)).collect();
+    // A folder takes what is below it along.
+    let inside = |path: &str| {
+        path.match_indices('/')
+            .any(|(end, _)| paths.contains(&path[..end]))
+    };
+    let tops = paths.iter().copied().filter(|path| !inside(path));
+    let (private, shared): (Vec<&str>, Vec<&str>) = tops.partition(|path| path.starts_with("/data/system/"));
+    let shared = lines(shared.into_iter().map(quote)).into_iter();
+    actions.extend(shared.map(|paths| action("files", format!("rm -rf {paths}"))));
+    let private = lines(private.into_iter().map(quote)).into_iter();
+    actions.extend(private.map(|paths| action("wallpaper", format!("su 0 rm -f {paths}"))));
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
