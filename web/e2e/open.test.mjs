@@ -5,6 +5,13 @@ import { after, before, test } from 'node:test';
 
 import { House } from './rig/house.mjs';
 import { DESKTOP, PHONE, Viewer, launch } from './rig/viewer.mjs';
+import { hears, watchesSteps } from './rig/witness.mjs';
+
+/** Promised of a picture that stands still, on an idle machine and on a busy one. */
+const AT_ONCE_MS = 1000;
+/** What the loading page calls its steps, and which one control's stages belong to. */
+const STEPS = ['Checking your link', 'Cleaning the device', 'Starting the app', 'Connecting the picture'];
+const STEP_OF = { reset: 1, launch: 2, connect: 3, ready: 3 };
 
 /** @type {House} */ let house;
 /** @type {import('playwright-core').Browser} */ let browser;
@@ -20,12 +27,12 @@ after(async () => {
 
 /**
  * Opens a link to `app`, and gives the device back afterwards.
- * @param {{ app?: string, shape?: import('playwright-core').BrowserContextOptions }} how
+ * @param {{ app?: string, shape?: import('playwright-core').BrowserContextOptions, witnesses?: (() => void)[] }} how
  * @param {(viewer: Viewer, link: { id: string, url: string }) => Promise<void>} journey
  */
-async function visit({ app, shape }, journey) {
+async function visit({ app, shape, witnesses }, journey) {
   const link = await house.link({ ...(app === undefined ? {} : { app }) });
-  const viewer = await Viewer.open(browser, link.url, shape);
+  const viewer = await Viewer.open(browser, link.url, shape, witnesses);
   try {
     await viewer.plays();
     await journey(viewer, link);
@@ -81,19 +88,61 @@ test('the secret of a link leaves the address as soon as the session has one', a
   });
 });
 
-test('a page that stands still is shown at once, and again after a reload that resumes the session', async () => {
+/** The picture of a page that stands still: its paper, and how it was left. */
+async function showsPaper(viewer) {
+  await viewer.colouredAt('the still page', [{ x: 20, y: 1240 }, { x: 700, y: 1240 }], [0xfa, 0xfb, 0xfd]);
+}
+
+test('a page that stands still is shown within a second of being ready', async () => {
+  await visit({ app: 'dev.farglass.still', witnesses: [hears] }, async (viewer) => {
+    await showsPaper(viewer);
+    const heard = await viewer.witnessed('farglassHeard');
+    const marks = await viewer.marks();
+    const told = heard.find(({ told: { stage } }) => stage === 'ready');
+    // The gate's message and the event stream race; the first that the page heard counts.
+    const ready = Math.min(marks.gate ?? Infinity, told?.at ?? Infinity);
+    assert.ok(Number.isFinite(ready), 'the page was never told that it is ready');
+    const took = marks['first-frame'] - ready;
+    assert.ok(took < AT_ONCE_MS, `the first frame came ${took.toFixed(0)} ms after it was ready`);
+  });
+});
+
+test('a reload shows a still page at once though its device draws nothing, and resumes the session', async () => {
   await visit({ app: 'dev.farglass.still' }, async (viewer) => {
-    const paper = [{ x: 20, y: 1240 }, { x: 700, y: 1240 }];
-    await viewer.colouredAt('the still page', paper, [0xfa, 0xfb, 0xfd]);
+    await showsPaper(viewer);
     const address = viewer.page.url();
     const { events } = await house.device.state();
 
-    await viewer.page.reload();
-    await viewer.plays();
-    await viewer.colouredAt('the still page after a reload', paper, [0xfa, 0xfb, 0xfd]);
+    // A device that is stopped sends no picture for sure: what is shown then is the one that it sent before.
+    const { pid } = house.part('device');
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await viewer.page.reload();
+      await viewer.plays();
+      await showsPaper(viewer);
+      const { connected, 'first-frame': first } = await viewer.marks();
+      assert.ok(first - connected < AT_ONCE_MS, `the first frame came ${(first - connected).toFixed(0)} ms after the way`);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
     assert.equal(viewer.page.url(), address);
     const after = await house.device.state();
     assert.deepEqual([after.foreground, after.events], ['dev.farglass.still', events], 'the device was left as it was');
+  });
+});
+
+test('the loading page shows the steps and the progress that control tells, in their order, and nothing else', async () => {
+  await visit({ app: 'dev.farglass.paint', witnesses: [hears, watchesSteps] }, async (viewer) => {
+    const heard = (await viewer.witnessed('farglassHeard')).map(({ told }) => told);
+    const shown = (await viewer.witnessed('farglassShown')).map(({ step, done, progress }) => ({ step, done, progress }));
+    const wanted = heard.map(({ stage, progress }) => ({ step: STEPS[STEP_OF[stage]], done: STEP_OF[stage], progress }));
+    const changes = wanted.filter((now, n) => n === 0 || JSON.stringify(now) !== JSON.stringify(wanted[n - 1]));
+    // What is told after the first frame has no page any more.
+    assert.deepEqual(shown, changes.slice(0, shown.length));
+    assert.deepEqual([...new Set(shown.map(({ step }) => step))], STEPS.slice(1), 'every step was seen, in order');
+    const progress = shown.map((now) => now.progress);
+    assert.deepEqual(progress, progress.toSorted((a, b) => a - b), 'progress goes forward');
+    assert.ok(progress[0] < 30 && progress.at(-1) >= 60, `progress went from ${progress[0]} to ${progress.at(-1)}`);
   });
 });
 

@@ -5,10 +5,13 @@ import { after, afterEach, before, test } from 'node:test';
 
 import { House } from './rig/house.mjs';
 import { until } from './rig/until.mjs';
-import { Viewer, launch } from './rig/viewer.mjs';
+import { DESKTOP, Viewer, launch } from './rig/viewer.mjs';
+import { stubborn, watchesPictures } from './rig/witness.mjs';
 
 /** Promised: a revoke cuts picture and input within this. */
 const CUT_MS = 1000;
+/** A picture that is decoded when the goodbye comes is shown at the next vsync. */
+const VSYNC_MS = 34;
 
 /** @type {House} */ let house;
 /** @type {import('playwright-core').Browser} */ let browser;
@@ -26,6 +29,25 @@ afterEach(async () => {
   for (const context of browser.contexts()) await context.close();
   await house.free();
 });
+
+/** A finger that goes down and swipes to and fro until it is told to end. @param {Viewer} viewer */
+function swiping(viewer) {
+  const swipe = { moves: 0, end: async () => undefined };
+  let ending = false;
+  const going = (async () => {
+    await viewer.touch('touchStart', [{ x: 360, y: 300 }]);
+    while (!ending) {
+      swipe.moves += 1;
+      await viewer.touch('touchMove', [{ x: 360, y: 300 + (swipe.moves % 60) * 10 }]);
+    }
+    await viewer.touch('touchEnd', []);
+  })();
+  swipe.end = async () => {
+    ending = true;
+    await going;
+  };
+  return swipe;
+}
 
 test('a second browser is refused while the first plays on', async () => {
   const link = await house.link({ app: 'dev.farglass.motion' });
@@ -48,32 +70,75 @@ test('a second browser is refused while the first plays on', async () => {
   await third.plays();
 });
 
-test('a revoke cuts picture and input within a second', async () => {
+test('a revoke lifts the finger that is down, and nothing else of it arrives', async () => {
   const link = await house.link({ app: 'dev.farglass.motion' });
-  const viewer = await Viewer.open(browser, link.url);
+  const viewer = await Viewer.open(browser, link.url, DESKTOP, [watchesPictures]);
   await viewer.plays();
-  await viewer.playsOn(10);
+  const mark = await house.device.mark();
+  const swipe = swiping(viewer);
+  await house.device.becomes('a swipe', ({ pointers, events }) => {
+    return pointers.length === 1 && events.filter(({ seq, kind }) => seq > mark && kind === 'move').length >= 5;
+  });
+
   const begun = performance.now();
   await house.revoke(link);
   await viewer.becomes('stopped', 'revoked');
   const took = performance.now() - begun;
   assert.ok(took < CUT_MS, `the page was cut after ${took.toFixed(0)} ms`);
-
-  const frames = await viewer.frames();
-  const mark = await house.device.mark();
-  await viewer.tap({ x: 360, y: 640 }).catch(() => undefined);
+  const cut = await house.device.mark();
+  const swiped = swipe.moves;
+  await until('the finger swipes on', () => swipe.moves >= swiped + 20);
   await house.idle();
-  assert.equal(await viewer.frames(), frames, 'pictures came after the revoke');
-  const late = (await house.device.state()).events.filter(({ seq, kind }) => seq > mark && kind === 'down');
-  assert.deepEqual(late, [], 'a touch came through after the revoke');
+  await swipe.end();
+
+  const touches = (await house.device.touchesSince(mark)).map(({ seq, kind }) => ({ seq, kind }));
+  assert.deepEqual(touches.filter(({ seq, kind }) => seq > cut && kind !== 'up'), [], 'a touch came through after the revoke');
+  assert.deepEqual([touches[0].kind, touches.at(-1).kind], ['down', 'up']);
+  assert.equal(touches.filter(({ kind }) => kind !== 'move').length, 2, 'one finger went down, once, and left, once');
+
+  const bye = await viewer.witnessed('farglassBye');
+  const late = (await viewer.witnessed('farglassPictures')).filter(({ shown }) => shown > bye.at + VSYNC_MS);
+  assert.ok(bye.pictures > 0);
+  assert.deepEqual(late, [], 'pictures came after the goodbye');
 
   await viewer.page.reload();
   await viewer.becomes('stopped');
-  await viewer.close();
-
   const again = await Viewer.open(browser, link.url);
   await again.becomes('stopped', 'revoked');
-  await again.close();
+});
+
+test('a revoke cuts off a page that keeps its connection and sends on', async () => {
+  const link = await house.link({ app: 'dev.farglass.motion' });
+  const viewer = await Viewer.open(browser, link.url, DESKTOP, [stubborn]);
+  await viewer.plays();
+  await viewer.touch('touchStart', [{ x: 300, y: 300 }]);
+  await viewer.touch('touchMove', [{ x: 300, y: 400 }]);
+  const mark = await house.device.mark();
+  await house.device.becomes('a finger that moves by itself', ({ events }) => {
+    return events.filter(({ seq, kind }) => seq > mark && kind === 'move').length >= 20;
+  });
+
+  await house.revoke(link);
+  await viewer.becomes('stopped', 'revoked');
+  const [cut, packets] = [await house.device.mark(), await viewer.packets()];
+  assert.ok(packets > 0);
+  await house.device.becomes('no finger', ({ pointers }) => pointers.length === 0);
+  await house.idle();
+  const late = (await house.device.state()).events.filter(({ seq, kind }) => seq > cut && ['down', 'move'].includes(kind));
+  assert.deepEqual(late, [], 'a touch came through after the revoke');
+  assert.equal(await viewer.packets(), packets, 'media came after the revoke');
+});
+
+test('a link for one use is used up for the next browser once its session has ended', async () => {
+  const link = await house.link({ maxUses: 1 });
+  const first = await Viewer.open(browser, link.url);
+  await first.plays();
+  await first.end();
+  await house.idle();
+  const second = await Viewer.open(browser, link.url);
+  const { words } = await second.becomes('stopped', 'exhausted');
+  assert.match(words, /used up/);
+  assert.equal((await house.device.state()).foreground, 'dev.farglass.launcher');
 });
 
 test('an expired link says so', async () => {

@@ -6,11 +6,15 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { House, Up, processFacts } from './rig/house.mjs';
+import { House, TOP, Up, processFacts } from './rig/house.mjs';
 import { until } from './rig/until.mjs';
 
 /** A refusal needs no start: it comes before anything is running. */
 const REFUSAL_MS = 5000;
+/** `cargo xtask test` has built everything before the journeys; by themselves they may come first. */
+const BUILD_MS = 600_000;
+/** Why `cargo xtask up` is left out: it builds and runs its own binary, which is not the one under test then. */
+const ANOTHER_BINARY = process.env['FARGLASS_BIN'] === undefined ? false : 'FARGLASS_BIN names another binary';
 
 /** @type {House} */ let house;
 /** @type {string} */ let folder;
@@ -68,6 +72,29 @@ test('a child that is killed is started again, and all is well again', async () 
   assert.match(house.up.told, /starting it again/);
 });
 
+test('cargo xtask up brings a house whose page answers, and Ctrl-C ends all of it', { skip: ANOTHER_BINARY }, async () => {
+  const data = path.join(folder, 'xtask');
+  const args = ['xtask', 'up', '--', '--port', String(await freePort()), '--data', data, '--devices', '1'];
+  const up = new Up(args, { program: 'cargo', cwd: TOP });
+  try {
+    const facts = await upJson(up, data, BUILD_MS);
+    const page = await fetch(facts.links[0].url);
+    assert.deepEqual([page.status, page.headers.get('content-type')?.split(';')[0]], [200, 'text/html']);
+    assert.match(await page.text(), /<script type="module"/);
+    // cargo and xtask each become the next program, so that the parts are children of what was started.
+    const parts = up.children();
+    assert.deepEqual(parts.map(({ command }) => command.split(' ')[1]).toSorted(), ['agent', 'control', 'device']);
+    up.kill('SIGINT');
+    assert.deepEqual(await up.exit(), { code: 0, signal: null }, up.told);
+    const left = parts.filter(({ pid, command }) => processFacts(String(pid)).command === command);
+    assert.deepEqual(left, [], 'something outlived cargo xtask up');
+    await assert.rejects(fetch(facts.url), 'something still listens');
+  } finally {
+    up.kill('SIGTERM');
+    await up.ended;
+  }
+});
+
 test('a second run on the same folder keeps the login and the links, and a kill of up leaves nothing behind', async () => {
   const data = path.join(folder, 'kept');
   const args = ['--port', String(await freePort()), '--data', data, '--devices', '1'];
@@ -103,11 +130,13 @@ async function freePort() {
 /**
  * @param {Up} up
  * @param {string} data
+ * @param {number} [deadlineMs]
  */
-async function upJson(up, data) {
+async function upJson(up, data, deadlineMs = 60_000) {
   const { existsSync, readFileSync, statSync } = await import('node:fs');
   const file = path.join(data, 'up.json');
-  await until('up.json', () => existsSync(file), { deadlineMs: 60_000, seen: () => up.told });
+  await until('up.json', () => existsSync(file) || up.end !== null, { deadlineMs, seen: () => up.told });
+  assert.equal(up.end, null, up.told);
   assert.equal(statSync(file).mode & 0o777, 0o600);
   return JSON.parse(readFileSync(file, 'utf8'));
 }

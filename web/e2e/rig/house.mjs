@@ -13,9 +13,10 @@ import path from 'node:path';
 import { Device } from './device.mjs';
 import { until } from './until.mjs';
 
-const TOP = path.resolve(import.meta.dirname, '../../..');
+/** The repository. */
+export const TOP = path.resolve(import.meta.dirname, '../../..');
 /** The binary under test, as `cargo build` leaves it. */
-const FARGLASS = process.env['FARGLASS_BIN'] ?? path.join(TOP, 'target/debug/farglass');
+export const FARGLASS = process.env['FARGLASS_BIN'] ?? path.join(TOP, 'target/debug/farglass');
 /** A start takes a few seconds on an idle machine. */
 const READY_MS = 60_000;
 /** Each of control, agent and devices has five seconds before it is killed. */
@@ -23,9 +24,15 @@ const END_MS = 20_000;
 
 /** A `farglass up` that may or may not become ready. */
 export class Up {
-  /** @param {string[]} args after `up` */
-  constructor(args) {
-    this.process = spawn(FARGLASS, ['up', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  /**
+   * @param {string[]} args after `up`, or all that follow `program` when one is named
+   * @param {{ program: string, cwd: string }} [other] something else that becomes `farglass up`
+   */
+  constructor(args, other) {
+    this.process = spawn(other?.program ?? FARGLASS, other === undefined ? ['up', ...args] : args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(other === undefined ? {} : { cwd: other.cwd }),
+    });
     this.told = '';
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => (this.told += text));
@@ -135,15 +142,16 @@ export class House {
 
   /**
    * A link to a device, with an app in front when one is named.
-   * @param {{ device?: Device, app?: string, expiresAt?: string }} [options]
+   * @param {{ device?: Device, app?: string, expiresAt?: string, maxUses?: number }} [options]
    * @returns {Promise<{ id: string, url: string }>}
    */
-  async link({ device = this.device, app, expiresAt } = {}) {
+  async link({ device = this.device, app, expiresAt, maxUses } = {}) {
     return this.api('POST', '/links', {
       name: 'journey',
       device_id: device.id,
       ...(app === undefined ? {} : { app: { package: app } }),
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
+      ...(maxUses === undefined ? {} : { max_uses: maxUses }),
     });
   }
 
@@ -171,6 +179,43 @@ export class House {
   async healthy() {
     const answer = await fetch(`${this.url}/api/v1/health`).catch(() => null);
     return answer?.status === 200;
+  }
+
+  /**
+   * The process that does one part of the work.
+   * @param {'control' | 'agent' | 'device'} word
+   * @param {Device} [device] which one
+   */
+  part(word, device = this.device) {
+    const port = device.serial.split(':')[1];
+    const is = (args) => args[1] === word && (word !== 'device' || args[args.indexOf('--adb-port') + 1] === port);
+    const part = this.up.children().find(({ command }) => is(command.split(' ')));
+    assert.ok(part !== undefined, `no ${word} runs`);
+    return part;
+  }
+
+  /**
+   * Kills a part, and holds `up` still for the time of `journey`, so that nobody starts it again; then waits
+   * until the part has come back and all is well.
+   * @template T
+   * @param {'control' | 'device'} word
+   * @param {() => Promise<T>} journey
+   * @returns {Promise<T>}
+   */
+  async without(word, journey) {
+    const { pid, command } = this.part(word);
+    // An adb server that saw its device die calls it offline for a while, whatever becomes of it.
+    if (word === 'device') await this.device.forget();
+    this.up.kill('SIGSTOP');
+    try {
+      process.kill(pid, 'SIGKILL');
+      await until(`the end of ${word}`, () => processFacts(String(pid)).command !== command);
+      return await journey();
+    } finally {
+      this.up.kill('SIGCONT');
+      await until(`another ${word}`, () => this.up.children().some((now) => now.command === command && now.pid !== pid));
+      await until(`health after ${word} was killed`, () => this.healthy(), { seen: () => this.up.told });
+    }
   }
 
   /** Ends it as Ctrl-C does. */

@@ -4,13 +4,13 @@
  * in the product's own code.
  */
 
-/* global document, HTMLVideoElement, OffscreenCanvas */
+/* global document, HTMLVideoElement, OffscreenCanvas, window */
 
 import { chromium } from 'playwright-core';
 
 import { until } from './until.mjs';
 
-const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
+export const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 /** As root there is no sandbox to be had, and without a screen no GPU. */
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync'];
@@ -32,10 +32,12 @@ export class Viewer {
    * @param {import('playwright-core').Browser} browser
    * @param {string} url
    * @param {import('playwright-core').BrowserContextOptions} [shape]
+   * @param {(() => void)[]} [witnesses] scripts that run in the page before its own
    */
-  static async open(browser, url, shape = DESKTOP) {
+  static async open(browser, url, shape = DESKTOP, witnesses = []) {
     const context = await browser.newContext(shape);
     context.setDefaultTimeout(ACTION_MS);
+    for (const witness of witnesses) await context.addInitScript(witness);
     const page = await context.newPage();
     const viewer = new Viewer(context, page);
     page.on('console', (message) => {
@@ -59,6 +61,22 @@ export class Viewer {
     this.page = page;
     /** What the page complained about on its console. @type {string[]} */
     this.complaints = [];
+  }
+
+  /** What a witness in the page has written down. @param {string} name of its global */
+  async witnessed(name) {
+    return this.page.evaluate((key) => window[key], name);
+  }
+
+  /**
+   * The page's own marks, in ms since it began to load; the first of each name.
+   * @returns {Promise<Record<string, number>>}
+   */
+  async marks() {
+    return this.page.evaluate(() => {
+      const marks = performance.getEntriesByType('mark').filter(({ name }) => name.startsWith('farglass:'));
+      return Object.fromEntries(marks.toReversed().map(({ name, startTime }) => [name.slice(9), startTime]));
+    });
   }
 
   /** Which page is shown: `{ state, why }`. */
@@ -95,6 +113,17 @@ export class Viewer {
   /** How many pictures were shown so far. */
   async frames() {
     return this.page.evaluate(() => document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0);
+  }
+
+  /** How many packets of pictures the connections of a stubborn page have received (see `witness.mjs`). */
+  async packets() {
+    return this.page.evaluate(async () => {
+      let packets = 0;
+      for (const peer of window.farglassPeers) {
+        for (const each of (await peer.getStats()).values()) if (each.type === 'inbound-rtp') packets += each.packetsReceived;
+      }
+      return packets;
+    });
   }
 
   /** Waits for `more` pictures from now on. @param {number} more */

@@ -1,0 +1,72 @@
+// `farglass bench quick` against the whole product: it runs to its end and leaves no figure out.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+
+import { FARGLASS } from './rig/house.mjs';
+import { CHROMIUM } from './rig/viewer.mjs';
+
+const run = promisify(execFile);
+/** Start, warm-up, a second, four taps and the end take eight seconds on a busy machine. */
+const RUN_MS = 60_000;
+const TAPS = 4;
+
+/** Every figure that the bench promises; those with percentiles carry at least this many samples. */
+const FIGURES = {
+  'ready → first frame': null,
+  'link opened → first frame': null,
+  'frame age': 30,
+  'touch → visible change': TAPS,
+  'touch → drawing': TAPS,
+  'arrival → display': 30,
+  'touch → handler': TAPS,
+  'gateway residence': 30,
+  'jitter buffer, mean': null,
+  'decoding, mean': null,
+  'frames decoded': null,
+  'bitrate': null,
+  'freezes': null,
+  'frames dropped': null,
+  'packets lost': null,
+};
+
+test('a short bench run finds a number for every figure and for every process', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'farglass-e2e-'));
+  try {
+    const file = path.join(folder, 'report.json');
+    const args = ['bench', 'quick', '--seconds', '1', '--taps', String(TAPS), '--json', file, '--chromium', CHROMIUM];
+    const { stdout } = await run(FARGLASS, args, { timeout: RUN_MS });
+    const { figures, processes, run: what } = JSON.parse(readFileSync(file, 'utf8'));
+    assert.deepEqual([what.taps, what.picture], [TAPS, [720, 1280]]);
+
+    assert.deepEqual(figures.map(({ name }) => name), Object.keys(FIGURES));
+    for (const { name, value } of figures) {
+      const samples = FIGURES[name];
+      const numbers = samples === null ? { value } : value;
+      for (const [part, number] of Object.entries(numbers)) {
+        assert.ok(Number.isFinite(number), `${name}, ${part}: ${JSON.stringify(value)}`);
+      }
+      if (samples !== null) assert.ok(value.n >= samples, `${name} of ${value.n} samples`);
+      assert.ok(stdout.includes(name), `the table lacks ${name}`);
+    }
+    // Something was seen and something was touched: figures of nothing would be zero, too.
+    const found = Object.fromEntries(figures.map(({ name, value }) => [name, value]));
+    for (const name of ['link opened → first frame', 'frames decoded', 'bitrate', 'decoding, mean']) {
+      assert.ok(found[name] > 0, `${name}: ${found[name]}`);
+    }
+    assert.ok(found['touch → visible change'].max < 2000, 'a touch was lost');
+
+    const names = processes.map(({ name }) => name.split(' ')[0]);
+    for (const name of ['agent', 'control', 'device', 'up', 'Chromium']) assert.ok(names.includes(name), `no ${name}`);
+    for (const { name, cpu_percent, rss, pss } of processes) {
+      assert.ok([cpu_percent, rss, pss].every(Number.isFinite) && rss > 0, `${name}: ${cpu_percent} %, ${rss} MiB`);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
