@@ -70,10 +70,7 @@ impl Options {
     /// # Errors
     /// [`HandshakeError`] tells whether to try again or to change the device.
     pub async fn connect(&self, addr: impl ToSocketAddrs) -> Result<Host, HandshakeError> {
-        let connecting = tokio::time::timeout(HANDSHAKE_TIMEOUT, TcpStream::connect(addr));
-        let socket = connecting.await.map_err(|_| HandshakeError::Timeout)??;
-        socket.set_nodelay(true)?;
-        self.connect_over(socket).await
+        self.connect_over(dial(addr).await?).await
     }
 
     /// As [`Self::connect`], over any byte stream.
@@ -256,6 +253,26 @@ impl Host {
         })
     }
 
+    /// Starts a command, or with an empty one the device's own shell, behind a terminal of this size. Only shell v2 can
+    /// do that; with v1 every command has a terminal, of a size that nobody can set.
+    ///
+    /// # Errors
+    /// [`TerminalError`]: refused by the device, no room, or the connection ended.
+    pub async fn start_terminal(&self, command: &str, size: TerminalSize) -> Result<Shell, TerminalError> {
+        if !self.banner().has("shell_v2") {
+            return Ok(self.start_shell(command).await?);
+        }
+        let stream = self
+            .open(&format!("shell,v2,TERM={TERMINAL},pty:{command}"))
+            .await?;
+        let mut shell = Shell {
+            stream,
+            decoder: Some(Decoder::default()),
+        };
+        shell.resize(size).await?;
+        Ok(shell)
+    }
+
     /// Takes the device's OPENs from now on, as needed after `reverse:forward`. Until then they are refused. `None`
     /// through an adb server, which takes them itself and leads them to a TCP port of its own machine.
     #[must_use]
@@ -293,6 +310,27 @@ impl Host {
             Link::Server(link) => link.close(),
         }
     }
+}
+
+/// The size of a terminal in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
+}
+
+/// Why there is no terminal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TerminalError {
+    /// It could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It was closed before it knew its size.
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// A command that runs.
@@ -364,6 +402,19 @@ impl Shell {
         }
     }
 
+    /// Tells the command's terminal its size. Shell v1 cannot tell that, and nothing happens.
+    ///
+    /// # Errors
+    /// [`WriteError`] when the command or the connection is gone.
+    pub async fn resize(&mut self, size: TerminalSize) -> Result<(), WriteError> {
+        if self.decoder.is_none() {
+            return Ok(());
+        }
+        // The size in pixels, which nothing here knows, is zero as for most terminals.
+        let text = format!("{}x{},0x0\0", size.rows, size.columns);
+        self.send_frame(&Frame::WindowSize(text.into())).await
+    }
+
     async fn send_frame(&mut self, frame: &Frame) -> Result<(), WriteError> {
         let mut out = BytesMut::new();
         frame.encode(&mut out);
@@ -371,5 +422,29 @@ impl Shell {
     }
 }
 
+/// What kind of terminal a command is told to have.
+const TERMINAL: &str = "xterm-256color";
 /// Bytes of input in one frame; any value well below a WRTE does.
 const STDIN_FRAME: usize = 32 * 1024;
+
+/// A socket that sends at once: a touch is smaller than a packet and must not wait for the next one.
+async fn dial(addr: impl ToSocketAddrs) -> Result<TcpStream, HandshakeError> {
+    let connecting = tokio::time::timeout(HANDSHAKE_TIMEOUT, TcpStream::connect(addr));
+    let socket = connecting.await.map_err(|_| HandshakeError::Timeout)??;
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_hosts_socket_sends_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = dial(listener.local_addr().unwrap()).await.unwrap();
+        assert!(socket.nodelay().unwrap());
+    }
+}

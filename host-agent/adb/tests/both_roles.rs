@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
 
+use std::os::fd::AsFd as _;
+
 use adb::banner::{Banner, Product};
 use adb::connection::{End, OpenError};
 use adb::handshake::HandshakeError;
-use adb::host::{Output, ShellError};
+use adb::host::{Output, ShellError, TerminalSize};
 use adb::shell::{Decoder, Frame};
 use adb::sync::{Flags, Listing, Request, RequestParser, Response};
 use adb::transfer::{Target, TransferError};
@@ -36,6 +38,23 @@ async fn pair(features: &'static [&'static str]) -> (Host, Daemon) {
     };
     let (host, daemon) = tokio::join!(Host::connect(addr), daemon);
     (host.unwrap(), daemon)
+}
+
+#[tokio::test]
+async fn the_devices_socket_sends_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let daemon = async {
+        let (socket, _) = listener.accept().await.unwrap();
+        // A second handle on the same socket sees the option that the first one sets.
+        let eye = std::net::TcpStream::from(socket.as_fd().try_clone_to_owned().unwrap());
+        assert!(!eye.nodelay().unwrap(), "the system's default");
+        let daemon = Daemon::accept(socket, &banner(&DELAYED)).await.unwrap();
+        (daemon, eye.nodelay().unwrap())
+    };
+    let (host, (_daemon, at_once)) = tokio::join!(Host::connect(addr), daemon);
+    host.unwrap();
+    assert!(at_once);
 }
 
 async fn accept(daemon: &mut Daemon) -> (String, Stream) {
@@ -279,6 +298,29 @@ async fn a_shell_tells_output_and_exit_code() {
     cat.send_stdin(&input).await.unwrap();
     cat.close_stdin().await.unwrap();
     assert!(serving.await.unwrap() == input);
+}
+
+#[tokio::test]
+async fn a_terminal_is_told_its_size_at_the_start_and_when_it_changes() {
+    let (host, mut daemon) = pair(&CLASSIC).await;
+    let serving = tokio::spawn(async move {
+        let (service, mut stream) = accept(&mut daemon).await;
+        assert_eq!(service, "shell,v2,TERM=xterm-256color,pty:top");
+        let mut decoder = Decoder::default();
+        let mut sizes = Vec::new();
+        while sizes.len() < 2 {
+            match decoder.next_frame().unwrap() {
+                Some(Frame::WindowSize(size)) => sizes.push(size),
+                Some(other) => panic!("{other:?}"),
+                None => decoder.push(&stream.read_chunk().await.unwrap().unwrap()),
+            }
+        }
+        sizes
+    });
+    let size = |rows, columns| TerminalSize { rows, columns };
+    let mut top = host.start_terminal("top", size(24, 80)).await.unwrap();
+    top.resize(size(50, 132)).await.unwrap();
+    assert_eq!(serving.await.unwrap(), ["24x80,0x0\0", "50x132,0x0\0"]);
 }
 
 #[tokio::test]
