@@ -310,7 +310,7 @@ async fn an_agent_that_is_killed_within_a_wipe_starts_over_part_four() {
 
 #[tokio::test]
 async fn a_wipe_that_was_never_finished_is_done_before_the_next_holder_whoever_forgot_it() {
-    let mut rig = Rig::of_an_operator("true").await;
+    let rig = Rig::of_an_operator("true").await;
     reply(rig.prepare(1, "dev.farglass.paint")).await;
     rig.plant().await;
     rig.fuse.set(30);
@@ -339,7 +339,7 @@ fn why(reply: Reply) -> String {
 #[tokio::test]
 async fn a_device_that_does_not_come_clean_is_not_released_and_says_why_without_telling_what_was_left() {
     // The operator's own app keeps accounts, and no command removes one.
-    let mut rig = Rig::of_an_operator("cmd simulated install org.bank bank").await;
+    let rig = Rig::of_an_operator("cmd simulated install org.bank bank").await;
     reply(rig.prepare(1, "dev.farglass.paint")).await;
     let account = format!("cmd simulated account bank {MARK}");
     rig.shell().shell(&account).await.unwrap();
@@ -352,7 +352,7 @@ async fn a_device_that_does_not_come_clean_is_not_released_and_says_why_without_
 
 #[tokio::test]
 async fn a_device_that_was_used_before_its_baseline_was_lost_is_not_vouched_for() {
-    let mut rig = Rig::of_an_operator("true").await;
+    let rig = Rig::of_an_operator("true").await;
     reply(rig.prepare(1, "dev.farglass.paint")).await;
     rig.lose_baseline();
     let mut rig = rig.restart().await;

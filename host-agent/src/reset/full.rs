@@ -19,7 +19,7 @@ use crate::effects::{EffectError, Effects};
 use crate::reset::Step;
 use crate::reset::findings::findings;
 use crate::reset::plan::{Action, Spare, plan};
-use crate::reset::survey::{Survey, survey};
+use crate::reset::survey::survey;
 
 /// Passes at most: an app that was still writing while it was stopped is caught by the second. What is left then
 /// will be left by the third as well.

@@ -128,7 +128,7 @@ fn wanted<'a>(tests: &[&'a str]) -> Result<Wanted, &'a str> {
             "-print" => {}
             "-print0" => wanted.zero = true,
             "-mindepth" => {
-                wanted.depth_min = tests.next().and_then(|depth| depth.parse().ok()).ok_or(*test)?
+                wanted.depth_min = tests.next().and_then(|depth| depth.parse().ok()).ok_or(*test)?;
             }
             "-type" => {
                 wanted.directory = match tests.next() {
