@@ -139,7 +139,10 @@ test('the loading page shows the steps and the progress that control tells, in t
     const changes = wanted.filter((now, n) => n === 0 || JSON.stringify(now) !== JSON.stringify(wanted[n - 1]));
     // What is told after the first frame has no page any more.
     assert.deepEqual(shown, changes.slice(0, shown.length));
-    assert.deepEqual([...new Set(shown.map(({ step }) => step))], STEPS.slice(1), 'every step was seen, in order');
+    // Control tells the newest state: a step that is over at once, as starting an app can be, is skipped.
+    const steps = [...new Set(shown.map(({ step }) => step))];
+    assert.deepEqual(steps, STEPS.filter((step) => steps.includes(step)), 'the steps came in their order');
+    assert.deepEqual([steps[0], steps.at(-1)], [STEPS[1], STEPS[3]], 'from the first to the last');
     const progress = shown.map((now) => now.progress);
     assert.deepEqual(progress, progress.toSorted((a, b) => a - b), 'progress goes forward');
     assert.ok(progress[0] < 30 && progress.at(-1) >= 60, `progress went from ${progress[0]} to ${progress.at(-1)}`);
