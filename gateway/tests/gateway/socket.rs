@@ -100,58 +100,71 @@ impl Desk {
             }
         }
     }
+
+    fn until_connected(&mut self) {
+        self.until("connected", |desk| {
+            desk.seen
+                .iter()
+                .any(|event| matches!(event, Event::Connected { .. }))
+        });
+    }
+
+    /// A finger goes down; what the agent shall see of it.
+    fn press(&mut self) -> InputOp {
+        let now = Instant::now();
+        let mut person = Person::new(now);
+        person.press(0, 7, 8, now);
+        let touch = person.packet(now);
+        let down = InputOp::Down {
+            pointer: 0,
+            x: Fraction(7),
+            y: Fraction(8),
+            pressure: touch.pointers[0].pressure,
+            generation: Generation(1),
+        };
+        let mut bytes = Vec::new();
+        Message::Touch(touch).encode(&mut bytes);
+        self.browser.send(Channel::Input, &bytes, now);
+        down
+    }
+
+    /// Raises the fence above the connection, until both ends are told.
+    fn revoke(&mut self) {
+        self.gateway.set_fence(self.source.device(), Epoch(2), Gate::Open);
+        let mut bye = Vec::new();
+        ToViewer::Bye(CloseReason::LeaseEnded).encode(&mut bye);
+        self.until("the viewer is told", |desk| {
+            desk.browser
+                .messages
+                .iter()
+                .any(|(_, channel, bytes)| *channel == Channel::Control && *bytes == bye)
+        });
+        self.until("the agent is told", |desk| {
+            desk.seen
+                .iter()
+                .any(|event| matches!(event, Event::Closed { .. }))
+        });
+    }
+}
+
+fn is(event: &Event, wanted: &InputOp) -> bool {
+    matches!(event, Event::Input { op, .. } if op == wanted)
 }
 
 #[tokio::test]
 async fn a_picture_a_tap_and_a_revoke_go_all_the_way_over_a_socket() {
     let mut desk = Desk::new().await;
     desk.push(0, true, 40_000);
-    desk.until("connected", |desk| {
-        desk.seen
-            .iter()
-            .any(|event| matches!(event, Event::Connected { .. }))
-    });
+    desk.until_connected();
     desk.push(1, false, 5_000);
     desk.until("both frames are seen", |desk| {
         desk.browser.frames().iter().map(number_of).collect::<Vec<_>>() == [0, 1]
     });
-    let mut person = Person::new(Instant::now());
-    person.press(0, 7, 8, Instant::now());
-    let touch = person.packet(Instant::now());
-    let (x, y, pressure, generation) = (
-        Fraction(7),
-        Fraction(8),
-        touch.pointers[0].pressure,
-        Generation(1),
-    );
-    let mut bytes = Vec::new();
-    Message::Touch(touch).encode(&mut bytes);
-    desk.browser.send(Channel::Input, &bytes, Instant::now());
-    let down = InputOp::Down {
-        pointer: 0,
-        x,
-        y,
-        pressure,
-        generation,
-    };
-    let is = |event: &Event, wanted: &InputOp| matches!(event, Event::Input { op, .. } if op == wanted);
+    let down = desk.press();
     desk.until("the press arrives", |desk| {
         desk.seen.iter().any(|event| is(event, &down))
     });
-    desk.gateway.set_fence(desk.source.device(), Epoch(2), Gate::Open);
-    let mut bye = Vec::new();
-    ToViewer::Bye(CloseReason::LeaseEnded).encode(&mut bye);
-    desk.until("the viewer is told", |desk| {
-        desk.browser
-            .messages
-            .iter()
-            .any(|(_, channel, bytes)| *channel == Channel::Control && *bytes == bye)
-    });
-    desk.until("the agent is told", |desk| {
-        desk.seen
-            .iter()
-            .any(|event| matches!(event, Event::Closed { .. }))
-    });
+    desk.revoke();
     let [.., lift, closed] = &desk.seen[..] else {
         panic!("{:?}", desk.seen)
     };
@@ -180,11 +193,7 @@ async fn a_picture_a_tap_and_a_revoke_go_all_the_way_over_a_socket() {
 #[tokio::test]
 async fn the_media_thread_ends_with_its_last_handle_and_says_goodbye() {
     let mut desk = Desk::new().await;
-    desk.until("connected", |desk| {
-        desk.seen
-            .iter()
-            .any(|event| matches!(event, Event::Connected { .. }))
-    });
+    desk.until_connected();
     let Desk {
         gateway,
         mut events,
