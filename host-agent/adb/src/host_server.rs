@@ -238,3 +238,17 @@ async fn field(socket: &mut TcpStream) -> io::Result<[u8; FIELD_LEN]> {
     socket.read_exact(&mut field).await?;
     Ok(field)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_socket_to_the_server_sends_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Server::at(listener.local_addr().unwrap());
+        assert!(server.connect().await.unwrap().nodelay().unwrap());
+    }
+}
