@@ -120,6 +120,8 @@ fn cargo_tree() -> anyhow::Result<String> {
         "depth",
         "--format",
         "{p}",
+        // Without it, a crate that was named as somebody's dependency is listed with none of its own.
+        "--no-dedupe",
     ];
     process::run("cargo-tree", cargo(args).args(["--edges", "normal,build"]))?.ok()
 }
