@@ -1,7 +1,13 @@
 //! `farglass device`: its arguments become the simulated device's config.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
+use ::device::Mirroring;
+use ::device::encode::Habit;
+use ::device::fault::{Fault, Faults};
+use ::device::replay::Film;
+use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 /// Arguments of `farglass device`.
@@ -26,6 +32,22 @@ pub(crate) struct Args {
     /// Its model's name.
     #[arg(long, default_value = "Simulated")]
     name: String,
+
+    /// The kind of its video encoder: usual, main, slices or noisy.
+    #[arg(long, value_name = "KIND", default_value = Habit::Usual.name())]
+    encoder: Habit,
+
+    /// What goes wrong when it is mirrored; may be given several times.
+    #[arg(long, value_name = "KIND")]
+    fault: Vec<Fault>,
+
+    /// Decides when the faults come: the same number, the same moments.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// Shows this .h264 file in a loop instead of its screen, --fps pictures a second.
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
@@ -39,7 +61,16 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         fps: args.fps,
         boot: ::device::Boot::default(),
     };
-    Ok(::device::run(config, stop).await?)
+    let film = match &args.replay {
+        Some(file) => Some(Film::open(file).with_context(|| format!("{} cannot be shown", file.display()))?),
+        None => None,
+    };
+    let mirroring = Mirroring {
+        faults: Faults::new(args.fault, args.seed),
+        encoder: args.encoder,
+        film,
+    };
+    Ok(::device::run_as(config, mirroring, stop).await?)
 }
 
 fn size(text: &str) -> Result<(u16, u16), String> {
