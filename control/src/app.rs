@@ -5,6 +5,7 @@
 //! a lease that changed in the database starts to have effects.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use dashmap::DashMap;
 use protocol::LeaseId;
@@ -15,7 +16,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::lease::State;
 use crate::domain::session::Session;
-use crate::domain::time::UnixMs;
 use crate::hosts::Hosts;
 use crate::jobs::{prepare, release};
 use crate::limits::Limits;
@@ -36,8 +36,8 @@ pub(crate) struct App {
     pub origins: Vec<Origin>,
     /// What join tokens pin: the fingerprint of our certificate authority.
     pub authority: Fingerprint,
-    /// When this process started.
-    pub started: UnixMs,
+    /// When this process started; of the clock that never jumps.
+    pub started: Instant,
     /// Leases whose release is being asked for right now.
     pub releases: DashMap<LeaseId, ()>,
     /// Jobs that run; counted down at the end.
@@ -49,14 +49,35 @@ pub(crate) struct App {
 /// One for all.
 pub(crate) type Shared = Arc<App>;
 
+/// What the agent is to be asked for because of a lease's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owed {
+    /// The holder's device.
+    Prepare,
+    /// The device back.
+    Release,
+    /// Nothing.
+    Nothing,
+}
+
+impl Owed {
+    pub(crate) const fn by(state: State) -> Self {
+        match state {
+            State::Preparing { .. } => Self::Prepare,
+            State::Releasing { .. } => Self::Release,
+            State::Active | State::Grace { .. } | State::Released { .. } => Self::Nothing,
+        }
+    }
+}
+
 impl App {
     /// A lease changed: tell who watches, and tell the agent what follows.
     pub(crate) fn changed(self: &Arc<Self>, session: Session) {
         self.watches.publish(&session);
-        match session.state {
-            State::Preparing { .. } => prepare::spawn(self, session),
-            State::Releasing { .. } => release::spawn(self, session),
-            State::Active | State::Grace { .. } | State::Released { .. } => {}
+        match Owed::by(session.state) {
+            Owed::Prepare => prepare::spawn(self, session),
+            Owed::Release => release::spawn(self, session),
+            Owed::Nothing => {}
         }
     }
 

@@ -49,7 +49,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::agents::Agents;
 use crate::app::{App, Shared};
-use crate::domain::time::UnixMs;
 use crate::hosts::Hosts;
 use crate::jobs::sweep;
 use crate::limits::Limits;
@@ -101,7 +100,7 @@ impl Control {
         let store = Store::open(&config.data)
             .await
             .with_context(|| format!("the database in {} cannot be opened", config.data.display()))?;
-        store.settle_devices().await?;
+        store.settle_devices(now.into()).await?;
         boot::first_admin(&store, &config.data, now.into()).await?;
         let (listener, socket) = boot::bind(config.listen).await?;
         let address = listener.local_addr()?;
@@ -117,7 +116,7 @@ impl Control {
             limits: Limits::new(Instant::now()),
             origins,
             authority: authority.fingerprint(),
-            started: UnixMs::from(now),
+            started: Instant::now(),
             releases: DashMap::new(),
             jobs: TaskTracker::new(),
             stop,

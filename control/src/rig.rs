@@ -65,7 +65,7 @@ impl Rig {
             limits: Limits::new(Instant::now()),
             origins: vec!["http://localhost:3000".parse().unwrap()],
             authority: key,
-            started: START,
+            started: Instant::now(),
             releases: DashMap::new(),
             jobs: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -179,9 +179,10 @@ impl Rig {
         }
     }
 
-    /// What the sweep does at this time.
+    /// What the sweep does at this time, if no clock jumped since the start.
     pub(crate) async fn sweep(&self, now: UnixMs) {
-        sweep::end_leases(&self.app, now).await.unwrap();
+        let uptime = Duration::from_millis((now.0 - START.0).unsigned_abs());
+        sweep::end_due(&self.app.store, uptime, now).await.unwrap();
     }
 
     /// The session as it is kept.

@@ -44,6 +44,12 @@ pub struct Session {
 }
 
 impl Session {
+    /// Whether it belongs to the browser whose cookie has this hash.
+    #[must_use]
+    pub fn is_bound_to(&self, cookie: [u8; 32]) -> bool {
+        self.binding == cookie
+    }
+
     /// The app that runs.
     #[must_use]
     pub fn app(&self) -> Option<&App> {

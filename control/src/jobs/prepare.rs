@@ -10,6 +10,7 @@ use crate::domain::lease::{Event, STARTUP_TIMEOUT};
 use crate::domain::session::{Advance, Session};
 use crate::domain::time::UnixMs;
 use crate::store::audit::Actor;
+use crate::store::{Store, StoreError};
 
 /// How much longer than the agent control waits, so that the agent's own reason arrives.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -25,36 +26,51 @@ async fn run(app: Shared, session: Session) {
     let Some(host) = app.hosts.get(session.host) else {
         return;
     };
-    let prepare = Prepare {
+    let progress = |step| app.watches.progress(session.id, Advance::of(step));
+    let answered = host
+        .call(request(&session), STARTUP_TIMEOUT + MARGIN, progress)
+        .await;
+    match conclude(&app.store, &session, answered, host.is_up(), UnixMs::now()).await {
+        Ok(Some(changed)) => App::changed(&app, changed),
+        // The lease ended meanwhile: its release is on the way.
+        Ok(None) => {}
+        Err(error) => {
+            tracing::error!(lease.id = %session.lease, %error, "a prepared lease could not be noted");
+        }
+    }
+}
+
+/// What the agent is asked for.
+pub(crate) fn request(session: &Session) -> Prepare {
+    Prepare {
         lease: session.lease,
         device: session.device,
         epoch: session.epoch,
         app: session.app().cloned(),
         reset: Reset::WipeApp,
         deadline_ms: STARTUP_TIMEOUT.as_millis() as u64,
-    };
-    let progress = |step| app.watches.progress(session.id, Advance::of(step));
-    let prepared = host.call(prepare, STARTUP_TIMEOUT + MARGIN, progress).await;
-    let now = UnixMs::now();
-    let stepped = match prepared {
-        Ok(_) => app.store.prepared(session.lease, now).await,
-        Err(CallError::Lost(why)) if !host.is_up() => {
+    }
+}
+
+/// What follows from the answer; `up`: whether the link over which it was asked for still stands.
+pub(crate) async fn conclude<T>(
+    store: &Store,
+    session: &Session,
+    answered: Result<T, CallError>,
+    up: bool,
+    now: UnixMs,
+) -> Result<Option<Session>, StoreError> {
+    match answered {
+        Ok(_) => store.prepared(session.lease, now).await,
+        Err(CallError::Lost(why)) if !up => {
             tracing::info!(lease.id = %session.lease, %why, "the link broke while a device was prepared");
-            return;
+            Ok(None)
         }
         Err(error) => {
             tracing::warn!(lease.id = %session.lease, device.id = %session.device, %error, "a device could not be prepared");
-            app.store
+            store
                 .step(session.lease, Event::Failed, &Actor::SYSTEM, now)
                 .await
-        }
-    };
-    match stepped {
-        Ok(Some(changed)) => App::changed(&app, changed),
-        // The lease ended meanwhile: its release is on the way.
-        Ok(None) => {}
-        Err(error) => {
-            tracing::error!(lease.id = %session.lease, %error, "a prepared lease could not be noted");
         }
     }
 }

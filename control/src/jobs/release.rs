@@ -12,6 +12,7 @@ use crate::domain::lease::{Event, RELEASE_TIMEOUT};
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
 use crate::store::audit::Actor;
+use crate::store::{Store, StoreError};
 
 /// Starts the job, unless it runs. The request leaves at once: it is what cuts media and input.
 pub(crate) fn spawn(app: &Shared, session: Session) {
@@ -37,40 +38,52 @@ impl Drop for Running {
 }
 
 async fn run(app: &Shared, session: Session) {
-    let Some(epoch) = session.release_epoch else {
+    let Some(release) = request(&session) else {
         return;
     };
     let Some(host) = app.hosts.get(session.host) else {
         return;
     };
-    let release = Release {
-        lease: Some(session.lease),
-        device: session.device,
-        epoch,
-        app: session.app().cloned(),
-        reset: Reset::Full,
-        reason: session.state.reason().unwrap_or(CloseReason::LeaseEnded),
-    };
-    let event = match host.call(release, RELEASE_TIMEOUT, |_| {}).await {
-        Ok(()) => Event::Cleaned,
-        Err(CallError::Lost(why)) if !host.is_up() => {
-            tracing::info!(lease.id = %session.lease, %why, "the link broke while a device was released");
-            return;
-        }
-        Err(error) => {
-            tracing::error!(lease.id = %session.lease, device.id = %session.device, %error, "a device was not cleaned and is quarantined");
-            Event::CleanFailed
-        }
-    };
-    match app
-        .store
-        .step(session.lease, event, &Actor::SYSTEM, UnixMs::now())
-        .await
-    {
+    let answered = host.call(release, RELEASE_TIMEOUT, |_| {}).await;
+    match conclude(&app.store, &session, answered, host.is_up(), UnixMs::now()).await {
         Ok(Some(changed)) => App::changed(app, changed),
         Ok(None) => {}
         Err(error) => {
             tracing::error!(lease.id = %session.lease, %error, "a released lease could not be noted");
         }
     }
+}
+
+/// What the agent is asked for; none while the lease is held.
+pub(crate) fn request(session: &Session) -> Option<Release> {
+    Some(Release {
+        lease: Some(session.lease),
+        device: session.device,
+        epoch: session.release_epoch?,
+        app: session.app().cloned(),
+        reset: Reset::Full,
+        reason: session.state.reason().unwrap_or(CloseReason::LeaseEnded),
+    })
+}
+
+/// What follows from the answer; `up`: whether the link over which it was asked for still stands.
+pub(crate) async fn conclude(
+    store: &Store,
+    session: &Session,
+    answered: Result<(), CallError>,
+    up: bool,
+    now: UnixMs,
+) -> Result<Option<Session>, StoreError> {
+    let event = match answered {
+        Ok(()) => Event::Cleaned,
+        Err(CallError::Lost(why)) if !up => {
+            tracing::info!(lease.id = %session.lease, %why, "the link broke while a device was released");
+            return Ok(None);
+        }
+        Err(error) => {
+            tracing::error!(lease.id = %session.lease, device.id = %session.device, %error, "a device was not cleaned and is quarantined");
+            Event::CleanFailed
+        }
+    };
+    store.step(session.lease, event, &Actor::SYSTEM, now).await
 }

@@ -11,16 +11,7 @@ use crate::domain::lease::RELEASE_TIMEOUT;
 pub(crate) fn spawn(app: &Shared, host: Host, device: DeviceId, epoch: Epoch) {
     let shared = app.clone();
     app.jobs.spawn(async move {
-        let reason = CloseReason::LeaseEnded;
-        let release = Release {
-            lease: None,
-            device,
-            epoch,
-            app: None,
-            reset: Reset::Full,
-            reason,
-        };
-        let cleaned = host.call(release, RELEASE_TIMEOUT, |_| {}).await;
+        let cleaned = host.call(request(device, epoch), RELEASE_TIMEOUT, |_| {}).await;
         if let Err(error) = &cleaned {
             tracing::error!(device.id = %device, %error, "a quarantined device could not be cleaned");
         }
@@ -32,4 +23,16 @@ pub(crate) fn spawn(app: &Shared, host: Host, device: DeviceId, epoch: Epoch) {
             tracing::error!(device.id = %device, %error, "a cleaned device could not be noted");
         }
     });
+}
+
+/// What the agent is asked for.
+pub(crate) fn request(device: DeviceId, epoch: Epoch) -> Release {
+    Release {
+        lease: None,
+        device,
+        epoch,
+        app: None,
+        reset: Reset::Full,
+        reason: CloseReason::LeaseEnded,
+    }
 }

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::app::{App, Shared};
 use crate::domain::lease::Event;
+use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
 use crate::jobs::release;
-use crate::store::StoreError;
 use crate::store::audit::Actor;
+use crate::store::{Store, StoreError};
 
 /// How often leases are looked at: the promise is an end within a second.
 const LEASES_EVERY: Duration = Duration::from_millis(500);
@@ -27,7 +28,7 @@ pub(crate) async fn run(app: Shared) {
         tokio::select! {
             () = app.stop.cancelled() => return,
             _ = leases.tick() => {
-                if let Err(error) = end_leases(&app, UnixMs::now()).await {
+                if let Err(error) = end_leases(&app, app.started.elapsed(), UnixMs::now()).await {
                     tracing::error!(%error, "leases could not be looked through");
                 }
             }
@@ -43,20 +44,32 @@ pub(crate) async fn run(app: Shared) {
 }
 
 /// Ends every lease whose time is over at `now`, and asks again for releases that are owed.
-pub(crate) async fn end_leases(app: &Shared, now: UnixMs) -> Result<(), StoreError> {
-    let settling = now < app.started.plus(RECONNECT_WINDOW);
-    for (lease, event) in app.store.due(now).await? {
-        if settling && event == Event::Deadline {
-            continue;
-        }
-        if let Some(changed) = app.store.step(lease, event, &Actor::SYSTEM, now).await? {
-            App::changed(app, changed);
-        }
+async fn end_leases(app: &Shared, uptime: Duration, now: UnixMs) -> Result<(), StoreError> {
+    for changed in end_due(&app.store, uptime, now).await? {
+        App::changed(app, changed);
     }
     for session in app.store.releasing().await? {
         release::spawn(app, session);
     }
     Ok(())
+}
+
+/// Ends every lease whose time is over at `now`. How long control is up is not asked of the wall clock:
+/// one that jumps right after the start would end the window.
+pub(crate) async fn end_due(
+    store: &Store,
+    uptime: Duration,
+    now: UnixMs,
+) -> Result<Vec<Session>, StoreError> {
+    let settling = uptime < RECONNECT_WINDOW;
+    let mut ended = Vec::new();
+    for (lease, event) in store.due(now).await? {
+        if settling && event == Event::Deadline {
+            continue;
+        }
+        ended.extend(store.step(lease, event, &Actor::SYSTEM, now).await?);
+    }
+    Ok(ended)
 }
 
 #[cfg(test)]

@@ -339,7 +339,7 @@ async fn held_by(app: &Shared, headers: &HeaderMap, id: &str) -> Result<Session,
     let id: SessionId = id.parse().map_err(|_| unknown())?;
     let session = app.store.session(id).await?.ok_or_else(unknown)?;
     let presented = cookie(headers, &binding_name(session.link.id));
-    if presented == Some(Hash(session.binding)) {
+    if presented.is_some_and(|cookie| session.is_bound_to(cookie.0)) {
         Ok(session)
     } else {
         Err(unknown())

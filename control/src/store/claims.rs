@@ -80,7 +80,7 @@ impl Store {
             return Ok(Claimed::Refused(Refused::Over(standing)));
         }
         if let Some(own) = holding {
-            if claim.presented.is_none_or(|presented| presented.0 != own.binding) {
+            if !claim.presented.is_some_and(|cookie| own.is_bound_to(cookie.0)) {
                 return Ok(Claimed::Refused(Refused::BoundElsewhere));
             }
             let stepped = step_in(&mut tx, own.lease, Event::Returned, claim.actor, now).await?;
@@ -125,7 +125,7 @@ async fn reserve(
         return Ok(None);
     }
     let reserved = sqlx::query(
-        "UPDATE devices SET occupancy = 'reserved', epoch = epoch + 1
+        "UPDATE devices SET occupancy = 'reserved', epoch = max(epoch + 1, (SELECT since FROM generation))
          WHERE id = ? AND occupancy = 'free' AND health <> 'offline' AND lifecycle = 'ready' RETURNING epoch",
     )
     .bind(device.to_string())

@@ -38,8 +38,17 @@ impl Store {
 
     /// Control has just started: no host is linked, so nothing is in reach, and a cleaning that no
     /// lease remembers was lost with the process before.
-    pub(crate) async fn settle_devices(&self) -> Result<(), StoreError> {
+    ///
+    /// From now on epochs of devices are given out above the milliseconds of this start. A database that was put back
+    /// from a backup does not remember the epochs that were given out since, and the agents' fences tell
+    /// only of those that reached them; one process gives out fewer than one per device and millisecond, so
+    /// none comes twice as long as the clock is right. A database that knows no device has nothing to forget.
+    pub(crate) async fn settle_devices(&self, now: UnixMs) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
+        sqlx::query("UPDATE generation SET since = max(since, ?) WHERE EXISTS (SELECT 1 FROM devices)")
+            .bind(now.0)
+            .execute(&mut *tx)
+            .await?;
         sqlx::query("UPDATE devices SET health = 'offline'")
             .execute(&mut *tx)
             .await?;
@@ -84,7 +93,7 @@ impl Store {
     ) -> Result<Option<(HostId, Epoch)>, StoreError> {
         let mut tx = self.begin().await?;
         let row = sqlx::query(
-            "UPDATE devices SET occupancy = 'wiping', epoch = epoch + 1
+            "UPDATE devices SET occupancy = 'wiping', epoch = max(epoch + 1, (SELECT since FROM generation))
              WHERE id = ? AND occupancy = 'quarantined' RETURNING host_id, epoch",
         )
         .bind(id.to_string())
@@ -128,7 +137,8 @@ impl Store {
 }
 
 /// Writes a host's facts. A fence above our epoch means that we lost commits (an old backup, say): the
-/// epoch follows it, so that the next grant is above everything that the agent has seen.
+/// epoch follows it, so that the next grant is above everything that the agent has seen. A device that we took
+/// for free is then not: somebody whom we forgot may be on it, and no wipe that we know of was for that epoch.
 pub(super) async fn note_facts(
     tx: &mut Write,
     host: HostId,
@@ -145,10 +155,11 @@ pub(super) async fn note_facts(
         // A serial that another id of this host has: the agent lost its folder and made new ids.
         let noted = sqlx::query(
             "INSERT INTO devices (id, host_id, name, serial, model, width, height, lifecycle, health, occupancy, epoch, seen_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'free', ?, ?)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, CASE WHEN ?10 > 0 THEN 'quarantined' ELSE 'free' END, ?10, ?11)
              ON CONFLICT (id) DO UPDATE SET name = excluded.name, serial = excluded.serial, model = excluded.model,
                  width = excluded.width, height = excluded.height, lifecycle = excluded.lifecycle,
-                 health = excluded.health, epoch = max(epoch, excluded.epoch), seen_at = excluded.seen_at
+                 health = excluded.health, epoch = max(epoch, excluded.epoch), seen_at = excluded.seen_at,
+                 occupancy = CASE WHEN occupancy = 'free' AND excluded.epoch > epoch THEN 'quarantined' ELSE occupancy END
              WHERE host_id = excluded.host_id",
         )
         .bind(fact.id.to_string())

@@ -48,7 +48,7 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await?;
         let found = row.as_ref().map(session).transpose()?;
-        let Some(own) = found.filter(|found| found.binding == binding.0 && found.state.is_held()) else {
+        let Some(own) = found.filter(|found| found.is_bound_to(binding.0) && found.state.is_held()) else {
             return Ok(None);
         };
         let stepped = step_in(&mut tx, own.lease, Event::Returned, actor, now).await?;
@@ -230,11 +230,14 @@ pub(super) async fn step_in(
 
 /// The moment in which a holder loses the device: its epoch rises, its connections are over.
 async fn cut(tx: &mut Write, before: &Session, after: State, now: UnixMs) -> Result<(), StoreError> {
-    let row = sqlx::query("UPDATE devices SET epoch = epoch + 1, occupancy = ? WHERE id = ? RETURNING epoch")
-        .bind(occupancy(after).as_str())
-        .bind(before.device.to_string())
-        .fetch_one(&mut **tx)
-        .await?;
+    let row = sqlx::query(
+        "UPDATE devices SET epoch = max(epoch + 1, (SELECT since FROM generation)), occupancy = ?
+         WHERE id = ? RETURNING epoch",
+    )
+    .bind(occupancy(after).as_str())
+    .bind(before.device.to_string())
+    .fetch_one(&mut **tx)
+    .await?;
     sqlx::query("UPDATE leases SET release_epoch = ? WHERE id = ?")
         .bind(row.number::<i64>("epoch")?)
         .bind(before.lease.to_string())
