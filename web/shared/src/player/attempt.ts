@@ -90,7 +90,12 @@ export class Attempt {
   presented(metadata: VideoFrameCallbackMetadata): void {
     this.#measure?.presented(metadata);
     // Before it is connected, what the video still shows is the last frame of the attempt before.
-    if (this.#phase !== 'starting' || !this.#connection.connected) return;
+    if (this.#connection.connected) this.begun();
+  }
+
+  /** A frame of this try is on the screen. */
+  begun(): void {
+    if (this.#phase !== 'starting') return;
     this.#phase = 'playing';
     this.#listener.onFirstFrame();
   }

@@ -356,6 +356,15 @@ export class Player {
       system: (button) => { this.system(button); },
     }, signal);
     video.addEventListener('resize', () => { this.#attempt?.showing(size()); }, { signal });
+    // A frame that comes while the browser still sets the new track up is shown, but no frame callback tells of it,
+    // and a screen that stands still has no next one for seconds. Data is there: the second vsync from now shows it.
+    video.addEventListener('loadeddata', () => {
+      const attempt = this.#attempt;
+      requestAnimationFrame(() => requestAnimationFrame(() => {
+        attempt?.showing(size());
+        attempt?.begun();
+      }));
+    }, { signal });
     window.addEventListener('pagehide', () => { this.#attempt?.close(); }, { signal });
     window.addEventListener('pageshow', (event) => {
       if (event.persisted) this.#lost(null);
