@@ -10,13 +10,14 @@
 //! has its argon2id hash and never reads the file again. Delete it when the password is noted.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
+use signaling::disk;
 use signaling::link::tls::Authority;
 use signaling::link::token::JoinToken;
 use tokio::net::TcpListener;
@@ -120,18 +121,9 @@ fn refused(address: SocketAddr, kind: &str) -> String {
 
 /// Writes a file for its owner only, whole or not at all.
 fn write_secret(path: &Path, content: &str) -> anyhow::Result<()> {
-    let write = || {
-        let neighbour = path.with_extension("new");
-        let mut options = fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&neighbour)?;
-        file.write_all(content.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&neighbour, path)
+    let written = match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) => disk::replace(folder, name, content.as_bytes()),
+        _ => Err(io::ErrorKind::IsADirectory.into()),
     };
-    write().with_context(|| format!("{} cannot be written", path.display()))
+    written.with_context(|| format!("{} cannot be written", path.display()))
 }

@@ -11,7 +11,7 @@
 //!     └────prepared─────┘  after a full wipe only (device.rs)
 //! ```
 //!
-//! A crash at any point leaves either the old fence or the new one, whole (disk.rs). A fence that cannot be read is an error and never "epoch 0": starting over would accept
+//! A crash at any point leaves either the old fence or the new one, whole (`signaling::disk`). A fence that cannot be read is an error and never "epoch 0": starting over would accept
 //! the commands of a lease that ended. The wall clock has no part in it. It does not know devices,
 //! leases or the gateway; the stage is kept so that a restarted agent can answer a repeated request and
 //! let a holder go on.

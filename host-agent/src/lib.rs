@@ -21,7 +21,6 @@ mod capture;
 pub mod config;
 mod control_link;
 mod device;
-mod disk;
 mod effects;
 mod error;
 pub mod fence;
@@ -47,4 +46,8 @@ pub use config::{
     CaptureConfig, Config, ControlConfig, DeviceConfig, DeviceConfigError, DeviceName, MediaConfig,
 };
 pub use error::AgentError;
+#[doc(hidden)]
+pub use probe::fuzz as fuzz_probe;
 pub use register::RegisterError;
+
+use signaling::disk;

@@ -72,6 +72,12 @@ fn screen(text: &str) -> Option<PictureSize> {
     size("Override size:").or_else(|| size("Physical size:"))
 }
 
+/// Entry point for fuzzing: any text as what `getprop` and `wm size` print.
+pub fn fuzz(bytes: &[u8]) {
+    let output = String::from_utf8_lossy(bytes);
+    let _ = (property(&output, "sys.boot_completed"), facts(&output, &output));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,10 +6,12 @@
 //! * [`offer`], [`sdpfrag`]: offers and trickled candidates, checked before anything acts on them.
 //! * [`error`]: the one problem document that HTTP answers carry.
 //! * [`origin`]: who may use a cookie.
+//! * [`disk`]: how control, agents and `up` keep a small secret file.
 //!
 //! Invariant: no SQL, no Docker, no Android, no media. Who may do what is decided by the backends
 //! that control passes in.
 
+pub mod disk;
 pub mod error;
 pub mod link;
 pub mod offer;

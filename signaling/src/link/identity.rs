@@ -5,12 +5,11 @@
 //! ```
 //!
 //! The key is made once and stays, also when the host has to join again: control recognises the host
-//! by it and gives the old id back. Files are written to a neighbour, synced and renamed, so that a
-//! crash leaves the old or the new content.
+//! by it and gives the old id back. Files are written by disk.rs: a crash leaves the old or the new content.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -21,6 +20,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::tls::{HostCertificate, TlsError, read_host_certificate};
 use super::token::Fingerprint;
+use crate::disk;
 
 const KEY: &str = "host.key";
 const CERTIFICATE: &str = "host.pem";
@@ -74,7 +74,7 @@ impl Keeper {
             Some(pem) => KeyPair::from_pem(&pem).map_err(TlsError::from)?,
             None => {
                 let key = KeyPair::generate().map_err(TlsError::from)?;
-                replace(&folder.join(KEY), &key.serialize_pem())?;
+                replace(folder, KEY, &key.serialize_pem())?;
                 key
             }
         };
@@ -103,8 +103,8 @@ impl Keeper {
     /// When they do not parse or cannot be written.
     pub fn keep(&self, certificate_pem: String, authority_pem: String) -> Result<Identity, IdentityError> {
         let identity = Identity::new(certificate_pem, authority_pem)?;
-        replace(&self.folder.join(AUTHORITY), &identity.authority_pem)?;
-        replace(&self.folder.join(CERTIFICATE), &identity.certificate_pem)?;
+        replace(&self.folder, AUTHORITY, &identity.authority_pem)?;
+        replace(&self.folder, CERTIFICATE, &identity.certificate_pem)?;
         Ok(identity)
     }
 
@@ -177,23 +177,9 @@ fn read(path: &Path) -> Result<Option<String>, IdentityError> {
     }
 }
 
-/// Writes a secret file so that a crash leaves the old or the new one.
-fn replace(path: &Path, content: &str) -> Result<(), IdentityError> {
-    let write = || {
-        let neighbour = path.with_extension("new");
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&neighbour)?;
-        file.write_all(content.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&neighbour, path)?;
-        fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-    };
-    write().map_err(|source| IdentityError::File {
-        path: path.to_owned(),
+fn replace(folder: &Path, name: &str, content: &str) -> Result<(), IdentityError> {
+    disk::replace(folder, name, content.as_bytes()).map_err(|source| IdentityError::File {
+        path: folder.join(name),
         source,
     })
 }

@@ -13,12 +13,13 @@
 //! Everything else in DATA is control's own.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
+use signaling::disk;
 
 /// The login of the first admin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,20 +102,7 @@ impl Folder {
 
     /// Writes `name` so that a reader sees the old content or the new, never half, and nobody else reads it.
     pub(crate) fn write_private(&self, name: &str, content: &[u8]) -> anyhow::Result<()> {
-        let target = self.join(name);
-        let next = self.join(&format!("{name}.next"));
-        let write = || {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .write(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&next)?;
-            file.write_all(content)?;
-            file.sync_all()?;
-            fs::rename(&next, &target)
-        };
-        write().map_err(|error| refused(&target, error))
+        disk::replace(&self.path, name, content).map_err(|error| refused(&self.join(name), error))
     }
 
     /// The admin's login, which control has written at its first boot.

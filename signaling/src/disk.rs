@@ -1,0 +1,147 @@
+//! A small secret file that is either old or new, whatever happens while it is written.
+//!
+//! ```text
+//!   rm NAME.new ─► create NAME.new, 0600 ─► write ─► fsync ─► rename to NAME ─► fsync of the folder
+//!                                        torn here: NAME is the old one    here: the new one, for good
+//! ```
+//!
+//! A crash at any point leaves the old content or the new one, whole; a torn `NAME.new` is never read and makes way
+//! for the next write. Control, agents and `up` keep their keys, passwords and fences through this one door, which is
+//! here because it is the lowest crate that all of them know. It does not know what is in a file, and two writers of
+//! one name at a time are the caller's to prevent. These calls block: not on a thread that serves others.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Puts `bytes` in the place of `folder/name`, for the owner only, and returns once the disk has them.
+///
+/// # Errors
+/// When anything on the way fails; the old content is then still there.
+pub fn replace(folder: &Path, name: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
+    let file = folder.join(name);
+    let beside = beside(&file);
+    write_new(&beside, bytes)?;
+    fs::rename(beside, file)?;
+    // The rename itself is only on disk once the folder is. A bare file name lies in the folder we are in.
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    File::open(folder)?.sync_all()
+}
+
+/// The content of `folder/name`; `None` where there is none.
+///
+/// # Errors
+/// When there is a file that cannot be read.
+pub fn read(folder: &Path, name: impl AsRef<Path>) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(folder.join(name)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `NAME.new` for `NAME`: two names never share one, and what is beside `NAME` is on the same disk.
+fn beside(file: &Path) -> PathBuf {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".new");
+    beside.into()
+}
+
+/// What an earlier crash left is removed, not written into: it might be a link, or open to others.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_torn_write_leaves_the_old_file_and_does_not_reach_into_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        replace(folder.path(), "key", b"old").unwrap();
+        // The crash: half of a longer content, and nothing after it.
+        write_new(&beside(&folder.path().join("key")), b"half of something long").unwrap();
+        assert_eq!(read(folder.path(), "key").unwrap().unwrap(), b"old");
+
+        replace(folder.path(), "key", b"new").unwrap();
+        assert_eq!(read(folder.path(), "key").unwrap().unwrap(), b"new");
+        let left: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(left, ["key"]);
+    }
+
+    #[test]
+    fn a_reader_at_any_moment_sees_one_whole_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let contents = [vec![b'a'; 70_000], vec![b'b'; 3]];
+        replace(folder.path(), "f", &contents[0]).unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let seen = read(folder.path(), "f").unwrap().expect("there is always one");
+                    assert!(contents.contains(&seen), "{} bytes of a mixture", seen.len());
+                }
+            });
+            for n in 1..40 {
+                replace(folder.path(), "f", &contents[n % 2]).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+            reader.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_file_is_for_its_owner_only_whatever_was_left_in_its_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let (open, elsewhere) = (folder.path().join("key.new"), folder.path().join("elsewhere"));
+        fs::write(&open, "left").unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o666)).unwrap();
+        replace(folder.path(), "key", b"secret").unwrap();
+        let mode = |name| {
+            fs::metadata(folder.path().join(name))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        assert_eq!(mode("key"), 0o600);
+
+        fs::write(&elsewhere, "theirs").unwrap();
+        symlink(&elsewhere, &open).unwrap();
+        replace(folder.path(), "key", b"secret again").unwrap();
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"theirs");
+        assert_eq!(read(folder.path(), "key").unwrap().unwrap(), b"secret again");
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_content_and_a_missing_file_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(folder.path(), "key").unwrap(), None);
+        replace(folder.path(), "key", b"old").unwrap();
+        fs::create_dir(folder.path().join("key.new")).unwrap();
+        assert!(replace(folder.path(), "key", b"new").is_err());
+        assert_eq!(read(folder.path(), "key").unwrap().unwrap(), b"old");
+    }
+}
