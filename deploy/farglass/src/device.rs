@@ -1,6 +1,7 @@
 //! `farglass device`: its arguments become the simulated device's config.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use ::device::Mirroring;
@@ -10,11 +11,15 @@ use ::device::replay::Film;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
+/// Every adb server of the machine looks for emulators on the odd ports here, takes what it finds for one, and holds
+/// on to it: a device there would be listed twice, and its connection be shared with whoever starts an adb.
+pub(crate) const CLAIMED_BY_ADB: RangeInclusive<u16> = 5555..=5585;
+
 /// Arguments of `farglass device`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Port of its adb daemon (TCP).
-    #[arg(long, value_name = "PORT")]
+    /// Port of its adb daemon (TCP), outside of 5555 to 5585.
+    #[arg(long, value_name = "PORT", value_parser = adb_port)]
     adb_port: u16,
 
     /// Address to listen on. Whoever reaches it has a shell on the device.
@@ -73,6 +78,20 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     Ok(::device::run_as(config, mirroring, stop).await?)
 }
 
+fn adb_port(text: &str) -> Result<u16, String> {
+    let port = text
+        .parse::<u16>()
+        .map_err(|_| "not a port from 0 to 65535".to_owned())?;
+    if CLAIMED_BY_ADB.contains(&port) {
+        return Err(format!(
+            "every adb server claims the ports {} to {} for emulators: choose another, such as 7001",
+            CLAIMED_BY_ADB.start(),
+            CLAIMED_BY_ADB.end()
+        ));
+    }
+    Ok(port)
+}
+
 fn size(text: &str) -> Result<(u16, u16), String> {
     text.split_once('x')
         .and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)))
@@ -81,7 +100,34 @@ fn size(text: &str) -> Result<(u16, u16), String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_port_that_adb_servers_claim_is_refused_with_the_way_out() {
+        let port =
+            |port: &str| Line::try_parse_from(["device", "--adb-port", port]).map(|line| line.args.adb_port);
+        for claimed in ["5555", "5570", "5585"] {
+            let told = port(claimed).unwrap_err().to_string();
+            assert!(
+                told.contains("--adb-port")
+                    && told.contains("every adb server")
+                    && told.contains("choose another"),
+                "{told}"
+            );
+        }
+        for free in ["0", "5554", "5586", "7001"] {
+            assert_eq!(port(free).unwrap().to_string(), free);
+        }
+        assert!(port("70000").is_err());
+    }
 
     #[test]
     fn a_size_is_two_numbers_with_an_x_between() {

@@ -3,10 +3,12 @@
 //! A port that was free a moment ago can be taken before its owner binds it. The owner then fails with its
 //! own words and the start gives up: rare enough on one machine to be worth the simple way.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use anyhow::{Context as _, bail};
+
+use crate::device::CLAIMED_BY_ADB;
 
 /// How often a free TCP port is looked for whose UDP twin is free too.
 const TWIN_TRIES_MAX: u32 = 32;
@@ -28,13 +30,27 @@ pub(crate) fn service(ip: IpAddr, port: u16) -> anyhow::Result<SocketAddr> {
     bail!("no port of {ip} is free for both TCP and UDP; name one with --port")
 }
 
-/// Free loopback ports for the adb daemons of `n` devices, all different.
+/// Free loopback ports for the adb daemons of `n` devices, all different and none that adb servers claim.
 pub(crate) fn adb(n: usize) -> anyhow::Result<Vec<u16>> {
-    let held: Vec<TcpListener> = (0..n)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-        .collect::<Result<_, _>>()
-        .context("no free port for a device")?;
-    held.iter().map(|l| Ok(l.local_addr()?.port())).collect()
+    unclaimed(n, || {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Ok((listener.local_addr()?.port(), listener))
+    })
+    .context("no free port for a device")
+}
+
+/// `n` ports outside of [`CLAIMED_BY_ADB`]. All that are offered are held until then, so that none is offered twice:
+/// at most [`CLAIMED_BY_ADB`]'s 31 more than wanted.
+fn unclaimed<L>(n: usize, mut offer: impl FnMut() -> io::Result<(u16, L)>) -> io::Result<Vec<u16>> {
+    let (mut held, mut ports) = (Vec::new(), Vec::new());
+    while ports.len() < n {
+        let (port, listener) = offer()?;
+        held.push(listener);
+        if !CLAIMED_BY_ADB.contains(&port) {
+            ports.push(port);
+        }
+    }
+    Ok(ports)
 }
 
 fn free_tcp(ip: IpAddr) -> anyhow::Result<SocketAddr> {
@@ -96,5 +112,14 @@ mod tests {
         ports.sort_unstable();
         ports.dedup();
         assert_eq!(ports.len(), 8);
+    }
+
+    #[test]
+    fn a_device_never_gets_a_port_that_adb_servers_claim() {
+        let mut offered = [5554, 5555, 5570, 5585, 5586].into_iter();
+        let ports = unclaimed(2, || Ok((offered.next().expect("two are good"), ())));
+        assert_eq!(ports.unwrap(), [5554, 5586]);
+        let none_left = unclaimed::<()>(1, || Err(ErrorKind::AddrInUse.into()));
+        assert_eq!(none_left.unwrap_err().kind(), ErrorKind::AddrInUse);
     }
 }
