@@ -38,6 +38,23 @@ async fn stdout(host: &Host, command: &str) -> String {
 }
 
 #[tokio::test]
+async fn the_device_lists_exactly_the_features_that_it_serves() {
+    let (adb, _device) = device().await;
+    let host = Host::connect(adb).await.unwrap();
+    // No abb_exec, no compressed transfers, no remount: a host would use what is listed and fail.
+    let listed = [
+        "shell_v2",
+        "cmd",
+        "stat_v2",
+        "ls_v2",
+        "fixed_push_mkdir",
+        "sendrecv_v2",
+        "delayed_ack",
+    ];
+    assert_eq!(host.banner().features, listed);
+}
+
+#[tokio::test]
 async fn a_screenshot_is_a_picture_of_the_display_as_it_is_held() {
     let (adb, _device) = device().await;
     let host = Host::connect(adb).await.unwrap();
