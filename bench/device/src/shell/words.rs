@@ -392,6 +392,16 @@ fn is_name(text: &str) -> bool {
         && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
+/// Entry point for fuzzing: any text as a script, and what is read of it expanded.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let commands = parse(&String::from_utf8_lossy(bytes)).unwrap_or_default();
+    assert!(commands.len() <= MAX_COMMANDS, "{} commands", commands.len());
+    for word in commands.iter().flat_map(|(_, command)| &command.words) {
+        let _ = word.expand(|name| Some(name.to_owned()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,5 @@
-//! Datagrams on the one UDP port: anybody may send them.
+//! Datagrams on the one UDP port: anybody may send them. This covers routing only: what kind a datagram is, and
+//! whom a STUN message names. What a peer does with its datagrams is the WebRTC library's, and not fuzzed here.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
