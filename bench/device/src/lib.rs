@@ -33,8 +33,9 @@ pub use android::Android;
 pub use stand_in::{stand_in_server, stand_in_version};
 pub use userland::Userland;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use adb::banner::Product;
 use tokio::net::TcpListener;
@@ -59,6 +60,23 @@ pub struct Config {
     pub height: u16,
     /// Ticks of the display in a second, 1 to 240.
     pub fps: u32,
+    /// How it starts.
+    pub boot: Boot,
+}
+
+/// How a device starts. The adb daemon and its shell are there at once, the services come later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boot {
+    /// The services are up after this long.
+    Takes(Duration),
+    /// They never come up.
+    Fails,
+}
+
+impl Default for Boot {
+    fn default() -> Self {
+        Self::Takes(Duration::ZERO)
+    }
 }
 
 /// How the device's scrcpy servers and encoders differ from a good phone's; [`Default`] is not at all.
@@ -138,6 +156,7 @@ pub async fn serve_as(
         width: config.width,
         height: config.height,
     });
+    let boot = boot(android.clone(), config.boot);
     let (display, thread) = match mirroring.film {
         Some(film) => Display::replay(android.clone(), film, config.fps)?,
         None => Display::spawn(android.clone(), config.fps)?,
@@ -149,10 +168,27 @@ pub async fn serve_as(
     userland.encoder = mirroring.encoder;
     let options = adbd::Options::open(product);
     tracing::info!(adb.address = ?listener.local_addr().ok(), "the device is ready");
-    adbd::serve(listener, userland, &options, cancel).await;
+    tokio::select! {
+        () = adbd::serve(listener, userland, &options, cancel) => {}
+        never = boot => match never {},
+    }
     // The thread ends by itself, soon after the last handle on the display.
     drop(thread);
     Ok(())
+}
+
+/// Brings the services up when it is time, and goes on for ever.
+fn boot(android: Android, boot: Boot) -> impl Future<Output = Infallible> {
+    if boot != Boot::default() {
+        android.begin_boot();
+    }
+    async move {
+        if let Boot::Takes(time) = boot {
+            tokio::time::sleep(time).await;
+            android.end_boot();
+        }
+        std::future::pending().await
+    }
 }
 
 impl Config {
