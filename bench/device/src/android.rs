@@ -32,8 +32,8 @@ use tokio::sync::watch;
 
 pub use accounts::{ACCOUNTS_MAX, Account};
 pub use app::App;
-pub use installing::NAMES_MAX;
 pub use input::{KeyPress, POINTERS_MAX, Pointer, PointerKey, TouchKind};
+pub use installing::NAMES_MAX;
 pub use log::{Dropped, EVENTS_MAX, InputEvent};
 pub use notifications::{NOTIFICATIONS_MAX, Notification};
 pub use packages::{

@@ -196,7 +196,10 @@ fn draw_page(
     package: &'static str,
 ) -> Shown {
     match shown {
-        Some(Shown::Page { label: old, package: of }) if old == label && of == package => {}
+        Some(Shown::Page {
+            label: old,
+            package: of,
+        }) if old == label && of == package => {}
         _ => page::draw(canvas, fonts, label, package),
     }
     Shown::Page {
