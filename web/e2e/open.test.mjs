@@ -17,7 +17,9 @@ const STEP_OF = { reset: 1, launch: 2, connect: 3, ready: 3 };
 /** @type {import('playwright-core').Browser} */ let browser;
 
 before(async () => {
-  [house, browser] = await Promise.all([House.start(), launch()]);
+  // One after the other: a house that fails must leave a browser that can be closed.
+  browser = await launch();
+  house = await House.start();
 });
 
 after(async () => {

@@ -17,7 +17,9 @@ const VSYNC_MS = 34;
 /** @type {import('playwright-core').Browser} */ let browser;
 
 before(async () => {
-  [house, browser] = await Promise.all([House.start({ devices: 1 }), launch()]);
+  // One after the other: a house that fails must leave a browser that can be closed.
+  browser = await launch();
+  house = await House.start({ devices: 1 });
 });
 
 after(async () => {

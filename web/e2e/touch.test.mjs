@@ -10,7 +10,9 @@ import { DESKTOP, PHONE, Viewer, launch } from './rig/viewer.mjs';
 /** @type {import('playwright-core').Browser} */ let browser;
 
 before(async () => {
-  [house, browser] = await Promise.all([House.start(), launch()]);
+  // One after the other: a house that fails must leave a browser that can be closed.
+  browser = await launch();
+  house = await House.start();
 });
 
 after(async () => {
