@@ -32,6 +32,9 @@ mod rig;
 mod router;
 mod routes;
 mod secret;
+#[cfg(test)]
+#[path = "../sim/mod.rs"]
+mod sim;
 mod store;
 mod watch;
 

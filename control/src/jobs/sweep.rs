@@ -79,7 +79,10 @@ mod tests {
     use crate::domain::lease::State;
     use crate::domain::link::Standing;
     use crate::rig::{Rig, START, after};
+    use crate::secret::Hash;
     use crate::store::claims::{Claimed, Refused};
+    use crate::store::connections::Owner;
+    use protocol::agent::Role;
     use protocol::{CloseReason, Epoch};
 
     #[tokio::test]
@@ -111,6 +114,33 @@ mod tests {
             rig.claim("t", "a", after(141)).await,
             Claimed::Refused(Refused::DeviceInUse)
         ));
+    }
+
+    #[tokio::test]
+    async fn a_holder_whose_next_offer_fails_is_gone() {
+        let rig = Rig::new().await;
+        rig.link("t", None, None).await;
+        let session = rig.granted("t", "a", after(100)).await;
+        rig.app.store.prepared(session.lease, after(101)).await.unwrap();
+        rig.view(&session, false, after(110)).await;
+        assert_eq!(rig.now(&session).await.state, State::Active);
+        let owner = Owner {
+            lease: session.lease,
+            hash: Hash(session.binding),
+            role: Role::Controller,
+        };
+        let store = &rig.app.store;
+        let opened = store
+            .open_connection(owner, 1, after(120))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(opened.replaced.len(), 1);
+        store
+            .drop_connection(opened.id, session.lease, after(121))
+            .await
+            .unwrap();
+        assert_eq!(rig.now(&session).await.state, State::Grace { until: after(151) });
     }
 
     #[tokio::test]

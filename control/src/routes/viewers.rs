@@ -119,7 +119,10 @@ impl Backend for Viewers {
                 })
             }
             Err(problem) => {
-                app.store.drop_connection(opened.id, UnixMs::now()).await?;
+                let now = UnixMs::now();
+                if let Some(changed) = app.store.drop_connection(opened.id, owner.lease, now).await? {
+                    App::changed(app, changed);
+                }
                 Err(problem)
             }
         }

@@ -105,12 +105,19 @@ impl Store {
         row.map_or(Ok(None), |row| row.maybe_text("etag"))
     }
 
-    /// Notes that an offer came to nothing.
-    pub(crate) async fn drop_connection(&self, id: ConnectionId, now: UnixMs) -> Result<(), StoreError> {
+    /// Notes that an offer came to nothing. Returns the session if its lease changed: the connection that
+    /// the offer was to replace is closed, so its holder may be gone.
+    pub(crate) async fn drop_connection(
+        &self,
+        id: ConnectionId,
+        lease: LeaseId,
+        now: UnixMs,
+    ) -> Result<Option<Session>, StoreError> {
         let mut tx = self.begin().await?;
         close(&mut tx, id, CloseReason::Error, now).await?;
+        let stepped = attend(&mut tx, lease, now).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(stepped)
     }
 
     /// Notes what an agent says about a connection. Returns the session if its lease changed.

@@ -99,6 +99,37 @@ impl Store {
         Ok(Self { write, read })
     }
 
+    /// Opens a database that is nowhere but in memory, on one connection.
+    #[cfg(test)]
+    pub(crate) async fn in_memory() -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false);
+        let write = pool.connect_with(options).await?;
+        MIGRATIONS.run(&write).await?;
+        let read = write.clone();
+        Ok(Self { write, read })
+    }
+
+    /// What a statement of a test finds.
+    #[cfg(test)]
+    pub(crate) async fn rows(&self, sql: &'static str) -> Result<Vec<sqlx::sqlite::SqliteRow>, StoreError> {
+        Ok(sqlx::query(sql).fetch_all(&self.read).await?)
+    }
+
+    /// Runs statements of a test.
+    #[cfg(test)]
+    pub(crate) async fn run(&self, sql: String) -> Result<(), StoreError> {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
     /// Starts a writing transaction.
     pub(crate) async fn begin(&self) -> Result<Write, StoreError> {
         Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)

@@ -1,0 +1,347 @@
+//! Control's side of a world: its own store, rules and jobs, driven one transaction at a time.
+//!
+//! ```text
+//!   a transaction ── dies here? ──► Owed::by(state) ──► a call ── answer, time-out, broken link ──► conclude
+//! ```
+//!
+//! What is asked and what follows from the answer is `jobs::prepare`, `jobs::release` and `jobs::reset`; what is
+//! due is `jobs::sweep`; what a Hello means is `Store::adopt`. A dead control keeps its database and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use protocol::agent::{Hello, PROTOCOL, Reply, Report, Request};
+use protocol::{ConnectionId, DeviceId, Epoch, LeaseId};
+use signaling::link::call::CallError;
+
+use super::mutants::Mutant;
+use super::network::{CallId, Message};
+use super::world::{Checked, TABLES, Violation, World};
+use crate::app::Owed;
+use crate::domain::session::Session;
+use crate::domain::time::UnixMs;
+use crate::jobs::{prepare, release, reset, sweep};
+use crate::store::StoreError;
+use crate::store::audit::Actor;
+
+/// A request that waits for its answer.
+#[derive(Debug, Clone)]
+pub(super) enum Call {
+    Prepare(Session),
+    Release(Session),
+    Reset(DeviceId, Epoch),
+    Offer(ConnectionId, LeaseId),
+    /// The end of a connection: the agent tells of it by itself.
+    Close,
+}
+
+/// What a living control has in its memory.
+#[derive(Default)]
+pub(super) struct Memory {
+    pub(super) up: bool,
+    /// When it started, monotonic milliseconds.
+    pub(super) since: u64,
+    /// Whether a Hello was accepted over the present link.
+    pub(super) host_up: bool,
+    pub(super) calls: BTreeMap<CallId, Call>,
+    releases: BTreeSet<LeaseId>,
+}
+
+impl From<StoreError> for Violation {
+    fn from(error: StoreError) -> Self {
+        Self(format!("the store failed: {error}"))
+    }
+}
+
+impl World<'_> {
+    pub(super) fn now(&self) -> UnixMs {
+        UnixMs(self.wall)
+    }
+
+    pub(super) async fn control_starts(&mut self) -> Checked {
+        self.note(|| "control starts".to_owned());
+        self.ground.store.settle_devices(self.now()).await?;
+        if self.mutant == Some(Mutant::EpochReset) {
+            self.sql("UPDATE generation SET since = 0").await;
+        }
+        self.control = Memory {
+            up: true,
+            since: self.monotonic,
+            ..Memory::default()
+        };
+        Ok(())
+    }
+
+    pub(super) fn control_dies(&mut self) {
+        self.note(|| "control dies".to_owned());
+        self.network.cut();
+        self.control = Memory::default();
+    }
+
+    /// Something was committed; true if control dies before anything follows from it.
+    pub(super) fn control_dies_here(&mut self) -> bool {
+        let dies = self.dies_here();
+        if dies {
+            self.control_dies();
+        }
+        dies
+    }
+
+    /// What follows from a changed lease, as `App::changed`.
+    pub(super) fn follow(&mut self, session: &Session) {
+        let mut session = session.clone();
+        if self.mutant == Some(Mutant::RevokeWithoutEpoch) {
+            session.release_epoch = session.release_epoch.and(Some(session.epoch));
+        }
+        let session = &session;
+        match Owed::by(session.state) {
+            Owed::Prepare => {
+                let request = Request::Prepare(prepare::request(session));
+                self.call(Call::Prepare(session.clone()), request);
+            }
+            Owed::Release => {
+                if let Some(request) = release::request(session)
+                    && self.control.host_up
+                    && self.control.releases.insert(session.lease)
+                {
+                    self.call(Call::Release(session.clone()), Request::Release(request));
+                }
+            }
+            Owed::Nothing => {}
+        }
+    }
+
+    pub(super) fn call(&mut self, call: Call, request: Request) {
+        if self.control.host_up {
+            self.calls_made += 1;
+            self.control.calls.insert(self.calls_made, call);
+            self.network.send(Message::Request(self.calls_made, request));
+        }
+    }
+
+    /// The agent dialled and said Hello.
+    pub(super) async fn on_hello(&mut self, mut hello: Hello) -> Checked {
+        if self.mutant == Some(Mutant::EpochReset) {
+            hello.devices.iter_mut().for_each(|fact| fact.fence = Epoch(0));
+        }
+        let mut live = self
+            .ground
+            .store
+            .adopt(self.ground.host, &hello, self.now())
+            .await?;
+        if self.mutant == Some(Mutant::FreeAboveTheFence) {
+            self.sql("UPDATE devices SET occupancy = 'free' WHERE occupancy = 'quarantined'")
+                .await;
+        }
+        if self.control_dies_here() {
+            return Ok(());
+        }
+        self.control.host_up = true;
+        // The rows come in the order of random ids; a world must not know it.
+        live.sort_by_key(|session| self.at(session.device));
+        for session in live {
+            self.follow(&session);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn on_report(&mut self, mut report: Report) -> Checked {
+        if self.mutant == Some(Mutant::EpochReset) {
+            report.devices.iter_mut().for_each(|fact| fact.fence = Epoch(0));
+        }
+        if self.control.host_up {
+            let now = self.now();
+            self.ground
+                .store
+                .report(self.ground.host, &report.devices, now)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A message of the agent arrives.
+    pub(super) async fn control_hears(&mut self, message: Message) -> Checked {
+        match message {
+            Message::Hello(hello) => self.on_hello(hello).await,
+            Message::Report(report) => self.on_report(report).await,
+            Message::Connection(event) => {
+                if !self.control.host_up {
+                    return Ok(());
+                }
+                let now = self.now();
+                let changed = self
+                    .ground
+                    .store
+                    .connection_changed(self.ground.host, &event, now)
+                    .await?;
+                self.committed(changed)
+            }
+            Message::Answer(call, reply) => self.on_answer(call, reply).await,
+            Message::Request(..) => Ok(()),
+        }
+    }
+
+    fn committed(&mut self, changed: Option<Session>) -> Checked {
+        if let Some(changed) = changed
+            && !self.control_dies_here()
+        {
+            self.follow(&changed);
+        }
+        Ok(())
+    }
+
+    async fn on_answer(&mut self, id: CallId, reply: Reply) -> Checked {
+        let call = match self.control.calls.remove(&id) {
+            Some(call) => call,
+            None if self.mutant == Some(Mutant::WipeOfAnotherEpoch) && reply == Reply::Released => {
+                let awaited = |call: &Call| matches!(call, Call::Release(_) | Call::Reset(..));
+                let found = self.control.calls.iter().find(|(_, call)| awaited(call));
+                let Some(other) = found.map(|(id, _)| *id) else {
+                    return Ok(());
+                };
+                self.control.calls.remove(&other).expect("it was found")
+            }
+            None => return Ok(()),
+        };
+        let answered = match reply {
+            Reply::Refused(refusal) => Err(CallError::Refused(refusal)),
+            _ => Ok(()),
+        };
+        self.conclude(call, answered, true).await
+    }
+
+    /// An answer came, or will not come.
+    pub(super) async fn conclude(
+        &mut self,
+        call: Call,
+        answered: Result<(), CallError>,
+        up: bool,
+    ) -> Checked {
+        let (now, store) = (self.now(), &self.ground.store);
+        let changed = match call {
+            Call::Prepare(session) => prepare::conclude(store, &session, answered, up, now).await?,
+            Call::Release(session) => {
+                self.control.releases.remove(&session.lease);
+                release::conclude(store, &session, answered, up, now).await?
+            }
+            Call::Reset(device, epoch) => {
+                store.device_was_reset(device, epoch, answered.is_ok()).await?;
+                None
+            }
+            Call::Offer(connection, lease) if answered.is_err() => {
+                store.drop_connection(connection, lease, now).await?
+            }
+            Call::Offer(..) | Call::Close => None,
+        };
+        self.committed(changed)
+    }
+
+    /// The link is gone: every call that waits breaks, and control marks the host's devices.
+    pub(super) async fn link_breaks(&mut self) -> Checked {
+        self.network.cut();
+        if !self.control.up {
+            return Ok(());
+        }
+        self.control.host_up = false;
+        while let Some((_, call)) = self.control.calls.pop_first() {
+            self.conclude(call, Err(CallError::Lost("cut".to_owned())), false)
+                .await?;
+        }
+        if self.control.up {
+            self.ground.store.host_offline(self.ground.host).await?;
+        }
+        Ok(())
+    }
+
+    /// The agent dials; it says Hello first.
+    pub(super) fn link_rises(&mut self) {
+        self.network.linked = true;
+        let hello = Hello {
+            protocol: vec![PROTOCOL],
+            agent_version: String::new(),
+            name: "host".to_owned(),
+            devices: self.facts(),
+            connections: self.live_connections(),
+        };
+        self.network.send(Message::Hello(hello));
+    }
+
+    /// A call's time is over.
+    pub(super) async fn call_times_out(&mut self) -> Checked {
+        match self.control.calls.pop_first() {
+            Some((_, call)) => self.conclude(call, Err(CallError::TimedOut), true).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Control looks through its leases.
+    pub(super) async fn sweeps(&mut self) -> Checked {
+        let mut uptime = Duration::from_millis(self.monotonic - self.control.since);
+        if self.mutant == Some(Mutant::ExpireRightAfterRestart) {
+            uptime += sweep::RECONNECT_WINDOW;
+        }
+        let mut ended = sweep::end_due(&self.ground.store, uptime, self.now()).await?;
+        if !ended.is_empty() && self.control_dies_here() {
+            return Ok(());
+        }
+        ended.extend(self.ground.store.releasing().await?);
+        ended.sort_by_key(|session| self.at(session.device));
+        for session in ended {
+            self.follow(&session);
+        }
+        Ok(())
+    }
+
+    /// An operator has a quarantined device cleaned.
+    pub(super) async fn operator_resets(&mut self, at: usize) -> Checked {
+        let (device, now) = (self.devices[at].id, self.now());
+        if !self.control.host_up {
+            return Ok(());
+        }
+        let started = self
+            .ground
+            .store
+            .reset_device(device, &Actor::SYSTEM, now)
+            .await?;
+        if let Some((_, epoch)) = started
+            && !self.control_dies_here()
+        {
+            self.call(
+                Call::Reset(device, epoch),
+                Request::Release(reset::request(device, epoch)),
+            );
+        }
+        Ok(())
+    }
+
+    /// Copies the database away.
+    pub(super) async fn back_up(&mut self) {
+        self.copy("main", "kept").await;
+        self.backed_up = true;
+    }
+
+    /// Control dies, and starts on the older database. Whoever puts a backup back sets the clock first.
+    pub(super) async fn restore(&mut self) -> Checked {
+        self.control_dies();
+        self.copy("kept", "main").await;
+        self.wall = self.wall.max(self.wall_max) + 1;
+        self.before = self.look().await?;
+        self.control_starts().await
+    }
+
+    pub(super) async fn copy(&self, from: &str, to: &str) {
+        let mut sql = String::new();
+        for table in TABLES.iter().rev() {
+            sql += &format!("DELETE FROM {to}.{table};");
+        }
+        for table in TABLES {
+            sql += &format!("INSERT INTO {to}.{table} SELECT * FROM {from}.{table};");
+        }
+        self.sql(&format!("BEGIN; {sql} COMMIT")).await;
+    }
+
+    pub(super) async fn sql(&self, sql: &str) {
+        let done = self.ground.store.run(sql.to_owned()).await;
+        done.expect("the world's own statement is good");
+    }
+}

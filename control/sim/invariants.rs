@@ -1,0 +1,295 @@
+//! The invariants, looked at after every event: what control's rows say against what the world knows.
+//!
+//! ```text
+//!   I1 one live lease per device          I6  = I3 for wipes
+//!   I2 epochs rise, none comes twice      I7  a holder's retry is its own lease      (people.rs)
+//!   I3 effects are of the fence's epoch   I8  nobody holds through a revoked link
+//!      (agent_side.rs)                    I9  nothing runs out before agents may be back
+//!   I4 free is wiped for its epoch        I10 one audit row for each change; owners only (people.rs)
+//!   I5 deadlines (agent_side.rs)          I11 at rest everything is free, held or quarantined
+//!                                         I12 a connection has one lease and epoch   (people.rs)
+//! ```
+//!
+//! I13 needs the data channels of a gateway and is not looked at here.
+
+use std::collections::HashMap;
+
+use host_agent::fence::Stage;
+use protocol::{DeviceId, Epoch, LeaseId};
+use sqlx::Row as _;
+
+use super::mutants::Mutant;
+use super::world::{Checked, Violation, World, broken};
+use crate::jobs::sweep::RECONNECT_WINDOW;
+
+/// The rows that matter, as they are after an event.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Rows {
+    devices: Vec<DeviceRow>,
+    leases: Vec<LeaseRow>,
+    /// Audit rows about leases.
+    audited: i64,
+}
+
+#[derive(Debug, Clone)]
+struct DeviceRow {
+    id: DeviceId,
+    occupancy: String,
+    health: String,
+    epoch: Epoch,
+}
+
+#[derive(Debug, Clone)]
+struct LeaseRow {
+    id: LeaseId,
+    device: DeviceId,
+    epoch: Epoch,
+    release_epoch: Option<Epoch>,
+    state: String,
+    until: Option<i64>,
+    reason: Option<String>,
+    link_state: String,
+    expires_at: Option<i64>,
+}
+
+/// Every epoch that was ever given out, also those that a restored database forgot.
+#[derive(Default)]
+pub(super) struct Ledger {
+    newest: HashMap<DeviceId, Epoch>,
+    of: HashMap<LeaseId, Epoch>,
+}
+
+impl Ledger {
+    pub(super) fn epoch_of(&self, lease: LeaseId) -> Option<Epoch> {
+        self.of.get(&lease).copied()
+    }
+
+    /// I2: a new epoch is above all that were.
+    fn give(&mut self, device: DeviceId, epoch: Epoch, what: &str) -> Checked {
+        let newest = self.newest.entry(device).or_default();
+        if epoch <= *newest {
+            return broken(format!(
+                "I2: {what} at {epoch}, but {newest} was given out before"
+            ));
+        }
+        *newest = epoch;
+        Ok(())
+    }
+}
+
+impl LeaseRow {
+    fn is_held(&self) -> bool {
+        matches!(self.state.as_str(), "preparing" | "active" | "grace")
+    }
+
+    fn is_same_state(&self, other: &Self) -> bool {
+        self.state == other.state && self.until == other.until
+    }
+}
+
+impl Rows {
+    pub(super) fn is_held(&self, lease: LeaseId) -> bool {
+        self.lease(lease).is_some_and(LeaseRow::is_held)
+    }
+
+    fn lease(&self, id: LeaseId) -> Option<&LeaseRow> {
+        self.leases.iter().find(|lease| lease.id == id)
+    }
+}
+
+const LOOK: &str =
+    "SELECT d.id AS device, d.occupancy, d.health, d.epoch, l.id AS lease, l.epoch AS lease_epoch,
+     l.release_epoch, l.state, l.until_at, l.reason, k.state AS link_state, k.expires_at,
+     (SELECT count(*) FROM audit_log WHERE resource_type = 'lease') AS audited
+     FROM devices d LEFT JOIN leases l ON l.device_id = d.id AND l.state <> 'released'
+     LEFT JOIN links k ON k.id = l.link_id";
+
+impl World<'_> {
+    /// Reads the rows.
+    pub(super) async fn look(&self) -> Result<Rows, Violation> {
+        let read = self.ground.store.rows(LOOK).await?;
+        let mut rows = Rows::default();
+        for row in &read {
+            let device: DeviceId = row.get::<&str, _>("device").parse().expect("an id");
+            rows.audited = row.get("audited");
+            if !rows.devices.iter().any(|known| known.id == device) {
+                rows.devices.push(DeviceRow {
+                    id: device,
+                    occupancy: row.get("occupancy"),
+                    health: row.get("health"),
+                    epoch: Epoch(row.get::<i64, _>("epoch") as u64),
+                });
+            }
+            if let Some(lease) = row.get::<Option<&str>, _>("lease") {
+                rows.leases.push(LeaseRow {
+                    id: lease.parse().expect("an id"),
+                    device,
+                    epoch: Epoch(row.get::<i64, _>("lease_epoch") as u64),
+                    release_epoch: row
+                        .get::<Option<i64>, _>("release_epoch")
+                        .map(|epoch| Epoch(epoch as u64)),
+                    state: row.get("state"),
+                    until: row.get("until_at"),
+                    reason: row.get("reason"),
+                    link_state: row.get("link_state"),
+                    expires_at: row.get("expires_at"),
+                });
+            }
+        }
+        rows.leases.sort_by_key(|lease| lease.epoch);
+        Ok(rows)
+    }
+
+    /// Looks at everything after an event that may have changed control's rows.
+    pub(super) async fn check(&mut self, swept: bool) -> Checked {
+        if self.mutant == Some(Mutant::RevokeWithoutEpoch) {
+            self.sql("UPDATE leases SET release_epoch = epoch WHERE state = 'releasing'")
+                .await;
+        }
+        let after = self.look().await?;
+        let before = std::mem::take(&mut self.before);
+        self.one_lease_per_device(&after)?;
+        self.epochs_rise(&before, &after)?;
+        self.free_is_clean(&after)?;
+        self.links_are_good(&after, swept)?;
+        self.nothing_ran_out(&before, &after)?;
+        Self::all_is_audited(&before, &after)?;
+        self.before = after;
+        Ok(())
+    }
+
+    fn one_lease_per_device(&self, after: &Rows) -> Checked {
+        for device in &after.devices {
+            let live = after
+                .leases
+                .iter()
+                .filter(|lease| lease.device == device.id)
+                .count();
+            if live > 1 {
+                return broken(format!(
+                    "I1: device {} has {live} live leases",
+                    self.at(device.id)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn epochs_rise(&mut self, before: &Rows, after: &Rows) -> Checked {
+        for lease in &after.leases {
+            let known = before.lease(lease.id);
+            if known.is_none() {
+                self.ledger.give(lease.device, lease.epoch, "a lease")?;
+                self.ledger.of.insert(lease.id, lease.epoch);
+            }
+            if let Some(release) = lease.release_epoch
+                && known.is_none_or(|known| known.release_epoch.is_none())
+            {
+                self.ledger.give(lease.device, release, "a release")?;
+            }
+        }
+        for device in &after.devices {
+            let was = before.devices.iter().find(|was| was.id == device.id);
+            if let Some(was) = was
+                && was.occupancy == "quarantined"
+                && device.occupancy == "wiping"
+            {
+                self.ledger.give(device.id, device.epoch, "a reset")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// I4: a device that may be claimed was wiped for its epoch, and nobody's traces are on it. What control
+    /// cannot know yet, because its agent is away or has not told of a higher fence, is left out.
+    fn free_is_clean(&self, after: &Rows) -> Checked {
+        for row in after
+            .devices
+            .iter()
+            .filter(|row| row.occupancy == "free" && row.health != "offline")
+        {
+            let at = self.at(row.id);
+            let mark = self.devices[at].mark();
+            if mark.epoch > row.epoch {
+                continue;
+            }
+            if mark.epoch < row.epoch || mark.stage != Stage::Clean || !self.devices[at].traces.is_empty() {
+                let traces = self.devices[at].traces.len();
+                return broken(format!(
+                    "I4: device {at} is free at {}: {mark:?}, {traces} traces",
+                    row.epoch
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// I8: nobody holds a device through a link that was cut off, or whose time is over once control looked.
+    fn links_are_good(&self, after: &Rows, swept: bool) -> Checked {
+        for lease in after.leases.iter().filter(|lease| lease.is_held()) {
+            if lease.link_state != "active" {
+                return broken(format!(
+                    "I8: the lease at {} is held through a {} link",
+                    lease.epoch, lease.link_state
+                ));
+            }
+            if swept && lease.expires_at.is_some_and(|end| end <= self.wall) {
+                return broken(format!(
+                    "I8: the lease at {} is held through an expired link",
+                    lease.epoch
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// I9: a lease that ends by the clock ends only once the agents had their time to come back.
+    fn nothing_ran_out(&self, before: &Rows, after: &Rows) -> Checked {
+        let up = self.monotonic - self.control.since;
+        if !self.control.up || !self.sweeping || up >= RECONNECT_WINDOW.as_millis() as u64 {
+            return Ok(());
+        }
+        for lease in before.leases.iter().filter(|lease| lease.is_held()) {
+            let now = after.lease(lease.id);
+            let why = now.and_then(|now| now.reason.as_deref());
+            if now.is_none_or(|now| !now.is_held()) && why != Some("link_expired") {
+                return broken(format!(
+                    "I9: the lease at {} ended {up} ms after the start: {why:?}",
+                    lease.epoch
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// I10: every change of a lease has its row. One that renews a grace within a millisecond shows no change.
+    fn all_is_audited(before: &Rows, after: &Rows) -> Checked {
+        let came = after
+            .leases
+            .iter()
+            .filter(|lease| before.lease(lease.id).is_none_or(|was| !was.is_same_state(lease)));
+        let went = before
+            .leases
+            .iter()
+            .filter(|lease| after.lease(lease.id).is_none());
+        let (changes, rows) = (came.count() + went.count(), after.audited - before.audited);
+        if rows == changes as i64 || (changes == 0 && rows == 1) {
+            return Ok(());
+        }
+        broken(format!("I10: {changes} changes and {rows} audit rows"))
+    }
+
+    /// I11: with nothing going wrong any more, nothing hangs.
+    pub(super) fn nothing_hangs(&self) -> Checked {
+        for row in &self.before.devices {
+            let at = self.at(row.id);
+            let attended = self.devices[at].viewers.iter().any(|viewer| viewer.up);
+            match row.occupancy.as_str() {
+                "free" | "quarantined" => {}
+                "leased" if attended => {}
+                other => return broken(format!("I11: device {at} is still {other}")),
+            }
+        }
+        Ok(())
+    }
+}

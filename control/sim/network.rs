@@ -1,0 +1,48 @@
+//! The link between control and agent: what flies, and what the world does to it.
+//!
+//! ```text
+//!   control ──Request(call)──► flying ──► agent's inbox ──► one device after the other
+//!   control ◄─Answer(call)──── flying ◄── agent ── Hello, Report, Connection
+//! ```
+//!
+//! What flies may be doubled and overtaken, which is worse than QUIC is, and requests and answers may be lost.
+//! What the agent tells by itself goes over one stream, and is lost only with its link. A link that breaks takes
+//! with it what flies, but not what the agent had taken in: its inbox outlives the link, and control.
+
+use protocol::agent::{ConnectionEvent, Hello, Reply, Report, Request};
+
+/// Which request of control an answer belongs to.
+pub(super) type CallId = u64;
+
+/// What flies.
+#[derive(Debug, Clone)]
+pub(super) enum Message {
+    Request(CallId, Request),
+    Answer(CallId, Reply),
+    Hello(Hello),
+    Report(Report),
+    Connection(ConnectionEvent),
+}
+
+/// What is on its way.
+#[derive(Default)]
+pub(super) struct Network {
+    /// Whether there is a link now.
+    pub(super) linked: bool,
+    pub(super) flying: Vec<Message>,
+}
+
+impl Network {
+    /// Sends if there is a link; otherwise it is lost.
+    pub(super) fn send(&mut self, message: Message) {
+        if self.linked {
+            self.flying.push(message);
+        }
+    }
+
+    /// The link breaks.
+    pub(super) fn cut(&mut self) {
+        self.linked = false;
+        self.flying.clear();
+    }
+}

@@ -1,0 +1,229 @@
+//! People: they open links, watch, touch, leave, come back, end; strangers try what is not theirs.
+//!
+//! A person's browser has the cookie of a lease only if the answer of the claim reached it.
+
+use protocol::agent::{CloseConnection, Request, Role, WhepOffer};
+use protocol::{CloseReason, LeaseId, SessionId};
+
+use super::control_side::Call;
+use super::mutants::Mutant;
+use super::world::{Checked, World, broken};
+use crate::domain::lease::Event;
+use crate::domain::link;
+use crate::secret::Hash;
+use crate::store::audit::Actor;
+use crate::store::claims::{Claim, Claimed, Refused};
+use crate::store::connections::Owner;
+
+/// A browser and its cookies, one for each link.
+#[derive(Default)]
+pub(super) struct Person {
+    pub(super) cookies: [Option<Cookie>; super::world::LINKS],
+}
+
+/// What the answer of a claim left in a browser.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cookie {
+    hash: Hash,
+    session: SessionId,
+    lease: LeaseId,
+}
+
+impl World<'_> {
+    /// Somebody opens a link, for the first time or again.
+    pub(super) async fn claims(&mut self, who: usize, link: usize) -> Checked {
+        let own = self.people[who].cookies[link];
+        self.note(|| format!("person {who} opens link {link} with {own:?}"));
+        let mut presented = own.map(|cookie| cookie.hash);
+        if self.mutant == Some(Mutant::RetryNotIdempotent) {
+            presented = None;
+        }
+        self.cookies_made += 1;
+        let mut fresh = [0; 32];
+        fresh[..8].copy_from_slice(&self.cookies_made.to_le_bytes());
+        let claim = Claim {
+            token: self.ground.tokens[link],
+            presented,
+            fresh: Hash(fresh),
+            actor: &Actor::SYSTEM,
+        };
+        if self.mutant == Some(Mutant::GrantFromStaleRead) {
+            self.forget_who_has_it(link).await;
+        }
+        let claimed = self.ground.store.claim(claim, self.now()).await?;
+        self.note(|| match &claimed {
+            Claimed::Granted(session) => format!(
+                "  granted {} of device {}",
+                session.epoch,
+                self.at(session.device)
+            ),
+            Claimed::Resumed(session) => format!("  resumed {}", session.epoch),
+            Claimed::Refused(refused) => format!("  refused: {refused:?}"),
+        });
+        let session = match claimed {
+            Claimed::Granted(session) => {
+                self.owners.insert(session.lease, who);
+                if self.control_dies_here() {
+                    return Ok(());
+                }
+                self.follow(&session);
+                session
+            }
+            Claimed::Resumed(session) => {
+                if self.owners.get(&session.lease) != Some(&who) {
+                    return broken(format!("I10: person {who} came into the lease of another"));
+                }
+                session
+            }
+            Claimed::Refused(refused) => return self.refusal_is_right(own, refused),
+        };
+        // The answer may be lost on its way to the browser.
+        if !self.faults || !self.dice.percent(10) {
+            self.people[who].cookies[link] = Some(Cookie {
+                hash: Hash(session.binding),
+                session: session.id,
+                lease: session.lease,
+            });
+        }
+        Ok(())
+    }
+
+    /// I7: whoever holds a lease and asks again is never told that somebody else has it.
+    fn refusal_is_right(&self, own: Option<Cookie>, refused: Refused) -> Checked {
+        let holds = own.is_some_and(|own| self.before.is_held(own.lease));
+        if holds && matches!(refused, Refused::BoundElsewhere | Refused::DeviceInUse) {
+            return broken(format!("I7: a holder's second request is refused: {refused:?}"));
+        }
+        Ok(())
+    }
+
+    /// What a claim would do that trusts what it read a while ago, with nothing behind it.
+    async fn forget_who_has_it(&self, link: usize) {
+        let device = self.ground.device_of(link);
+        self.sql(&format!(
+            "DROP INDEX IF EXISTS leases_one_live_per_device;
+             UPDATE devices SET occupancy = 'free' WHERE id = '{device}'"
+        ))
+        .await;
+    }
+
+    /// A holder's page makes its connection.
+    pub(super) async fn offers(&mut self, who: usize, link: usize) -> Checked {
+        let Some(cookie) = self.people[who].cookies[link] else {
+            return Ok(());
+        };
+        let Some(session) = self.ground.store.session(cookie.session).await? else {
+            return Ok(());
+        };
+        if !session.is_bound_to(cookie.hash.0) || !session.state.is_held() || !self.control.host_up {
+            return Ok(());
+        }
+        let owner = Owner {
+            lease: session.lease,
+            hash: cookie.hash,
+            role: Role::Controller,
+        };
+        let Some(opened) = self.ground.store.open_connection(owner, 1, self.now()).await? else {
+            return Ok(());
+        };
+        self.connections.insert(opened.id, session.lease);
+        if self.control_dies_here() {
+            return Ok(());
+        }
+        let (device, epoch) = (session.device, session.epoch);
+        for connection in opened.replaced {
+            let reason = CloseReason::Replaced;
+            let close = CloseConnection {
+                connection,
+                device,
+                epoch,
+                reason,
+            };
+            self.call(Call::Close, Request::CloseConnection(close));
+        }
+        let offer = WhepOffer {
+            connection: opened.id,
+            session: session.id,
+            device,
+            epoch,
+            role: Role::Controller,
+            sdp: String::new(),
+        };
+        self.call(Call::Offer(opened.id, session.lease), Request::WhepOffer(offer));
+        Ok(())
+    }
+
+    /// Somebody ends the session of a link's holder: the holder, or a stranger who knows its id.
+    pub(super) async fn ends(&mut self, who: usize, link: usize) -> Checked {
+        let holder = (0..self.people.len()).find_map(|holder| self.people[holder].cookies[link]);
+        let Some(target) = self.people[who].cookies[link].or(holder) else {
+            return Ok(());
+        };
+        let presented = self.people[who].cookies[link].map_or([0; 32], |cookie| cookie.hash.0);
+        let Some(session) = self.ground.store.session(target.session).await? else {
+            return Ok(());
+        };
+        if !session.is_bound_to(presented) && self.mutant != Some(Mutant::ReleaseByAnyone) {
+            return Ok(());
+        }
+        let end = Event::End(CloseReason::LeaseEnded);
+        let ended = self
+            .ground
+            .store
+            .step(session.lease, end, &Actor::SYSTEM, self.now())
+            .await?;
+        let Some(ended) = ended else { return Ok(()) };
+        self.note(|| format!("person {who} ended the lease at {}", ended.epoch));
+        if self.owners.get(&session.lease) != Some(&who) {
+            return broken(format!("I10: person {who} ended the lease of another"));
+        }
+        if !self.control_dies_here() {
+            self.follow(&ended);
+        }
+        Ok(())
+    }
+
+    /// An operator cuts a link off.
+    pub(super) async fn revokes(&mut self, link: usize) -> Checked {
+        let id = self.ground.links[link];
+        let cut = self
+            .ground
+            .store
+            .cut_link(id, link::Event::Revoke, &Actor::SYSTEM, self.now())
+            .await?;
+        self.note(|| format!("link {link} is revoked"));
+        if let Some(Some(session)) = cut
+            && !self.control_dies_here()
+        {
+            self.follow(&session);
+        }
+        Ok(())
+    }
+
+    /// A viewer touches the device and reads its screen.
+    pub(super) fn touches(&mut self, at: usize, which: usize) -> Checked {
+        let device = &mut self.devices[at];
+        let Some(viewer) = device.viewers.get(which).copied() else {
+            return Ok(());
+        };
+        let fence = device.mark().epoch;
+        if !viewer.up || !device.open || viewer.epoch != fence {
+            return Ok(());
+        }
+        let lease = self.connections[&viewer.connection];
+        // I12: a connection belongs to one lease and its epoch.
+        if self.ledger.epoch_of(lease) != Some(viewer.epoch) {
+            return broken(format!(
+                "I12: a connection of {} acts under {}",
+                lease, viewer.epoch
+            ));
+        }
+        if let Some(other) = device.traces.iter().find(|other| **other != lease) {
+            return broken(format!(
+                "I4: the holder of {lease} reads what {other} left on device {at}"
+            ));
+        }
+        device.traces.insert(lease);
+        Ok(())
+    }
+}
