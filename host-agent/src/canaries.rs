@@ -1,7 +1,7 @@
 //! One person leaves something in every place of a device; the next looks into all of them, with code of his own.
 //!
 //! ```text
-//!   A: 231 canaries ─► release with a full wipe, or what is left of it after the agent was killed ─► B looks
+//!   A: 228 canaries ─► release with a full wipe, or what is left of it after the agent was killed ─► B looks
 //! ```
 //!
 //! The agent is killed before each of its effects in turn, and started again on the same folder. B reads as root,
@@ -248,7 +248,7 @@ impl Rig {
 
 #[tokio::test]
 async fn nothing_that_one_holder_left_is_there_for_the_next() {
-    assert!(canaries().len() > 200, "{}", canaries().len());
+    assert_eq!(canaries().len(), 228);
     let mut rig = Rig::of_an_operator("true").await;
     reply(rig.prepare(1, "dev.farglass.paint")).await;
     rig.press(1, 0, (0x8000, 0x8000), 1);
