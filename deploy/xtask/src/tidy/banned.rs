@@ -123,11 +123,6 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "somebody else's orphans tell nobody that they ended: the table of processes is asked until a deadline",
     },
     Exception {
-        path: "control/sim/invariants.rs",
-        line: "sqlx::query(LOOK)",
-        reason: "the judge reads the rows themselves: through the store it would believe what it judges",
-    },
-    Exception {
         path: "host-agent/src/rig.rs",
         line: "tokio::time::sleep(LOOK_AGAIN)",
         reason: "the device's dump is asked until a deadline, as any adb user has to",
