@@ -9,10 +9,16 @@
 //!
 //! Paths are absolute after [`normal`]; there are no links, owners or access times. Errors carry Linux's numbers and words.
 
+mod content;
+mod growing;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+
+pub use content::Content;
+pub(crate) use growing::Growing;
 
 /// Bytes of all files together. Reached: writing fails with "No space left on device".
 pub const MAX_TOTAL_BYTES: usize = 256 * 1024 * 1024;
@@ -40,6 +46,7 @@ pub struct Files {
 
 struct Tree {
     nodes: BTreeMap<String, Node>,
+    /// Of all files, and of those that are on their way in.
     total_bytes: usize,
 }
 
@@ -48,7 +55,7 @@ enum Node {
         mtime_s: u32,
     },
     File {
-        content: Bytes,
+        content: Content,
         permissions: u32,
         mtime_s: u32,
     },
@@ -134,8 +141,13 @@ impl Files {
     ///
     /// # Errors
     /// [`FileError`]; nothing is changed then.
-    pub fn write(&self, path: &str, content: Bytes, attributes: Attributes) -> Result<(), FileError> {
-        self.write_as(Actor::Shell, path, content, attributes)
+    pub fn write(
+        &self,
+        path: &str,
+        content: impl Into<Content>,
+        attributes: Attributes,
+    ) -> Result<(), FileError> {
+        self.write_as(Actor::Shell, path, content.into(), attributes)
     }
 
     /// As [`Self::write`], also where only the system may write.
@@ -145,17 +157,17 @@ impl Files {
     pub(crate) fn write_as_system(
         &self,
         path: &str,
-        content: Bytes,
+        content: impl Into<Content>,
         attributes: Attributes,
     ) -> Result<(), FileError> {
-        self.write_as(Actor::System, path, content, attributes)
+        self.write_as(Actor::System, path, content.into(), attributes)
     }
 
     fn write_as(
         &self,
         actor: Actor,
         path: &str,
-        content: Bytes,
+        content: Content,
         attributes: Attributes,
     ) -> Result<(), FileError> {
         let path = normal(path);
@@ -188,13 +200,31 @@ impl Files {
     /// # Errors
     /// [`FileError`]; nothing is changed then.
     pub fn append(&self, path: &str, more: &[u8], attributes: Attributes) -> Result<(), FileError> {
-        let mut content = match self.read(path) {
-            Ok(content) => BytesMut::from(content),
-            Err(FileError::NotFound) => BytesMut::new(),
-            Err(error) => return Err(error),
-        };
-        content.extend_from_slice(more);
-        self.write(path, content.freeze(), attributes)
+        let key = normal(path);
+        let mut tree = self.tree();
+        let full = tree.total_bytes + more.len() > MAX_TOTAL_BYTES;
+        match tree.nodes.get_mut(&key) {
+            Some(Node::Directory { .. }) => return Err(FileError::IsADirectory),
+            None => {
+                drop(tree);
+                return self.write(path, Bytes::copy_from_slice(more), attributes);
+            }
+            Some(Node::File { content, mtime_s, .. }) => {
+                writable(&key)?;
+                if full {
+                    return Err(FileError::NoSpace);
+                }
+                content.push(more);
+                *mtime_s = attributes.mtime_s;
+            }
+        }
+        tree.total_bytes += more.len();
+        Ok(())
+    }
+
+    /// A file that comes in piece by piece.
+    pub(crate) fn grow(&self) -> Growing {
+        Growing::new(self.clone())
     }
 
     /// Creates a directory; with `parents` also those above it, and it may exist already.
@@ -255,9 +285,12 @@ impl Files {
             return Err(FileError::NotADirectory);
         }
         let below = format!("{path}/");
-        tree.nodes
-            .retain(|name, _| *name != path && !name.starts_with(&below));
-        tree.total_bytes = tree.nodes.values().map(Node::len).sum();
+        let Tree { nodes, total_bytes } = &mut *tree;
+        nodes.retain(|name, node| {
+            let goes = *name == path || name.starts_with(&below);
+            *total_bytes -= if goes { node.len() } else { 0 };
+            !goes
+        });
         Ok(())
     }
 
@@ -265,7 +298,7 @@ impl Files {
     ///
     /// # Errors
     /// [`FileError`] when it is missing or a directory.
-    pub fn read(&self, path: &str) -> Result<Bytes, FileError> {
+    pub fn read(&self, path: &str) -> Result<Content, FileError> {
         match self.tree().nodes.get(&normal(path)).ok_or(FileError::NotFound)? {
             Node::File { content, .. } => Ok(content.clone()),
             Node::Directory { .. } => Err(FileError::IsADirectory),

@@ -1,11 +1,19 @@
 //! `sync:` on the device: file transfer into and out of the device's files. What is asked one after the other is
 //! answered one after the other.
+//!
+//! ```text
+//!   SEND, SND2 ─► Growing ─ DATA … ─ DONE ─► a file, or FAIL      after a failure the rest is still taken
+//!   RECV, RCV2 ─► Content ─ DATA … ─ DONE                         sent as the host takes it, never put together
+//! ```
+//!
+//! It does not know who may write where; the files do. A host that hangs up half way leaves nothing behind.
 
 use adb::Stream;
+use adb::stream::WriteError;
 use adb::sync::{Flags, Listing, MAX_DATA, Request, RequestParser, Response, S_IFMT, S_IFREG, Stat, Stat2};
 use bytes::{Bytes, BytesMut};
 
-use crate::files::{Attributes, FileError, Files, MAX_TOTAL_BYTES, Status, normal};
+use crate::files::{Attributes, Content, FileError, Files, Growing, Status, normal};
 
 /// Serves one host's stream until it says QUIT or hangs up.
 pub(super) async fn serve(mut stream: Stream, files: Files) {
@@ -15,11 +23,9 @@ pub(super) async fn serve(mut stream: Stream, files: Files) {
         match parser.next_request() {
             Ok(Some(Request::Quit)) => return,
             Ok(Some(request)) => {
-                for answer in session.answer(request) {
-                    // Writing fails when the host is gone, and then nothing is left to do.
-                    if stream.send(&answer).await.is_err() {
-                        return;
-                    }
+                // Writing fails when the host is gone, and then nothing is left to do.
+                if send(&mut stream, session.answer(request)).await.is_err() {
+                    return;
                 }
             }
             Ok(None) => match stream.read_chunk().await {
@@ -36,6 +42,34 @@ pub(super) async fn serve(mut stream: Stream, files: Files) {
     }
 }
 
+async fn send(stream: &mut Stream, answer: Answer) -> Result<(), WriteError> {
+    let content = match answer {
+        Answer::Nothing => return Ok(()),
+        Answer::Short(bytes) => return stream.send(&bytes).await,
+        Answer::Content(content) => content,
+    };
+    let mut out = BytesMut::new();
+    for piece in content.pieces() {
+        for at in (0..piece.len()).step_by(MAX_DATA) {
+            let data = piece.slice(at..piece.len().min(at + MAX_DATA));
+            Response::Data(data).encode(&mut out, Listing::No);
+            stream.send(&out).await?;
+            out.clear();
+        }
+    }
+    Response::Done.encode(&mut out, Listing::No);
+    stream.send(&out).await
+}
+
+/// What a request is answered with.
+enum Answer {
+    Nothing,
+    /// As it is; a listing has at most as many entries as there are files.
+    Short(Bytes),
+    /// In DATA of at most [`MAX_DATA`] bytes.
+    Content(Content),
+}
+
 struct Session {
     files: Files,
     upload: Option<Upload>,
@@ -46,14 +80,13 @@ enum Upload {
     Growing {
         path: String,
         permissions: u32,
-        content: BytesMut,
+        content: Growing,
     },
     Failed(String),
 }
 
 impl Session {
-    /// The answer in pieces of at most some DATA each.
-    fn answer(&mut self, request: Request) -> Vec<Bytes> {
+    fn answer(&mut self, request: Request) -> Answer {
         match request {
             Request::Stat(path) => one(&Response::Stat(
                 self.files.status(&path).map_or(Stat::default(), stat),
@@ -75,43 +108,37 @@ impl Session {
                 )
             }
             Request::Send { path, mode } => {
-                self.upload = Some(Upload::begin(path, mode, Flags::PLAIN));
-                Vec::new()
+                self.upload = Some(Upload::begin(&self.files, path, mode, Flags::PLAIN));
+                Answer::Nothing
             }
             Request::Send2 { path, mode, flags } => {
-                self.upload = Some(Upload::begin(path, mode, flags));
-                Vec::new()
+                self.upload = Some(Upload::begin(&self.files, path, mode, flags));
+                Answer::Nothing
             }
             Request::Data(data) => {
                 self.grow(&data);
-                Vec::new()
+                Answer::Nothing
             }
             Request::Done { mtime_s } => one(&self.store(mtime_s)),
             Request::Recv(path) => self.content(&path),
             Request::Recv2 { path, flags } if flags == Flags::PLAIN => self.content(&path),
             Request::Recv2 { flags, .. } => one(&Response::Fail(unknown(flags))),
-            Request::Quit => Vec::new(),
+            Request::Quit => Answer::Nothing,
         }
     }
 
-    fn content(&self, path: &str) -> Vec<Bytes> {
+    fn content(&self, path: &str) -> Answer {
         match self.files.read(path) {
-            Ok(content) => {
-                let pieces = (0..content.len()).step_by(MAX_DATA);
-                let data = pieces.map(|at| content.slice(at..content.len().min(at + MAX_DATA)));
-                all(data.map(Response::Data), Listing::No)
-            }
+            Ok(content) => Answer::Content(content),
             Err(error) => one(&Response::Fail(error.to_string())),
         }
     }
 
     fn grow(&mut self, data: &[u8]) {
-        if let Some(Upload::Growing { content, .. }) = &mut self.upload {
-            if content.len() + data.len() > MAX_TOTAL_BYTES {
-                self.upload = Some(Upload::Failed(FileError::NoSpace.to_string()));
-            } else {
-                content.extend_from_slice(data);
-            }
+        if let Some(Upload::Growing { content, .. }) = &mut self.upload
+            && let Err(error) = content.push(data)
+        {
+            self.upload = Some(Upload::Failed(error.to_string()));
         }
     }
 
@@ -123,7 +150,7 @@ impl Session {
                 content,
             }) => {
                 let attributes = Attributes { permissions, mtime_s };
-                let stored = self.files.write(&path, content.freeze(), attributes);
+                let stored = content.store(&path, attributes);
                 stored.map_or_else(|error| Response::Fail(error.to_string()), |()| Response::Okay)
             }
             Some(Upload::Failed(why)) => Response::Fail(why),
@@ -143,13 +170,13 @@ impl Session {
 }
 
 impl Upload {
-    fn begin(path: String, mode: u32, flags: Flags) -> Self {
+    fn begin(files: &Files, path: String, mode: u32, flags: Flags) -> Self {
         match mode & S_IFMT {
             _ if flags != Flags::PLAIN => Self::Failed(unknown(flags)),
             S_IFREG => Self::Growing {
                 path,
                 permissions: mode & 0o7777,
-                content: BytesMut::new(),
+                content: files.grow(),
             },
             // There are no links and no devices here.
             _ => Self::Failed(FileError::Denied.to_string()),
@@ -189,18 +216,17 @@ fn stat2(name: &str, status: Status) -> Stat2 {
     }
 }
 
-fn one(response: &Response) -> Vec<Bytes> {
+fn one(response: &Response) -> Answer {
     let mut out = BytesMut::new();
     response.encode(&mut out, Listing::No);
-    vec![out.freeze()]
+    Answer::Short(out.freeze())
 }
 
 /// All responses and the DONE after them.
-fn all(responses: impl Iterator<Item = Response>, listing: Listing) -> Vec<Bytes> {
-    let encode = |response: Response| {
-        let mut out = BytesMut::new();
+fn all(responses: impl Iterator<Item = Response>, listing: Listing) -> Answer {
+    let mut out = BytesMut::new();
+    for response in responses.chain([Response::Done]) {
         response.encode(&mut out, listing);
-        out.freeze()
-    };
-    responses.chain([Response::Done]).map(encode).collect()
+    }
+    Answer::Short(out.freeze())
 }

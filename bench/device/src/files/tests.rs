@@ -7,13 +7,17 @@ const PLAIN: Attributes = Attributes {
     mtime_s: 7,
 };
 
+fn text(files: &Files, path: &str) -> Bytes {
+    files.read(path).unwrap().to_bytes()
+}
+
 #[test]
 fn a_file_is_found_where_it_was_written_with_its_parents() {
     let files = Files::new(1);
     files
         .write("/sdcard//a/./b/../c.txt", Bytes::from_static(b"hi"), PLAIN)
         .unwrap();
-    assert_eq!(files.read("/sdcard/a/c.txt").unwrap(), "hi");
+    assert_eq!(text(&files, "/sdcard/a/c.txt"), "hi");
     let status = files.status("/sdcard/a/c.txt").unwrap();
     assert_eq!(
         status,
@@ -24,7 +28,7 @@ fn a_file_is_found_where_it_was_written_with_its_parents() {
         }
     );
     files.append("/sdcard/a/c.txt", b"!", PLAIN).unwrap();
-    assert_eq!(files.read("sdcard/a/c.txt").unwrap(), "hi!");
+    assert_eq!(text(&files, "sdcard/a/c.txt"), "hi!");
     let names = |path| {
         files
             .list(path)
@@ -57,7 +61,7 @@ fn removing_gives_the_room_back() {
         Err(FileError::NotEmpty)
     );
     files.remove("/sdcard/d", Depth::Everything).unwrap();
-    assert_eq!(files.read("/sdcard/d/2"), Err(FileError::NotFound));
+    assert_eq!(files.read("/sdcard/d/2").err(), Some(FileError::NotFound));
     files.write("/sdcard/3", half, PLAIN).unwrap();
 }
 
@@ -102,4 +106,26 @@ fn the_number_of_entries_is_bounded() {
     let files = Files::new(1);
     let result = (0..MAX_ENTRIES).try_for_each(|n| files.write(&format!("/sdcard/{n}"), Bytes::new(), PLAIN));
     assert_eq!(result, Err(FileError::NoSpace));
+}
+
+#[test]
+fn what_comes_in_takes_room_until_it_is_stored_or_given_up() {
+    let files = Files::new(1);
+    let mut first = files.grow();
+    let half = vec![1; MAX_TOTAL_BYTES / 2];
+    first.push(&half).unwrap();
+    let mut second = files.grow();
+    second.push(&half).unwrap();
+    assert_eq!(second.push(b"x"), Err(FileError::NoSpace));
+    assert_eq!(
+        files.write("/sdcard/x", Bytes::from_static(b"x"), PLAIN),
+        Err(FileError::NoSpace)
+    );
+    drop(second);
+    first.store("/sdcard/first", PLAIN).unwrap();
+    assert_eq!(files.status("/sdcard/first").unwrap().size, half.len() as u64);
+    files.write("/sdcard/x", Bytes::from(half), PLAIN).unwrap();
+    assert_eq!(files.append("/sdcard/x", b"x", PLAIN), Err(FileError::NoSpace));
+    assert_eq!(files.append("/system/x", b"x", PLAIN), Err(FileError::Denied));
+    assert_eq!(files.append("/sdcard", b"x", PLAIN), Err(FileError::IsADirectory));
 }

@@ -43,7 +43,7 @@ pub(super) async fn run(call: &Call<'_>, args: &[&str], out: &Sink, err: &Sink) 
 fn launch(call: &Call<'_>, class: &str, args: &[&str]) -> Option<Launch> {
     let path = call.variables.get("CLASSPATH")?.clone();
     let files = call.userland.files.clone();
-    let content = files.read(&path).ok()?;
+    let content = files.read(&path).ok()?.to_bytes();
     let own_version = stand_in_version(&content)
         .filter(|_| class == SERVER_CLASS)?
         .to_owned();

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Done;
 use crate::android::Android;
-use crate::files::{Files, normal};
+use crate::files::{Content, Files, normal};
 
 /// Everything that somebody sees, by path.
 pub(super) struct Tree {
@@ -19,7 +19,7 @@ pub(super) struct Tree {
 
 enum Node {
     Directory,
-    File(Bytes),
+    File(Content),
 }
 
 /// What is looked for.
@@ -50,13 +50,13 @@ impl Tree {
                 .skip(1)
                 .map(|(end, _)| path[..end].to_owned());
             tree.nodes.extend(folders.map(|folder| (folder, Node::Directory)));
-            tree.nodes.insert(path, Node::File(content.into()));
+            tree.nodes.insert(path, Node::File(Bytes::from(content).into()));
         }
         tree
     }
 
     /// A file's content, if there is such a file.
-    pub(super) fn file(&self, path: &str) -> Option<&Bytes> {
+    pub(super) fn file(&self, path: &str) -> Option<&Content> {
         match self.nodes.get(&normal(path)) {
             Some(Node::File(content)) => Some(content),
             Some(Node::Directory) | None => None,
@@ -149,8 +149,13 @@ pub(super) fn sha256sum(tree: &Tree, args: &[&str]) -> Done {
     for path in args {
         match tree.file(path) {
             Some(content) => {
-                let digest = Sha256::digest(content);
-                let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+                let mut digest = Sha256::new();
+                content.pieces().for_each(|piece| digest.update(piece));
+                let hex: String = digest
+                    .finalize()
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect();
                 done.out.extend_from_slice(format!("{hex}  {path}\n").as_bytes());
             }
             None => {

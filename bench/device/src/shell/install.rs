@@ -130,6 +130,7 @@ async fn take(
         Source::File(path) => userland
             .files
             .read(path)
+            .map(|content| content.to_bytes())
             .map_err(|error| Failure::NoFile(format!("{path}: {error}"))),
         Source::Input(size) if *size > MAX_APK => Err(Failure::NoSpace),
         Source::Input(size) => {
@@ -180,7 +181,7 @@ fn install(call: &Call<'_>, content: Bytes, allows_downgrade: bool) -> Result<()
 /// What the APK of an installed package says.
 fn present(userland: &Userland, package: &str) -> Option<Manifest> {
     userland.android.package(package)?;
-    apk::read(&userland.files.read(&apk_of(package)).ok()?).ok()
+    apk::read(&userland.files.read(&apk_of(package)).ok()?.to_bytes()).ok()
 }
 
 fn describe(userland: &Userland, package: &str) -> Done {

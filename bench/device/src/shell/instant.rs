@@ -28,7 +28,6 @@ pub(super) fn run(call: &Call<'_>) -> Option<Done> {
         "su" => return root::su(call, &args),
         "find" => find::find(&find::Tree::of_shell(files), &args),
         "sha256sum" => find::sha256sum(&find::Tree::of_shell(files), &args),
-        "cat" if !args.is_empty() && !args.contains(&"-") => storage::cat(files, &args),
         "ls" => storage::ls(files, &args),
         "rm" => storage::rm(files, &args),
         "mkdir" => storage::mkdir(files, &args, call.now_s),

@@ -41,7 +41,7 @@ pub(super) async fn run(
     Ok(Some(code))
 }
 
-/// `cat` where at least one operand is the input.
+/// `cat`; an operand `-`, or none, is the input.
 async fn cat(
     call: &Call<'_>,
     args: &[&str],
@@ -59,7 +59,11 @@ async fn cat(
             continue;
         }
         match call.userland.files.read(operand) {
-            Ok(content) => out.print(content).await?,
+            Ok(content) => {
+                for piece in content.pieces() {
+                    out.print(piece.clone()).await?;
+                }
+            }
             Err(error) => {
                 err.print(format!("cat: {operand}: {error}\n")).await?;
                 code = 1;

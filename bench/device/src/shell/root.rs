@@ -16,7 +16,7 @@ pub(super) fn su(call: &Call<'_>, args: &[&str]) -> Option<Done> {
         "whoami" => Done::ok("root\n"),
         "find" => find::find(&tree(), rest),
         "sha256sum" => find::sha256sum(&tree(), rest),
-        "cat" if rest.iter().any(|path| is_private(path)) => cat(&tree(), rest),
+        "cat" => cat(&tree(), rest),
         "rm" if rest.iter().any(|path| is_private(path)) => {
             for path in rest.iter().filter(|path| is_private(path)) {
                 android.remove_private_file(&crate::files::normal(path));
@@ -38,7 +38,9 @@ fn cat(tree: &find::Tree, paths: &[&str]) -> Done {
     let mut done = Done::default();
     for path in paths {
         match tree.file(path) {
-            Some(content) => done.out.extend_from_slice(content),
+            Some(content) => content
+                .pieces()
+                .for_each(|piece| done.out.extend_from_slice(piece)),
             None => {
                 done.err
                     .push_str(&format!("cat: {path}: No such file or directory\n"));

@@ -1,5 +1,7 @@
 //! `screencap -p [FILE]`: what the display shows, as PNG on stdout or in a file.
 
+use bytes::Bytes;
+
 use crate::android::Android;
 use crate::files::Attributes;
 use crate::screen::{Moment, screenshot};
@@ -28,7 +30,7 @@ pub(super) async fn run(call: &Call<'_>, args: &[&str], out: &Sink, err: &Sink) 
                 permissions: 0o644,
                 mtime_s: call.now_s,
             };
-            match call.userland.files.write(path, png.into(), attributes) {
+            match call.userland.files.write(path, Bytes::from(png), attributes) {
                 Ok(()) => Done::default(),
                 Err(error) => Done::fail(1, format!("Error opening file: {path} ({error})\n")),
             }

@@ -1,4 +1,11 @@
-//! Commands on files: cat, ls, rm, mkdir, rmdir, test. Their words are those of Android's toybox.
+//! Commands on files: ls, rm, mkdir, rmdir, test.
+//!
+//! ```text
+//!   arguments ─ flags ─► operands ─ each ─► Done { what it printed, what failed, 1 if something failed }
+//! ```
+//!
+//! Their words are those of Android's toybox. A failing operand does not keep the others from being done. They do not
+//! know who asks: what may be written is the files' matter. `cat` and whatever else takes time is beside.
 
 use super::Done;
 use crate::files::{Depth, FileError, Files, Parents, Status, normal};
@@ -38,13 +45,6 @@ fn each(
         }
     }
     done
-}
-
-pub(super) fn cat(files: &Files, args: &[&str]) -> Done {
-    each("cat", args, |path, out| {
-        out.extend_from_slice(&files.read(path)?);
-        Ok(())
-    })
 }
 
 pub(super) fn ls(files: &Files, args: &[&str]) -> Done {
