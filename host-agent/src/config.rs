@@ -1,5 +1,14 @@
-//! What an agent is told when it starts: one struct per concern. Reading flags and environment is the main
-//! program's job; here is what the values mean and which are refused.
+//! What an agent is told when it starts: one struct per concern.
+//!
+//! ```text
+//!   Config ─┬─ control   where control is, and how to join it
+//!           ├─ devices   NAME=WAY, each name once       (way.rs)
+//!           ├─ capture   the scrcpy server and what it is asked for
+//!           └─ media     where viewers' media arrives
+//! ```
+//!
+//! Here is what the values mean and which are refused. Reading flags and environment is the main program's job;
+//! nothing here looks at a disk or a network.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -7,6 +16,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use scrcpy::ServerVersion;
+
+use crate::way::{Way, WayTextError};
 
 /// Longest name of a device.
 pub const DEVICE_NAME_BYTES_MAX: usize = 63;
@@ -68,8 +79,8 @@ pub struct MediaConfig {
 pub struct DeviceConfig {
     /// What it is called on this host: its folder, and with it its id and fence, go by this name.
     pub name: DeviceName,
-    /// `host:port` of its adb daemon.
-    pub address: String,
+    /// How it is reached.
+    pub way: Way,
 }
 
 /// A device's name: small letters, digits and `-`, 1 to [`DEVICE_NAME_BYTES_MAX`] bytes, so that it can be a
@@ -81,9 +92,12 @@ pub struct DeviceName(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceConfigError {
-    /// Not `NAME=HOST:PORT`.
+    /// Not `NAME=WAY`.
     #[error("{0:?} is not of the form NAME=HOST:PORT")]
     Form(String),
+    /// The way to it.
+    #[error(transparent)]
+    Way(#[from] WayTextError),
     /// The name has other characters or is too long.
     #[error("{0:?} is no device name: small letters, digits and '-', at most {DEVICE_NAME_BYTES_MAX}")]
     Name(String),
@@ -121,15 +135,12 @@ impl FromStr for DeviceConfig {
     type Err = DeviceConfigError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let form = || DeviceConfigError::Form(text.to_owned());
-        let (name, address) = text.split_once('=').ok_or_else(form)?;
-        let (host, port) = address.rsplit_once(':').ok_or_else(form)?;
-        if host.is_empty() || !port.parse::<u16>().is_ok_and(|port| port != 0) {
-            return Err(form());
-        }
+        let (name, way) = text
+            .split_once('=')
+            .ok_or_else(|| DeviceConfigError::Form(text.to_owned()))?;
         Ok(Self {
             name: name.parse()?,
-            address: address.to_owned(),
+            way: way.parse()?,
         })
     }
 }
@@ -141,14 +152,8 @@ mod tests {
     #[test]
     fn a_device_is_a_name_and_an_address() {
         let device: DeviceConfig = "pixel-1=127.0.0.1:6555".parse().unwrap();
-        assert_eq!(
-            (device.name.as_str(), device.address.as_str()),
-            ("pixel-1", "127.0.0.1:6555")
-        );
-        assert_eq!(
-            "a=[::1]:6555".parse::<DeviceConfig>().unwrap().address,
-            "[::1]:6555"
-        );
+        assert_eq!(device.name.as_str(), "pixel-1");
+        assert_eq!(device.way, "127.0.0.1:6555".parse().unwrap());
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Device {
         common.gateway.set_fence(entry.id, mark.epoch, gate(open));
         let life = Life::new(Surroundings {
             device: entry.id,
-            address: config.address.clone(),
+            way: config.way.clone(),
             recipe: common.recipe.clone(),
             gateway: common.gateway.clone(),
             seen: Arc::clone(&seen),
@@ -172,7 +172,7 @@ impl Device {
             id: self.id,
             name: self.config.name.to_string(),
             serial: if facts.serial.is_empty() {
-                self.config.address.clone()
+                self.config.way.to_string()
             } else {
                 facts.serial.clone()
             },

@@ -40,6 +40,7 @@ mod rig;
 mod shell_words;
 mod tenancy;
 pub mod typing;
+pub mod way;
 
 pub use agent::run;
 pub use config::{
@@ -49,5 +50,6 @@ pub use error::AgentError;
 #[doc(hidden)]
 pub use probe::fuzz as fuzz_probe;
 pub use register::RegisterError;
+pub use way::{Way, WayError, WayTextError};
 
 use signaling::disk;

@@ -21,7 +21,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adb::{HandshakeError, Host};
+use adb::Host;
 use gateway::Gateway;
 use protocol::DeviceId;
 use protocol::agent::DeviceHealth;
@@ -35,6 +35,7 @@ use crate::film::Seen;
 use crate::hand::{Order, Pass};
 use crate::probe::{self, Facts};
 use crate::reset::baseline::{Baseline, BaselineError};
+use crate::way::{Way, WayError};
 
 /// First and longest wait before a device that is away is dialled again. It may boot for a minute.
 const CONNECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
@@ -87,7 +88,7 @@ pub(crate) enum Happening {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ArrivalError {
     #[error(transparent)]
-    Handshake(#[from] HandshakeError),
+    Way(#[from] WayError),
     #[error("the device's shell failed: {0}")]
     Shell(#[from] adb::host::ShellError),
     #[error("the device did not finish booting within {} s", BOOT_TIMEOUT.as_secs())]
@@ -101,8 +102,7 @@ pub(crate) enum ArrivalError {
 /// What a life needs from outside.
 pub(crate) struct Surroundings {
     pub(crate) device: DeviceId,
-    /// `host:port` of the adb daemon.
-    pub(crate) address: String,
+    pub(crate) way: Way,
     pub(crate) recipe: Recipe,
     pub(crate) gateway: Gateway,
     pub(crate) seen: Arc<Seen>,
@@ -230,9 +230,9 @@ impl Life {
     }
 
     fn connect(&self) -> State {
-        let (address, baseline) = (self.around.address.clone(), self.around.baseline.clone());
+        let (way, baseline) = (self.around.way.clone(), self.around.baseline.clone());
         let task = tokio::spawn(async move {
-            let host = Host::connect(address).await?;
+            let host = way.connect().await?;
             let facts = tokio::time::timeout(BOOT_TIMEOUT, probe::probe(&host)).await;
             let facts = facts.map_err(|_| ArrivalError::Boot)??;
             baseline.take(&host).await?;

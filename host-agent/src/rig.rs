@@ -14,7 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adb::Host;
+use adb::banner::Product;
+use adb::daemon::Guard;
 use bytes::Bytes;
+use device::android::Model;
+use device::display::Display;
+use device::{Android, Userland, adbd};
 use gateway::{Gateway, GatewayConfig};
 use protocol::agent::{App, DeviceFact, DeviceHealth, Prepare, Release, Reply, Reset};
 use protocol::input::InputOp;
@@ -35,6 +40,7 @@ use crate::device::{Command, Common, Device, DeviceEvent, Handle};
 use crate::film::Seen;
 use crate::hand::Order;
 use crate::register;
+use crate::way::Way;
 
 /// The longest that any fact may take to become true.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -69,12 +75,44 @@ impl Phone {
             boot: device::Boot::default(),
         };
         tokio::spawn(device::serve(listener, config, cancel.clone()));
+        Self::wired(direct, direct, cancel).await
+    }
+
+    /// A device that lets hosts in as `guard` says. Tests look at it through a door of their own.
+    pub(crate) async fn behind(guard: Guard) -> Self {
+        let cancel = CancellationToken::new();
+        let android = Android::new(Model {
+            name: "Trial".to_owned(),
+            width: 360,
+            height: 640,
+        });
+        let (display, _) = Display::spawn(android.clone(), 30).unwrap();
+        let userland = Userland::new(android, display, 1);
+        let mut doors = Vec::new();
+        for guard in [guard, Guard::Open] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            doors.push(listener.local_addr().unwrap());
+            let options = adbd::Options {
+                guard,
+                ..adbd::Options::open(Product {
+                    name: "trial".to_owned(),
+                    model: "Trial".to_owned(),
+                    device: "trial".to_owned(),
+                })
+            };
+            let (userland, cancel) = (userland.clone(), cancel.clone());
+            tokio::spawn(async move { adbd::serve(listener, userland, &options, cancel).await });
+        }
+        Self::wired(doors[0], doors[1], cancel).await
+    }
+
+    async fn wired(guarded: SocketAddr, direct: SocketAddr, cancel: CancellationToken) -> Self {
         let wire = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = wire.local_addr().unwrap();
         let cut = Arc::new(Notify::new());
         let (frozen, ice) = watch::channel(false);
         let (stop, cuts) = (cancel.clone(), Arc::clone(&cut));
-        tokio::spawn(async move { stop.run_until_cancelled(carry(wire, direct, cuts, ice)).await });
+        tokio::spawn(async move { stop.run_until_cancelled(carry(wire, guarded, cuts, ice)).await });
         Self {
             address,
             direct,
@@ -199,6 +237,7 @@ pub(crate) struct Rig {
     pub(crate) person: ConnectionId,
     data: tempfile::TempDir,
     version: &'static str,
+    way: Way,
     eye: Host,
     gateway: Gateway,
     stop: DropGuard,
@@ -211,12 +250,18 @@ impl Rig {
 
     /// With a server of this version.
     pub(crate) async fn of(version: &'static str) -> Self {
-        Self::put_together(Phone::start().await, tempfile::tempdir().unwrap(), version).await
+        Self::put_together(Phone::start().await, tempfile::tempdir().unwrap(), version, None).await
     }
 
     /// With a device that is there already.
     pub(crate) async fn on(phone: Phone) -> Self {
-        Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST).await
+        Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST, None).await
+    }
+
+    /// With a device that is reached in this way.
+    pub(crate) async fn by(phone: Phone, way: &str) -> Self {
+        let way = Some(way.parse().unwrap());
+        Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST, way).await
     }
 
     /// Removes the baseline from the agent's folder.
@@ -224,12 +269,21 @@ impl Rig {
         std::fs::remove_file(self.data.path().join("devices/trial/baseline.json")).unwrap();
     }
 
-    async fn put_together(phone: Phone, data: tempfile::TempDir, version: &'static str) -> Self {
-        let config: DeviceConfig = format!("trial={}", phone.address).parse().unwrap();
+    async fn put_together(
+        phone: Phone,
+        data: tempfile::TempDir,
+        version: &'static str,
+        way: Option<Way>,
+    ) -> Self {
+        let config = DeviceConfig {
+            name: "trial".parse().unwrap(),
+            way: way.unwrap_or_else(|| phone.address.to_string().parse().unwrap()),
+        };
         let (gateway, mut gateway_events) =
             gateway::start(&GatewayConfig::new(([127, 0, 0, 1], 0).into())).unwrap();
         tokio::spawn(async move { while gateway_events.recv().await.is_some() {} });
         let (events, mut heard) = mpsc::channel(16);
+        let way = config.way.clone();
         let entry = register::open(data.path(), &config.name).unwrap();
         let id = entry.id;
         let common = Common {
@@ -260,6 +314,7 @@ impl Rig {
             person: ConnectionId::from_uuid(Uuid::from_u128(1)),
             data,
             version,
+            way,
             gateway,
             stop: cancel.drop_guard(),
         }
@@ -271,12 +326,13 @@ impl Rig {
             phone,
             data,
             version,
+            way,
             gateway,
             stop,
             ..
         } = self;
         drop((stop, gateway));
-        Self::put_together(phone, data, version).await
+        Self::put_together(phone, data, version, Some(way)).await
     }
 
     /// Waits until the device's facts are as wanted.

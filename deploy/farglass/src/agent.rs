@@ -26,8 +26,10 @@ pub(crate) struct Args {
     #[arg(long, default_value = "this machine")]
     name: String,
 
-    /// A device and where its adb daemon is; may be repeated.
-    #[arg(long = "device", value_name = "NAME=HOST:PORT", required = true)]
+    /// A device and the way to it; may be repeated. NAME=HOST:PORT is its own adb daemon; NAME=HOST:PORT,key=FILE
+    /// shows it an adb key (made if there is none), in the clear or in TLS, as the device asks;
+    /// NAME=server:HOST:PORT/SERIAL goes through an adb server.
+    #[arg(long = "device", value_name = "NAME=WAY", required = true)]
     devices: Vec<DeviceConfig>,
 
     /// The scrcpy server's file.
