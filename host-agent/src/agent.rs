@@ -40,6 +40,7 @@ use crate::device::{Command, Common, Device, DeviceEvent, Handle};
 use crate::error::AgentError;
 use crate::hand::Order;
 use crate::register;
+use crate::touches::Touches;
 
 /// How often control hears of everything, changed or not.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -89,6 +90,7 @@ struct Agent {
     handles: HashMap<DeviceId, Handle>,
     facts: BTreeMap<DeviceId, DeviceFact>,
     viewers: HashMap<ConnectionId, Viewer>,
+    touches: Touches,
     tasks: JoinSet<()>,
     stop_devices: CancellationToken,
     /// Control gave this host up; it stays for the viewers that are left.
@@ -121,6 +123,7 @@ impl Agent {
             handles: HashMap::new(),
             facts: BTreeMap::new(),
             viewers: HashMap::new(),
+            touches: Touches::default(),
             tasks: JoinSet::new(),
             stop_devices: stop_devices.clone(),
             given_up: None,
@@ -188,6 +191,8 @@ impl Agent {
                 epoch,
                 op,
             } => {
+                let now = Instant::now();
+                let awoke = self.touches.note(device, epoch, &op, REPORT_EVERY, now);
                 self.order(
                     device,
                     Order::Op {
@@ -196,6 +201,9 @@ impl Agent {
                         op,
                     },
                 );
+                if awoke {
+                    self.report();
+                }
             }
             gateway::Event::KeyFrameWanted { device } => {
                 if let Some(handle) = self.handles.get(&device) {
@@ -347,7 +355,8 @@ impl Agent {
 
     fn report(&self) {
         let devices = self.facts.values().cloned().collect();
-        self.link.tell(FromAgent::Report(Report { devices }));
+        let touched = self.touches.told(Instant::now());
+        self.link.tell(FromAgent::Report(Report { devices, touched }));
     }
 
     fn tell(&self, event: ConnectionEvent) {

@@ -181,6 +181,7 @@ impl Device {
             height: size.map_or(0, |size| size.height),
             health: self.life.health(),
             fence: self.pass.borrow().epoch,
+            labels: std::collections::BTreeMap::new(),
         }
     }
 

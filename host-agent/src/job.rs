@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use protocol::Epoch;
-use protocol::agent::{Prepare, RefusalCode, Release, Reply};
+use protocol::agent::{Prepare, RELEASE_DEADLINE_MS, RefusalCode, Release, Reply};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::asker::{Asker, Askers, refusal};
@@ -22,8 +22,8 @@ use crate::tenancy;
 
 /// The longest that a job may take, whatever control allows.
 const DEADLINE_MAX: Duration = Duration::from_secs(120);
-/// How long a release may take: control quarantines the device after 30 s.
-const RELEASE_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a release may take: control waits a little longer before it quarantines the device.
+const RELEASE_DEADLINE: Duration = Duration::from_millis(RELEASE_DEADLINE_MS);
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -39,6 +39,7 @@ mod reset;
 mod rig;
 mod shell_words;
 mod tenancy;
+mod touches;
 pub mod typing;
 pub mod way;
 

@@ -202,6 +202,7 @@ fn fact() -> DeviceFact {
         height: 1280,
         health: DeviceHealth::Healthy,
         fence: Epoch(3),
+        labels: std::collections::BTreeMap::new(),
     }
 }
 
@@ -274,6 +275,7 @@ async fn a_host_joins_once_and_is_asked_and_answers() {
 
     agent.link.tell(FromAgent::Report(Report {
         devices: vec![fact()],
+        touched: vec![],
     }));
     assert!(matches!(control.seen().await, Seen::Report(report) if report.devices == [fact()]));
 }
@@ -404,7 +406,7 @@ async fn a_host_notices_a_killed_control_before_its_idle_timeout() {
 
     switch.send(next.address).unwrap();
     let since = Instant::now();
-    agent.link.tell(FromAgent::Report(Report { devices: vec![] }));
+    agent.link.tell(FromAgent::Report(Report { devices: vec![], touched: vec![] }));
     assert!(matches!(agent.event().await, Event::Down));
     assert!(
         since.elapsed() < IDLE_TIMEOUT / 2,

@@ -18,6 +18,8 @@
 //!
 //! It does not know QUIC, certificates, the database, or how a device is prepared.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{CloseReason, ConnectionId, DeviceId, Epoch, HostId, LeaseId, SessionId};
@@ -31,6 +33,13 @@ pub const ALPN_AGENT: &[u8] = b"farglass-agent/1";
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 /// The protocol version that this code speaks; a Hello lists what an agent speaks.
 pub const PROTOCOL: u16 = 1;
+
+/// How long an agent may take for a [`Release`], milliseconds; then it refuses with `SetupFailed`. A wipe of a
+/// device with a few apps takes seconds.
+pub const RELEASE_DEADLINE_MS: u64 = 25_000;
+/// How much longer than the agent control waits for any answer, milliseconds, so that the agent's own reason
+/// arrives.
+pub const ANSWER_MARGIN_MS: u64 = 5_000;
 
 /// A host asks to be enrolled.
 #[derive(Clone, Serialize, Deserialize)]
@@ -112,6 +121,20 @@ pub struct Hello {
 pub struct Report {
     /// As in [`Hello::devices`].
     pub devices: Vec<DeviceFact>,
+    /// When people last acted. A device that is missing was not touched under its fence's epoch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touched: Vec<Touched>,
+}
+
+/// When a person last acted on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touched {
+    /// Which device.
+    pub device: DeviceId,
+    /// Under which epoch.
+    pub epoch: Epoch,
+    /// How long ago, milliseconds.
+    pub ago_ms: u64,
 }
 
 /// One device as its agent sees it.
@@ -134,6 +157,9 @@ pub struct DeviceFact {
     pub health: DeviceHealth,
     /// The fence on the agent's disk.
     pub fence: Epoch,
+    /// What the host's config says about it, for links that take any device with certain labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// How a device does.
@@ -446,53 +472,5 @@ pub enum RefusalCode {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use uuid::Uuid;
-
-    #[test]
-    fn a_request_names_its_type_and_carries_its_epoch() {
-        let release = Request::Release(Release {
-            lease: None,
-            device: DeviceId::from_uuid(Uuid::nil()),
-            epoch: Epoch(7),
-            app: None,
-            reset: Reset::WipeApp,
-            reason: CloseReason::LinkRevoked,
-        });
-        let json = serde_json::to_value(&release).unwrap();
-        assert_eq!(json["type"], "release");
-        assert_eq!(json["epoch"], 7);
-        assert_eq!(json["reason"], "link_revoked");
-        assert_eq!(serde_json::from_value::<Request>(json).unwrap(), release);
-    }
-
-    #[test]
-    fn a_field_of_a_newer_version_is_ignored() {
-        let text = r#"{"type":"report","devices":[],"mood":"fine"}"#;
-        assert_eq!(
-            serde_json::from_str::<FromAgent>(text).unwrap(),
-            FromAgent::Report(Report { devices: vec![] })
-        );
-    }
-
-    #[test]
-    fn a_reply_keeps_its_type_inside_a_response() {
-        let response = Response::Reply(Reply::Prepared {
-            width: 720,
-            height: 1280,
-        });
-        let json = serde_json::to_value(&response).unwrap();
-        assert_eq!(json["reply"]["type"], "prepared");
-        assert_eq!(serde_json::from_value::<Response>(json).unwrap(), response);
-    }
-
-    #[test]
-    fn a_closed_connection_says_why() {
-        let json = serde_json::to_value(ConnectionState::Closed {
-            reason: CloseReason::Replaced,
-        })
-        .unwrap();
-        assert_eq!(json, serde_json::json!({"state": "closed", "reason": "replaced"}));
-    }
-}
+#[path = "agent_tests.rs"]
+mod tests;
