@@ -1,22 +1,27 @@
-//! From what was observed to the figures of the table, each with its method, and to what a reader must
-//! know before believing them.
+//! From what several starts observed to the figures of the table, each with its method, and to what a
+//! reader must know before believing them.
 //!
 //! ```text
-//!  Facts ──────────► start      ready → first frame, link opened → first frame
-//!  Ages, Answers ──► loops      frame age, touch → visible change, residence
-//!  Inbound × 2 ────► receiver   jitter buffer, decoding, rates, freezes: differences over the window
+//!  Visit × n ─► Pooled        frames, touches and residence of all starts in one histogram each
+//!     Facts ────────────────► start      ready → first frame, link opened → first frame
+//!     Ages, Answers ────────► loops      frame age, touch → visible change, residence
+//!     Inbound × 2 × n ──────► receiver   jitter buffer, decoding, rates, freezes: differences, summed
 //! ```
 //!
 //! The aims stand here, beside the figure that they are about, and nowhere else in code;
 //! `SPECIFICATION.md` repeats them for people. Pure: no browser, no clock.
 
+use std::collections::BTreeMap;
+
 use crate::frames::{self, Ages};
-use crate::page::{ClockCheck, Facts, Inbound, Recording};
+use crate::histogram::Durations;
+use crate::page::{ClockCheck, Facts, Inbound};
 use crate::report::{Environment, Figure, Statistic, Value};
 use crate::taps::Answers;
+use crate::visit::Visit;
 
 /// Below this many taps the 95th percentile is a guess.
-const TAPS_FOR_P95: usize = 100;
+const TAPS_FOR_P95: u64 = 100;
 /// A 99th percentile needs at least ten samples above it.
 const FRAMES_FOR_P99: u64 = 1_000;
 /// Load per core before the run above which the machine was not idle.
@@ -24,39 +29,111 @@ const IDLE_LOAD_PER_CORE: f64 = 0.25;
 /// A page clock further off than this makes ages wrong in the digit that is shown.
 const CLOCK_OFF_MS: f64 = 1.0;
 
+/// What all starts saw, together.
+#[derive(Debug, Default)]
+pub(crate) struct Pooled {
+    ages: Ages,
+    answers: Answers,
+    arrival_to_display: Durations,
+    residence: Durations,
+    /// The receiver's statistics before and after, of each start.
+    pub receivers: Vec<Receiver>,
+    /// The median of touch → visible change of each start, ms: how far apart the phases lie.
+    medians: Vec<f64>,
+    taps: u64,
+    bad_metas: u64,
+    overflow: u64,
+    damage: BTreeMap<String, u64>,
+}
+
+/// The receiver's statistics at both ends of a window.
+#[derive(Debug, Clone)]
+pub(crate) struct Receiver {
+    /// At its beginning.
+    pub before: Inbound,
+    /// At its end.
+    pub after: Inbound,
+}
+
+impl Pooled {
+    /// Puts the starts together.
+    pub(crate) fn of(visits: &[Visit]) -> Self {
+        let mut all = Self::default();
+        for visit in visits {
+            let recording = &visit.recording;
+            all.ages.merge(&Ages::of(&recording.shown));
+            all.arrival_to_display
+                .merge(&frames::arrival_to_display(&recording.shown));
+            all.residence.merge(&recording.residence);
+            all.receivers.push(Receiver {
+                before: visit.inbound.clone(),
+                after: recording.inbound.clone().unwrap_or_default(),
+            });
+            all.medians
+                .extend(Answers::of(&recording.taps).durations.spread().map(|one| one.p50));
+            all.taps += recording.taps.len() as u64;
+            all.bad_metas += recording.bad_metas;
+            all.overflow += recording.overflow;
+            for (why, times) in &recording.damage {
+                *all.damage.entry(why.clone()).or_default() += times;
+            }
+        }
+        all.answers = Answers::of(visits.iter().flat_map(|visit| &visit.recording.taps));
+        all
+    }
+}
+
 /// How long it took until there was a picture.
-pub(crate) fn start(facts: &Facts) -> Vec<Figure> {
+pub(crate) fn start(visits: &[Visit]) -> Vec<Figure> {
+    let spread = |duration: fn(&Facts) -> Option<f64>, absent: &str| {
+        let all: Durations = visits
+            .iter()
+            .filter_map(|visit| Some(micros(duration(&visit.facts)?)))
+            .collect();
+        Value::spread_or(all.spread(), absent)
+    };
     vec![
         Figure::new(
             "ready → first frame",
             "ms",
-            Value::one_or(
-                facts.ready_to_first_frame_ms(),
+            spread(
+                Facts::ready_to_first_frame_ms,
                 "the page was never told that it is ready",
             ),
             "From the moment the page is told that the session is ready (event stream or gate message, \
-             whichever comes first) to expectedDisplayTime of the first frame.",
+             whichever comes first) to expectedDisplayTime of the first frame, of every start.",
         ),
         Figure::new(
             "link opened → first frame",
             "ms",
-            Value::one_or(facts.open_to_first_frame_ms(), "no frame was shown"),
-            "From the page's time origin (navigation to the link) to expectedDisplayTime of the first frame; \
-             holds page load, lease, reset and launch of the app.",
+            spread(Facts::open_to_first_frame_ms, "no frame was shown"),
+            "From the page's time origin (navigation to the link) to expectedDisplayTime of the first frame, of \
+             every start; holds page load, lease, reset and launch of the app.",
         ),
     ]
 }
 
+/// Whole µs of ms; 0 for what lies before 0.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates"
+)]
+fn micros(ms: f64) -> u64 {
+    (ms * 1e3).round() as u64
+}
+
 /// The two loops, video and touch, and their parts.
-pub(crate) fn loops(ages: &Ages, answers: &Answers, recording: &Recording) -> Vec<Figure> {
+pub(crate) fn loops(pooled: &Pooled) -> Vec<Figure> {
+    let Pooled { ages, answers, .. } = pooled;
     vec![
         Figure::new(
             "frame age",
             "ms",
             Value::spread_or(ages.every.spread(), "no frame had a readable barcode"),
             "expectedDisplayTime minus the time of drawing in the frame's barcode, for every frame drawn; one \
-             never seen counts with its age at the next frame seen. A run holds one phase of the 60 Hz source \
-             against the 60 Hz display: runs differ by up to 17 ms.",
+             never seen counts with its age at the next frame seen. A start holds one phase of the 60 Hz source \
+             against the 60 Hz display: starts differ by up to 17 ms.",
         ),
         Figure::new(
             "touch → visible change",
@@ -77,7 +154,7 @@ pub(crate) fn loops(ages: &Ages, answers: &Answers, recording: &Recording) -> Ve
         Figure::new(
             "arrival → display",
             "ms",
-            Value::spread_or(frames::arrival_to_display(&recording.shown).spread(), "the browser gave no arrival"),
+            Value::spread_or(pooled.arrival_to_display.spread(), "the browser gave no arrival"),
             "receiveTime (last packet of the frame) to expectedDisplayTime, of every frame shown.",
         ),
         Figure::new(
@@ -89,7 +166,7 @@ pub(crate) fn loops(ages: &Ages, answers: &Answers, recording: &Recording) -> Ve
         Figure::new(
             "gateway residence",
             "ms",
-            Value::spread_or(recording.residence.spread(), "no frame times came on the stats channel"),
+            Value::spread_or(pooled.residence.spread(), "no frame times came on the stats channel"),
             "From the frame's last byte read from the device to its last packet handed to the socket, on the \
              gateway's monotonic clock, of every frame, as told on the stats channel.",
         )
@@ -97,32 +174,32 @@ pub(crate) fn loops(ages: &Ages, answers: &Answers, recording: &Recording) -> Ve
     ]
 }
 
-/// What the browser's receiver says of the window.
-pub(crate) fn receiver(before: &Inbound, after: &Inbound) -> Vec<Figure> {
+/// What the browsers' receivers say of their windows.
+pub(crate) fn receiver(receivers: &[Receiver]) -> Vec<Figure> {
+    let over = |part: fn(&Inbound) -> f64| -> f64 {
+        receivers
+            .iter()
+            .map(|receiver| part(&receiver.after) - part(&receiver.before))
+            .sum()
+    };
     let per = |sum: f64, count: f64| (count > 0.0).then(|| sum / count);
     let ms_per = |sum: f64, count: f64| per(sum * 1e3, count);
-    let seconds = (after.timestamp - before.timestamp) / 1e3;
-    let decoded = after.frames_decoded - before.frames_decoded;
-    let emitted = after.jitter_buffer_emitted_count - before.jitter_buffer_emitted_count;
+    let seconds = over(|one| one.timestamp) / 1e3;
+    let decoded = over(|one| one.frames_decoded);
+    let emitted = over(|one| one.jitter_buffer_emitted_count);
     let none = "the receiver's statistics did not move";
     vec![
         Figure::new(
             "jitter buffer, mean",
             "ms",
-            Value::one_or(
-                ms_per(after.jitter_buffer_delay - before.jitter_buffer_delay, emitted),
-                none,
-            ),
+            Value::one_or(ms_per(over(|one| one.jitter_buffer_delay), emitted), none),
             "getStats: difference of jitterBufferDelay over difference of jitterBufferEmittedCount.",
         )
         .aim(Statistic::Value, 1.0),
         Figure::new(
             "decoding, mean",
             "ms",
-            Value::one_or(
-                ms_per(after.total_decode_time - before.total_decode_time, decoded),
-                none,
-            ),
+            Value::one_or(ms_per(over(|one| one.total_decode_time), decoded), none),
             "getStats: difference of totalDecodeTime over difference of framesDecoded.",
         ),
         Figure::new(
@@ -134,42 +211,38 @@ pub(crate) fn receiver(before: &Inbound, after: &Inbound) -> Vec<Figure> {
         Figure::new(
             "bitrate",
             "Mbit/s",
-            Value::one_or(
-                per((after.bytes_received - before.bytes_received) * 8e-6, seconds),
-                none,
-            ),
+            Value::one_or(per(over(|one| one.bytes_received) * 8e-6, seconds), none),
             "getStats: difference of bytesReceived over difference of timestamp.",
         ),
         Figure::new(
             "freezes",
             "count",
-            after.freeze_count - before.freeze_count,
+            over(|one| one.freeze_count),
             "getStats: difference of freezeCount.",
         ),
         Figure::new(
             "frames dropped",
             "count",
-            after.frames_dropped - before.frames_dropped,
+            over(|one| one.frames_dropped),
             "getStats: difference of framesDropped.",
         ),
         Figure::new(
             "packets lost",
             "count",
-            after.packets_lost - before.packets_lost,
+            over(|one| one.packets_lost),
             "getStats: difference of packetsLost.",
         ),
     ]
 }
 
 /// What a reader must know before believing the figures.
-pub(crate) fn notes(
-    environment: &Environment,
-    ages: &Ages,
-    answers: &Answers,
-    recording: &Recording,
-    taps: u32,
-) -> Vec<String> {
-    let mut notes = Vec::new();
+pub(crate) fn notes(environment: &Environment, pooled: &Pooled, taps: u32) -> Vec<String> {
+    let Pooled { ages, answers, .. } = pooled;
+    let medians: Vec<String> = pooled.medians.iter().map(|ms| format!("{ms:.1}")).collect();
+    let mut notes = vec![format!(
+        "touch → visible change, p50 of each start: {} ms",
+        medians.join(", ")
+    )];
     let mut count = |number: u64, what: &str| {
         if number > 0 {
             notes.push(format!("{what}: {number}"));
@@ -195,18 +268,18 @@ pub(crate) fn notes(
     );
     count(answers.lost, "touches without an answer within 2 s");
     count(
-        u64::from(taps).saturating_sub(recording.taps.len() as u64),
+        u64::from(taps).saturating_sub(pooled.taps),
         "touches that the page did not see",
     );
     count(
-        recording.bad_metas,
+        pooled.bad_metas,
         "messages with frame times that could not be read",
     );
-    count(recording.overflow, "records that did not fit");
-    for (why, times) in &recording.damage {
+    count(pooled.overflow, "records that did not fit");
+    for (why, times) in &pooled.damage {
         notes.push(format!("barcode not read, {why}: {times}"));
     }
-    if recording.taps.len() < TAPS_FOR_P95 {
+    if pooled.taps < TAPS_FOR_P95 {
         notes.push(format!(
             "fewer than {TAPS_FOR_P95} taps: their p95 and p99 are guesses"
         ));
@@ -248,6 +321,13 @@ mod tests {
         }
     }
 
+    fn over(before: (f64, f64), after: (f64, f64)) -> Receiver {
+        Receiver {
+            before: inbound(before.0, before.1),
+            after: inbound(after.0, after.1),
+        }
+    }
+
     fn value(figures: &[Figure], name: &str) -> Option<f64> {
         match figures.iter().find(|figure| figure.name == name)?.value {
             Value::One(value) => Some(value),
@@ -256,8 +336,11 @@ mod tests {
     }
 
     #[test]
-    fn receiver_figures_are_differences_over_the_window() {
-        let figures = receiver(&inbound(10.0, 600.0), &inbound(30.0, 1800.0));
+    fn receiver_figures_are_differences_over_all_windows() {
+        let figures = receiver(&[
+            over((10.0, 600.0), (20.0, 1200.0)),
+            over((5.0, 300.0), (15.0, 900.0)),
+        ]);
         let near = |name, want: f64| {
             let got = value(&figures, name).unwrap();
             assert!((got - want).abs() < 1e-6, "{name} is {got}, not {want}");
@@ -270,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_receiver_that_stood_still_has_no_means() {
-        let figures = receiver(&inbound(10.0, 600.0), &inbound(10.0, 600.0));
+        let figures = receiver(&[over((10.0, 600.0), (10.0, 600.0))]);
         assert_eq!(value(&figures, "jitter buffer, mean"), None);
         assert_eq!(value(&figures, "frames decoded"), None);
         assert_eq!(value(&figures, "freezes"), Some(0.0));

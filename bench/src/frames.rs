@@ -92,6 +92,18 @@ impl Ages {
         ages
     }
 
+    /// Adds what another start of the browser showed. Frames between the two starts are nobody's.
+    pub fn merge(&mut self, other: &Self) {
+        self.every.merge(&other.every);
+        self.seen.merge(&other.seen);
+        self.unseen += other.unseen;
+        self.unreadable += other.unreadable;
+        self.repeated += other.repeated;
+        self.restarts += other.restarts;
+        self.impossible += other.impossible;
+        self.uncalled += other.uncalled;
+    }
+
     /// Scores the frames between two that were seen.
     fn score_gap(&mut self, before: Drawn, after: Drawn, display_us: u64) {
         let steps = u64::from(after.frame - before.frame);
@@ -209,6 +221,13 @@ mod tests {
             shown(u32::MAX, 1),
         ]);
         assert_eq!((ages.restarts, ages.unseen), (2, 0));
+    }
+
+    #[test]
+    fn what_was_drawn_between_two_starts_counts_for_neither() {
+        let mut ages = Ages::of(&[shown(1, 30_000), shown(3, 30_000)]);
+        ages.merge(&Ages::of(&[shown(500, 30_000), shown(501, 30_000)]));
+        assert_eq!((ages.every.len(), ages.unseen, ages.seen.len()), (5, 1, 4));
     }
 
     #[test]

@@ -37,6 +37,14 @@ impl Durations {
         self.histogram.saturating_record(us.min(HIGHEST_US));
     }
 
+    /// Adds all of another's.
+    pub fn merge(&mut self, other: &Self) {
+        self.clipped += other.clipped;
+        self.histogram
+            .add(&other.histogram)
+            .expect("all histograms of this file have the same bounds");
+    }
+
     /// How many were added.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -128,6 +136,18 @@ mod tests {
             assert!((got - want).abs() <= want / 1000.0, "{got} is not {want}");
         }
         assert_eq!(spread.n, 1000);
+    }
+
+    #[test]
+    fn two_kinds_put_together_lose_nothing() {
+        let mut all: Durations = [1_000, 2_000].into_iter().collect();
+        all.merge(&[3_000, 120_000_000].into_iter().collect());
+        let spread = all.spread().unwrap();
+        assert_eq!((spread.n, spread.clipped), (4, 1));
+        assert!(
+            (spread.min - 1.0).abs() < 0.01 && spread.max >= 60_000.0,
+            "{spread:?}"
+        );
     }
 
     #[test]

@@ -6,10 +6,10 @@
 //! `SPECIFICATION.md` beside this folder lists the promises.
 //!
 //! ```text
-//!   quick ──► product   starts `farglass up`, makes a link            (door to the product's REST)
-//!     │  └──► browser ─► devtools   Chromium, its DevTools protocol   (door to Chromium)
-//!     │          └─────► page       what the scripts in page/*.js tell
-//!     ├─────► procs                 CPU and memory                    (door to /proc)
+//!   quick ──► product   starts `farglass up`, makes links             (door to the product's REST)
+//!     ├─────► visit ─► browser ─► devtools   Chromium, its protocol    (door to Chromium)
+//!     │         │         └─────► page       what the scripts in page/*.js tell
+//!     │         └────► procs                 CPU and memory            (door to /proc)
 //!     └─────► frames, taps ─► histogram ─► figures ─► report
 //! ```
 //!
@@ -27,6 +27,7 @@ pub mod product;
 pub mod quick;
 pub mod report;
 pub mod taps;
+pub(crate) mod visit;
 
 pub use product::Product;
 pub use quick::{QuickConfig, quick};

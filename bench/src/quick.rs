@@ -1,15 +1,18 @@
-//! `farglass bench quick`: one real browser, one device, one table.
+//! `farglass bench quick`: one device, a real browser started several times, one table.
 //!
 //! ```text
-//!  find Chromium ─► product ready ─► link ─► browser opens it ─► first readable frame
-//!     ─► warm-up ─► sample ─► every frame for some seconds ─► taps, dithered ─► sample ─► report
+//!  find Chromium ─► product ready ─┬─► visit ─► visit ─► … ─► all of them together ─► report
+//!                                  └ each in a browser of its own (`visit.rs`)
 //! ```
 //!
-//! Frame ages come first, then touches with nobody watching the frames in between, because watching
-//! delays touches (see `page/observe.js`). CPU and statistics are taken over both. Nothing is left out: unseen frames, lost taps, a busy machine and a clock that is off stand in the report.
-//! What is measured how is said once, in the `method` of each figure and in `SPECIFICATION.md`.
+//! A browser that runs keeps one phase of its display against the device's 60 Hz for as long as it runs,
+//! and that phase is worth up to one refresh: a single start would report its luck. The frames and
+//! touches are therefore spread over several starts and pooled, and the report tells how far apart the
+//! starts were. Nothing is left out: unseen frames, lost taps, a busy machine and a clock that is off
+//! stand in the report. What is measured how is said once, in the `method` of each figure and in
+//! `SPECIFICATION.md`.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -18,34 +21,30 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, sleep_until};
 
-use crate::browser::{self, Browser, Window};
-use crate::figures;
-use crate::frames::Ages;
-use crate::page::{ClockCheck, Facts, Inbound, Page, Recording, SCRIPTS};
-use crate::procs::{self, MachineTime, Pid, Table};
-use crate::product::{Link, Product, Running};
+use crate::browser;
+use crate::figures::{self, Pooled};
+use crate::procs;
+use crate::product::{Product, Running};
 use crate::report::{Environment, ProcessCost, Report, Run};
-use crate::taps::{Answers, Schedule};
+use crate::taps::Schedule;
+use crate::visit::{Plan, Visit, WARM_UP};
 
-/// Encoder, jitter estimate and caches have settled by then.
-const WARM_UP: Duration = Duration::from_secs(3);
-/// A portrait picture of 720 × 1280 fits without being scaled up.
-const WINDOW: Window = Window {
-    width: 820,
-    height: 1440,
-};
+/// Phases of display against device that a run meets unless told otherwise. With five of them spread evenly
+/// at random, the chance that all fall into the same third of a refresh is one in eighty.
+const STARTS: u32 = 5;
 
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct QuickConfig {
     /// The product to start or to use.
     pub product: Product,
-    /// How long to watch every frame; 20 s give a 99th percentile of frame age.
+    /// How long to watch every frame, over all starts; 20 s give a 99th percentile of frame age.
     pub seconds: u32,
-    /// How many touches to make after that; 100 give a 95th percentile.
+    /// How many touches to make, over all starts; 100 give a 95th percentile.
     pub taps: u32,
+    /// How often to start the browser anew.
+    pub starts: u32,
     /// Where to write the report as JSON.
     pub json: Option<PathBuf>,
     /// Where to write a picture (PNG) of the page after the run.
@@ -55,13 +54,14 @@ pub struct QuickConfig {
 }
 
 impl QuickConfig {
-    /// The usual run: 20 s, 100 taps.
+    /// The usual run: 20 s and 100 taps over five starts.
     #[must_use]
     pub fn new(product: Product) -> Self {
         Self {
             product,
             seconds: 20,
             taps: 100,
+            starts: STARTS,
             json: None,
             screenshot: None,
             chromium: None,
@@ -84,140 +84,86 @@ pub async fn quick(config: QuickConfig) -> anyhow::Result<Report> {
 }
 
 async fn scenario(config: &QuickConfig) -> anyhow::Result<Report> {
-    if config.seconds == 0 || config.taps == 0 {
-        bail!("--seconds and --taps must be at least 1");
-    }
+    check(config)?;
     let load_before = procs::load();
     let chromium = browser::find(config.chromium.as_deref())?;
     tell("starting the product");
     let running = Running::ready(&config.product).await?;
-    let link = running.latency_link().await?;
-    tell(&format!("opening a link to {} in Chromium", link.device));
-    let browser = Browser::launch(&chromium, WINDOW, &SCRIPTS).await?;
-    let mut page = Page::open(browser, &link.url).await?;
-    let clock = page.clock().await?;
-    tell(&format!("measuring for {} s", config.seconds));
-    let measured = measure(&mut page, config).await?;
-    let found = Found {
-        facts: page.facts().await?,
-        costs: costs(&measured, &running, &page),
-        environment: environment(&measured, &running, &page, load_before, clock),
-        link,
-        measured,
-    };
-    if let Some(file) = &config.screenshot {
-        std::fs::write(file, page.browser.screenshot().await?)
-            .with_context(|| format!("cannot write {}", file.display()))?;
+    let seed = RandomState::new().hash_one("bench");
+    let mut schedule = Schedule::new(seed);
+    let mut visits = Vec::new();
+    for start in 0..config.starts {
+        let plan = Plan {
+            watch: Duration::from_secs(config.seconds.into()) / config.starts,
+            taps: share(config.taps, start, config.starts),
+            screenshot: config
+                .screenshot
+                .as_deref()
+                .filter(|_| start + 1 == config.starts),
+        };
+        tell(&format!("start {} of {}", start + 1, config.starts));
+        visits.push(Visit::make(&running, &chromium, &plan, &mut schedule).await?);
     }
-    page.browser.close().await?;
-    running.delete(&found.link).await?;
-    let report = found.report();
+    let report = report(config, seed, &running.version, load_before, &visits)?;
     if let Some(file) = &config.json {
         report.write_json(file)?;
     }
     Ok(report)
 }
 
-/// What was sampled at one end of the window.
-struct Sample {
-    at: Instant,
-    table: Table,
-    machine: MachineTime,
-}
-
-impl Sample {
-    fn take() -> anyhow::Result<Self> {
-        let table = procs::table().context("cannot list /proc")?;
-        Ok(Self {
-            at: Instant::now(),
-            table,
-            machine: procs::machine(),
-        })
+fn check(config: &QuickConfig) -> anyhow::Result<()> {
+    let &QuickConfig {
+        seconds,
+        taps,
+        starts,
+        ..
+    } = config;
+    if seconds == 0 || taps == 0 || starts == 0 {
+        bail!("--seconds, --taps and --starts must be at least 1");
     }
+    if taps < starts {
+        bail!("{taps} taps cannot be spread over {starts} starts: fewer --starts, or more --taps");
+    }
+    Ok(())
 }
 
-/// What the window gave.
-struct Measured {
+/// How many of `all` fall to the start with this number, counted from 0.
+fn share(all: u32, start: u32, starts: u32) -> u32 {
+    let until = |start: u32| u64::from(all) * u64::from(start) / u64::from(starts);
+    u32::try_from(until(start + 1) - until(start)).unwrap_or(all)
+}
+
+fn report(
+    config: &QuickConfig,
     seed: u64,
-    taps: u32,
-    before: Sample,
-    after: Sample,
-    inbound_before: Inbound,
-    recording: Recording,
-}
-
-async fn measure(page: &mut Page, config: &QuickConfig) -> anyhow::Result<Measured> {
-    sleep_until(Instant::now() + WARM_UP).await;
-    let inbound_before = page
-        .start()
-        .await?
-        .context("the page has no video receiver with statistics")?;
-    let before = Sample::take()?;
-    sleep_until(before.at + Duration::from_secs(config.seconds.into())).await;
-    let frames = page.look_away().await?;
-    tell(&format!("{frames} frames seen; touching {} times", config.taps));
-    let seed = RandomState::new().hash_one("bench");
-    let mut schedule = Schedule::new(seed);
-    for _ in 0..config.taps {
-        sleep_until(Instant::now() + schedule.next_pause()).await;
-        let place = page.target(schedule.next_place()).await?;
-        page.tap(place).await?;
-    }
-    let after = Sample::take()?;
-    let recording = page.stop().await?;
-    Ok(Measured {
-        seed,
-        taps: config.taps,
-        before,
-        after,
-        inbound_before,
-        recording,
+    version: &str,
+    load_before: Option<f64>,
+    visits: &[Visit],
+) -> anyhow::Result<Report> {
+    let last = visits.last().context("no start was made")?;
+    let environment = environment(visits, last, version, load_before);
+    let pooled = Pooled::of(visits);
+    let mut figures = figures::start(visits);
+    figures.extend(figures::loops(&pooled));
+    figures.extend(figures::receiver(&pooled.receivers));
+    let inbound = last.recording.inbound.clone().unwrap_or_default();
+    Ok(Report {
+        run: Run {
+            warm_up_s: WARM_UP.as_secs_f64(),
+            seconds: visits.iter().map(|visit| visit.window().as_secs_f64()).sum(),
+            taps: config.taps,
+            starts: config.starts,
+            seed,
+            device: last.device.clone(),
+            picture: [pixels(inbound.frame_width), pixels(inbound.frame_height)],
+        },
+        notes: figures::notes(&environment, &pooled, config.taps),
+        environment,
+        figures,
+        processes: costs(visits),
+        marks: last.facts.marks.clone(),
+        receiver: last.recording.inbound.clone(),
     })
-}
-
-/// Everything that the report is made of.
-struct Found {
-    facts: Facts,
-    costs: Vec<ProcessCost>,
-    environment: Environment,
-    link: Link,
-    measured: Measured,
-}
-
-impl Found {
-    fn report(self) -> Report {
-        let Self {
-            facts,
-            costs,
-            environment,
-            link,
-            measured,
-        } = self;
-        let recording = &measured.recording;
-        let ages = Ages::of(&recording.shown);
-        let answers = Answers::of(&recording.taps);
-        let inbound = recording.inbound.clone().unwrap_or_default();
-        let mut figures = figures::start(&facts);
-        figures.extend(figures::loops(&ages, &answers, recording));
-        figures.extend(figures::receiver(&measured.inbound_before, &inbound));
-        let notes = figures::notes(&environment, &ages, &answers, recording, measured.taps);
-        Report {
-            run: Run {
-                warm_up_s: WARM_UP.as_secs_f64(),
-                seconds: (measured.after.at - measured.before.at).as_secs_f64(),
-                taps: measured.taps,
-                seed: measured.seed,
-                device: link.device,
-                picture: [pixels(inbound.frame_width), pixels(inbound.frame_height)],
-            },
-            environment,
-            figures,
-            processes: costs,
-            notes,
-            marks: facts.marks,
-            receiver: measured.recording.inbound,
-        }
-    }
 }
 
 #[expect(
@@ -229,18 +175,19 @@ fn pixels(size: f64) -> u32 {
     size as u32
 }
 
-fn environment(
-    measured: &Measured,
-    running: &Running,
-    page: &Page,
-    load_before: Option<f64>,
-    clock: ClockCheck,
-) -> Environment {
-    let Measured { before, after, .. } = measured;
-    let busy = after.machine.busy.saturating_sub(before.machine.busy);
-    let idle = after.machine.idle.saturating_sub(before.machine.idle);
-    let steal = after.machine.steal.saturating_sub(before.machine.steal);
+fn environment(visits: &[Visit], last: &Visit, version: &str, load_before: Option<f64>) -> Environment {
+    let spent = |part: fn(&procs::MachineTime) -> Duration| -> Duration {
+        let one = |visit: &Visit| part(&visit.after.machine).saturating_sub(part(&visit.before.machine));
+        visits.iter().map(one).sum()
+    };
+    let busy = spent(|machine| machine.busy);
+    let idle = spent(|machine| machine.idle);
+    let steal = spent(|machine| machine.steal);
     let all = (busy + idle + steal).max(Duration::from_millis(1));
+    let worst = |one: &&Visit, other: &&Visit| {
+        let off = |visit: &Visit| visit.clock.ahead_ms.abs();
+        off(one).total_cmp(&off(other))
+    };
     Environment {
         cpu: procs::cpu_model().unwrap_or_else(|| "an unknown processor".to_owned()),
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -248,15 +195,15 @@ fn environment(
         load_after: procs::load(),
         busy_percent: 100.0 * busy.div_duration_f64(all),
         steal_percent: 100.0 * steal.div_duration_f64(all),
-        product: running.version.clone(),
+        product: version.to_owned(),
         build: if cfg!(debug_assertions) {
             "development build"
         } else {
             "release build"
         },
-        browser: page.browser.version().to_owned(),
+        browser: last.browser.clone(),
         revision: revision(),
-        clock,
+        clock: visits.iter().max_by(worst).unwrap_or(last).clock,
     }
 }
 
@@ -270,49 +217,22 @@ fn revision() -> Option<String> {
     (output.status.success() && !text.trim().is_empty()).then(|| text.trim().to_owned())
 }
 
-/// CPU over the window and memory at its end, of the product, the browser and the bench.
-fn costs(measured: &Measured, running: &Running, page: &Page) -> Vec<ProcessCost> {
-    let Measured { before, after, .. } = measured;
-    let own = Pid(std::process::id());
-    let window = after.at - before.at;
-    let cost = |name: String, pids: &HashSet<Pid>| {
-        let memory = procs::memory(pids);
-        let used = after.table.cpu_since(&before.table, pids);
-        ProcessCost {
-            name,
-            processes: pids.len(),
-            cpu_percent: 100.0 * used.div_duration_f64(window),
-            rss: memory.rss,
-            pss: memory.pss,
-        }
-    };
-    let tree = running.pid().map(|root| after.table.tree(root));
-    let mut costs: Vec<ProcessCost> = after
-        .table
-        .iter()
-        .filter(|process| match &tree {
-            Some(tree) => tree.contains(&process.pid),
-            None => process.program() == "farglass",
-        })
-        .filter_map(|process| Some(cost(role(process)?, &HashSet::from([process.pid]))))
-        .collect();
-    costs.sort_by(|one, other| one.name.cmp(&other.name));
-    costs.push(cost("Chromium".to_owned(), &after.table.tree(page.browser.pid())));
-    costs.push(cost("this bench".to_owned(), &HashSet::from([own])));
-    costs
-}
-
-/// What a process of the product does, by its first argument.
-fn role(process: &procs::Process) -> Option<String> {
-    let command = process.argv.get(1)?;
-    match command.as_str() {
-        "up" | "control" | "agent" => Some(command.clone()),
-        "device" => {
-            let name = process.option("--name").or_else(|| process.option("--adb-port"));
-            Some(format!("device {}", name.unwrap_or("?")))
-        }
-        _ => None,
+/// CPU over all windows and memory at the end of the last, of the product, the browser and the bench.
+fn costs(visits: &[Visit]) -> Vec<ProcessCost> {
+    let all: Duration = visits.iter().map(Visit::window).sum();
+    let mut used: BTreeMap<&str, Duration> = BTreeMap::new();
+    for cost in visits.iter().flat_map(|visit| &visit.costs) {
+        *used.entry(&cost.name).or_default() += cost.cpu;
     }
+    let last = visits.last().map_or(&[][..], |visit| &visit.costs);
+    let row = |cost: &crate::visit::Cost| ProcessCost {
+        name: cost.name.clone(),
+        processes: cost.processes,
+        cpu_percent: 100.0 * used[cost.name.as_str()].div_duration_f64(all),
+        rss: cost.memory.rss,
+        pss: cost.memory.pss,
+    };
+    last.iter().map(row).collect()
 }
 
 /// Tells a person at the terminal what is going on; the report itself goes to stdout.
@@ -325,30 +245,6 @@ fn tell(what: &str) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_process_is_named_by_what_it_does() {
-        let process = |words: &[&str]| procs::Process {
-            pid: Pid(1),
-            parent: Pid(0),
-            argv: words.iter().map(ToString::to_string).collect(),
-            cpu: Duration::ZERO,
-        };
-        assert_eq!(
-            role(&process(&["farglass", "control", "--listen", "x"])).as_deref(),
-            Some("control")
-        );
-        assert_eq!(
-            role(&process(&["farglass", "device", "--name=one"])).as_deref(),
-            Some("device one")
-        );
-        assert_eq!(
-            role(&process(&["farglass", "device", "--adb-port", "5555"])).as_deref(),
-            Some("device 5555")
-        );
-        assert_eq!(role(&process(&["farglass", "bench", "quick"])), None);
-        assert_eq!(role(&process(&["farglass"])), None);
-    }
-
     #[tokio::test]
     async fn a_run_without_time_or_taps_is_refused_before_anything_starts() {
         let product = Product::Start {
@@ -359,6 +255,28 @@ mod tests {
             ..QuickConfig::new(product)
         };
         let error = quick(config).await.unwrap_err().to_string();
-        assert_eq!(error, "--seconds and --taps must be at least 1");
+        assert_eq!(error, "--seconds, --taps and --starts must be at least 1");
+    }
+
+    #[tokio::test]
+    async fn a_run_with_more_starts_than_taps_is_refused() {
+        let product = Product::Start {
+            binary: PathBuf::from("/nowhere/farglass"),
+        };
+        let config = QuickConfig {
+            taps: 4,
+            ..QuickConfig::new(product)
+        };
+        let error = quick(config).await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "4 taps cannot be spread over 5 starts: fewer --starts, or more --taps"
+        );
+    }
+
+    #[test]
+    fn taps_are_spread_over_the_starts_without_losing_one() {
+        let shares: Vec<u32> = (0..3).map(|start| share(100, start, 3)).collect();
+        assert_eq!(shares, [33, 33, 34]);
     }
 }

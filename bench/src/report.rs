@@ -75,6 +75,8 @@ pub struct Run {
     pub seconds: f64,
     /// Touches made.
     pub taps: u32,
+    /// Starts of the browser that frames and touches were spread over.
+    pub starts: u32,
     /// Makes the times and places of the touches the same again.
     pub seed: u64,
     /// The device's name.
@@ -279,8 +281,9 @@ impl Report {
         let [width, height] = self.run.picture;
         writeln!(
             f,
-            "farglass bench quick: {:.1} s after {:.1} s of warm-up, {} taps, device {} {width}x{height}",
-            self.run.seconds, self.run.warm_up_s, self.run.taps, self.run.device,
+            "farglass bench quick: {:.1} s and {} taps over {} starts, each after {:.1} s of warm-up, device {} \
+             {width}x{height}",
+            self.run.seconds, self.run.taps, self.run.starts, self.run.warm_up_s, self.run.device,
         )?;
         let revision = self.environment.revision.as_deref().unwrap_or("unknown");
         writeln!(
@@ -381,6 +384,7 @@ mod tests {
                 warm_up_s: 3.0,
                 seconds: 20.0,
                 taps: 100,
+                starts: 5,
                 seed: 7,
                 device: "one".to_owned(),
                 picture: [720, 1280],

@@ -68,7 +68,7 @@ pub struct Answers {
 impl Answers {
     /// Scores each tap.
     #[must_use]
-    pub fn of(taps: &[Tap]) -> Self {
+    pub fn of<'a>(taps: impl IntoIterator<Item = &'a Tap>) -> Self {
         let mut answers = Self::default();
         for tap in taps {
             answers

@@ -23,6 +23,7 @@ async fn a_quick_run_reports_every_figure_and_leaves_no_link_behind() {
     let config = QuickConfig {
         seconds: 1,
         taps: 4,
+        starts: 2,
         json: Some(file("out.json")),
         screenshot: Some(file("out.png")),
         ..QuickConfig::new(product)
@@ -68,6 +69,9 @@ async fn a_quick_run_reports_every_figure_and_leaves_no_link_behind() {
         [
             "get /api/v1/health",
             r#"post /api/v1/auth/login {"login":"root","password":"secret"}"#,
+            "get /api/v1/devices",
+            r#"post /api/v1/links {"app":{"package":"dev.farglass.latency"},"device_id":"d2","name":"bench"}"#,
+            "delete /api/v1/links/l1",
             "get /api/v1/devices",
             r#"post /api/v1/links {"app":{"package":"dev.farglass.latency"},"device_id":"d2","name":"bench"}"#,
             "delete /api/v1/links/l1",
