@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::event::Role;
 use crate::fence::Passage;
 use crate::input::Arrival;
+use crate::source::Picture;
 
 impl Engine {
     /// A viewer said something.
@@ -66,6 +67,15 @@ impl Engine {
             .devices
             .get(&viewer.device)
             .and_then(|device| device.stream.picture());
+        let named = match message {
+            input::Message::Touch(touch) => touch.generation,
+            input::Message::Wheel(wheel) => wheel.generation,
+        };
+        let outdated = picture.is_some_and(|picture| picture.generation != named);
+        if !outdated {
+            viewer.announcement.heard();
+        }
+        let tell = outdated && viewer.announcement.asked(now);
         let arrival = Arrival {
             at: received,
             at_us: self.clock.us(received),
@@ -84,6 +94,9 @@ impl Engine {
         self.stats.counters.inputs += 1;
         self.stats.counters.edges_void += viewer.hand.counts.void - before;
         ops.into_iter().for_each(|op| self.act(connection, op));
+        if tell {
+            self.say_picture(connection, Channel::Stats, now);
+        }
     }
 
     fn commanded(&mut self, connection: ConnectionId, message: control::ToGateway, now: Instant) {
@@ -128,27 +141,30 @@ impl Engine {
         }
     }
 
-    /// Lifts the pointers of a hand that has fallen silent.
-    pub(crate) fn lift_silent(&mut self, connection: ConnectionId, now: Instant) {
-        let Some(viewer) = self.viewers.get_mut(&connection) else {
-            return;
-        };
-        let mut ops = Vec::new();
-        viewer.hand.lift_silent(now, &mut ops);
-        self.stats.counters.pointers_silent += ops.len() as u64;
-        ops.into_iter().for_each(|op| self.act(connection, op));
+    /// Tells a viewer the size of the picture, which it does not know yet.
+    pub(crate) fn tell_picture(&mut self, connection: ConnectionId, now: Instant) {
+        self.say_picture(connection, Channel::Control, now);
+        if let Some(viewer) = self.viewers.get_mut(&connection) {
+            viewer.announcement.begin(now);
+        }
     }
 
-    /// Tells a viewer the size of the picture.
-    pub(crate) fn tell_picture(&mut self, connection: ConnectionId, now: Instant) {
+    /// Says the size of the picture on one of the two channels that carry it.
+    pub(crate) fn say_picture(&mut self, connection: ConnectionId, channel: Channel, now: Instant) {
         let Some(viewer) = self.viewers.get_mut(&connection) else {
             return;
         };
-        let Some(device) = self.devices.get(&viewer.device) else {
-            return;
-        };
-        if let Some(picture) = device.stream.picture() {
-            let (generation, width, height) = (picture.generation, picture.width, picture.height);
+        let picture = self
+            .devices
+            .get(&viewer.device)
+            .map(|device| device.stream.picture());
+        if let Some(Picture {
+            generation,
+            width,
+            height,
+        }) = picture.flatten()
+        {
+            // The same bytes on both channels.
             let mut bytes = Vec::with_capacity(7);
             ToViewer::Picture {
                 generation,
@@ -156,7 +172,7 @@ impl Engine {
                 height,
             }
             .encode(&mut bytes);
-            viewer.say(Channel::Control, &bytes, now);
+            viewer.say(channel, &bytes, now);
         }
     }
 
@@ -186,7 +202,7 @@ impl Engine {
         viewer.role == Role::Controller && passage == Some(Passage::Flow)
     }
 
-    fn act(&mut self, connection: ConnectionId, op: InputOp) {
+    pub(crate) fn act(&mut self, connection: ConnectionId, op: InputOp) {
         let Some(viewer) = self.viewers.get_mut(&connection) else {
             return;
         };

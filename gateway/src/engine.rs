@@ -105,6 +105,8 @@ pub enum Reason {
     Stack,
     /// A pointer may have fallen silent.
     PointerSilent,
+    /// The picture's size is to be said again.
+    Picture,
     /// A key frame may be asked for again.
     KeyFrame,
 }
@@ -319,27 +321,6 @@ impl Engine {
         }
     }
 
-    fn tick(&mut self, now: Instant) {
-        let due = |viewer: &&Viewer| {
-            viewer.wake.is_some_and(|at| at <= now) || viewer.hand.timeout().is_some_and(|at| at <= now)
-        };
-        let due: Vec<ConnectionId> = self
-            .viewers
-            .values()
-            .filter(due)
-            .map(|viewer| viewer.connection)
-            .collect();
-        for connection in due {
-            let mut happenings = Vec::new();
-            if let Some(viewer) = self.viewers.get_mut(&connection) {
-                viewer.tick(now, &mut happenings);
-            }
-            self.lift_silent(connection, now);
-            self.happened(connection, happenings, now);
-            self.pump(connection, now);
-        }
-    }
-
     /// Moves everything of a viewer that can move, until nothing does.
     pub(crate) fn pump(&mut self, connection: ConnectionId, now: Instant) {
         loop {
@@ -364,7 +345,7 @@ impl Engine {
         }
     }
 
-    fn happened(&mut self, connection: ConnectionId, happenings: Vec<Happening>, now: Instant) {
+    pub(crate) fn happened(&mut self, connection: ConnectionId, happenings: Vec<Happening>, now: Instant) {
         for happening in happenings {
             match happening {
                 Happening::Secured => self.open_gate(connection, now),
@@ -455,23 +436,6 @@ impl Engine {
         {
             device.keys.satisfied();
         }
-    }
-
-    /// The ladder of everything that wants to be woken.
-    fn wake(&self) -> (Option<Instant>, Reason) {
-        let stacks = self
-            .viewers
-            .values()
-            .filter_map(|viewer| viewer.wake)
-            .map(|at| (at, Reason::Stack));
-        let hands = self.viewers.values().filter_map(|viewer| viewer.hand.timeout());
-        let keys = self.devices.iter().filter(|(_, device)| device.stream.attached());
-        let keys = keys.filter_map(|(id, device)| device.keys.timeout(finger_down(&self.viewers, *id)));
-        let all = stacks
-            .chain(hands.map(|at| (at, Reason::PointerSilent)))
-            .chain(keys.map(|at| (at, Reason::KeyFrame)));
-        all.min_by_key(|(at, _)| *at)
-            .map_or((None, Reason::Idle), |(at, reason)| (Some(at), reason))
     }
 }
 

@@ -16,6 +16,7 @@
 //! once, never a queue of pictures, no pacing, no waiting for candidates.
 
 pub mod access_unit;
+mod announcement;
 mod bits;
 mod broadcast;
 pub mod bucket;
@@ -44,6 +45,7 @@ pub mod source;
 pub mod sps;
 pub mod stats;
 mod viewer;
+mod wake;
 
 mod driver;
 

@@ -166,3 +166,11 @@ pub const SEND_WAIT: Duration = Duration::from_millis(50);
 /// A viewer whose ICE says nothing for so long is sent no pictures until it does: its keep-alives and
 /// our checks make it speak every 2 s.
 pub const ICE_SILENT_AFTER: Duration = Duration::from_secs(5);
+
+/// A picture's new size is said again this often until the viewer names it: as often as the viewer repeats
+/// its own state, so that one lost packet costs as much in either direction.
+pub const PICTURE_REPEAT: Duration = Duration::from_millis(50);
+
+/// How often a new size is said again to a viewer that does not touch: half a second, after which no press of
+/// before counts either. Who then still names an older picture is answered with the size.
+pub const PICTURE_REPEATS: u32 = 10;

@@ -29,6 +29,7 @@ use rtc::peer_connection::transport::RTCIceCandidateInit;
 use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
+use crate::announcement::Announcement;
 use crate::bucket::Bucket;
 use crate::burst::{Datagram, FrameTag};
 use crate::clock::Clock;
@@ -52,6 +53,7 @@ pub(crate) struct Viewer {
     pub(crate) epoch: Epoch,
     pub(crate) role: Role,
     pub(crate) hand: Hand,
+    pub(crate) announcement: Announcement,
     pub(crate) input_bucket: Bucket,
     pub(crate) control_bucket: Bucket,
     /// Messages that broke the protocol.
@@ -115,6 +117,7 @@ impl Viewer {
             epoch: spec.epoch,
             role: spec.role,
             hand: Hand::default(),
+            announcement: Announcement::default(),
             input_bucket: Bucket::new(INPUT_RATE, INPUT_BURST),
             control_bucket: Bucket::new(CONTROL_RATE, CONTROL_BURST),
             bad_messages: 0,

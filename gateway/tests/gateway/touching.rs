@@ -7,11 +7,11 @@ use gateway::latest::Lost;
 use gateway::{Event, Gate, Role, SourceEvent};
 use protocol::control::ToViewer;
 use protocol::input::{InputOp, Message};
-use protocol::{Channel, Generation};
+use protocol::{Channel, Generation, stats};
 
-use crate::network::{Dice, Link};
+use crate::network::{Dice, Link, Verdict};
 use crate::person::{Person, Screen};
-use crate::rig::Rig;
+use crate::rig::{Rig, gateway_address};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -111,6 +111,26 @@ impl Play {
                 self.lift(0);
                 vec![(x, y), (x + 1, y)]
             }
+        }
+    }
+
+    /// The person sees the newest picture that the viewer has been told of, on either channel.
+    fn look(&mut self) {
+        for (_, channel, bytes) in &self.rig.browsers[self.viewer].messages {
+            let told = match channel {
+                Channel::Control => ToViewer::decode(bytes).ok().and_then(|message| match message {
+                    ToViewer::Picture { generation, .. } => Some(generation),
+                    _ => None,
+                }),
+                Channel::Stats => stats::ToViewer::decode(bytes)
+                    .ok()
+                    .and_then(|message| match message {
+                        stats::ToViewer::Picture { generation, .. } => Some(generation),
+                        _ => None,
+                    }),
+                Channel::Input => None,
+            };
+            self.person.generation = told.unwrap_or(self.person.generation);
         }
     }
 
@@ -254,6 +274,65 @@ fn a_touch_of_an_older_picture_only_lifts() {
     play.run(50 * MS);
     assert_eq!(play.screen.presses, [(10, 20), (70, 80)]);
     assert_eq!(play.screen.lifts, 1);
+}
+
+/// The next `count` datagrams from the gateway that are no media are lost.
+fn lose_words(rig: &mut Rig, mut count: usize) {
+    rig.network.filter = Some(Box::new(move |packet, _| {
+        let words = packet.from == gateway_address() && (20..64).contains(&packet.data[0]);
+        if words && count > 0 {
+            count -= 1;
+            return Verdict::Drop;
+        }
+        Verdict::Pass
+    }));
+}
+
+#[test]
+fn a_touch_of_a_new_picture_counts_within_150_ms_though_the_word_of_it_was_lost() {
+    let mut play = Play::new(15, Link::default());
+    lose_words(&mut play.rig, 1);
+    play.rig.source(SourceEvent::Picture {
+        width: 1280,
+        height: 720,
+    });
+    play.run(100 * MS);
+    play.look();
+    play.press(0, 30, 40);
+    play.run(50 * MS);
+    assert_eq!(play.screen.presses, [(30, 40)]);
+}
+
+#[test]
+fn a_viewer_that_only_looks_learns_of_a_new_picture_within_the_same_time() {
+    let mut play = Play::new(16, Link::default());
+    lose_words(&mut play.rig, 2);
+    play.rig.source(SourceEvent::Picture {
+        width: 1280,
+        height: 720,
+    });
+    play.run(150 * MS);
+    play.look();
+    assert_eq!(play.person.generation, Generation(2));
+}
+
+#[test]
+fn whoever_still_names_an_older_picture_long_afterwards_is_told_with_the_answer() {
+    let mut play = Play::new(17, Link::default());
+    lose_words(&mut play.rig, usize::MAX);
+    play.rig.source(SourceEvent::Picture {
+        width: 1280,
+        height: 720,
+    });
+    play.run(3_500 * MS);
+    play.rig.network.filter = None;
+    play.press(0, 10, 20);
+    play.run(20 * MS);
+    play.look();
+    play.lift(0);
+    play.press(0, 30, 40);
+    play.run(50 * MS);
+    assert_eq!(play.screen.presses, [(30, 40)]);
 }
 
 #[test]

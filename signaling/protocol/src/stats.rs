@@ -5,6 +5,7 @@
 //!   ping        30 | id u32 | t0_us u64
 //!   subscribe   33 | every_n u8            0 = no frame-meta, 1 = one for each frame, n = one in n
 //! gateway → viewer
+//!   picture     20 | generation u16 | width u16 | height u16      the bytes of the `control` channel's
 //!   pong        31 | id u32 | t0_us u64 | t1_us u64 | t2_us u64
 //!   frame-meta  32 | rtp u32 | capture_us u64 | received_us u64 | sent_us u64
 //!                  | generation u16 | width u16 | height u16 | residence_us u32
@@ -13,10 +14,14 @@
 //! Little-endian. `t0` is the viewer's clock; every other time is the gateway's, microseconds since
 //! the Unix epoch. `capture` is the access unit's presentation time moved to the gateway's clock by
 //! the smallest delay seen, so the constant part of capture and encoding is not in it.
+//!
+//! `picture` is a repetition: on the reliable channel alone a lost one waits for SCTP's retransmission,
+//! a second in which no touch would count.
 
 use crate::bytes::{Reader, WireError};
 use crate::units::Generation;
 
+const PICTURE: u8 = 0x20;
 const PING: u8 = 0x30;
 const PONG: u8 = 0x31;
 const FRAME_META: u8 = 0x32;
@@ -42,6 +47,16 @@ pub enum ToGateway {
 /// One message from the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToViewer {
+    /// The picture's size again, as [`crate::control::ToViewer::Picture`] said it. May be older than
+    /// what the viewer knows already.
+    Picture {
+        /// What touches must name.
+        generation: Generation,
+        /// Pixels.
+        width: u16,
+        /// Pixels.
+        height: u16,
+    },
     /// The gateway's clock.
     Pong {
         /// The ping's.
@@ -120,6 +135,11 @@ impl ToViewer {
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader(bytes);
         let message = match reader.u8()? {
+            PICTURE => Self::Picture {
+                generation: Generation(reader.u16()?),
+                width: reader.u16()?,
+                height: reader.u16()?,
+            },
             PONG => Self::Pong {
                 id: reader.u32()?,
                 t0_us: reader.u64()?,
@@ -145,6 +165,16 @@ impl ToViewer {
     /// Appends the message to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
+            Self::Picture {
+                generation,
+                width,
+                height,
+            } => {
+                out.push(PICTURE);
+                for field in [generation.0, *width, *height] {
+                    out.extend(field.to_le_bytes());
+                }
+            }
             Self::Pong {
                 id,
                 t0_us,

@@ -24,7 +24,7 @@ impl Pts {
 pub struct Generation(pub u16);
 
 impl Generation {
-    /// The generation after this one; it wraps, and only equality is ever asked of it.
+    /// The generation after this one; it wraps, so of two the newer is at most half the circle ahead.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))

@@ -185,6 +185,13 @@ fn control_to_viewer_json(message: control::ToViewer) -> Value {
 
 fn stats_to_viewer_json(message: stats::ToViewer) -> Value {
     match message {
+        stats::ToViewer::Picture {
+            generation,
+            width,
+            height,
+        } => {
+            json!({"type": "picture", "generation": generation.0, "width": width, "height": height})
+        }
         stats::ToViewer::Pong {
             id,
             t0_us,
