@@ -15,6 +15,7 @@ use crate::connection::{self, Connection, Incoming, IncomingOpen};
 use crate::handshake::HandshakeError;
 use crate::key::Key;
 use crate::known_keys::KnownKeys;
+use crate::socket::{self, GONE_AFTER};
 use crate::window::Window;
 
 /// How a device takes hosts.
@@ -55,13 +56,13 @@ impl Options {
         }
     }
 
-    /// Takes a host's TCP connection: sets `TCP_NODELAY`, waits for its hello, lets it in or not, and starts the task
-    /// that owns the socket.
+    /// Takes a host's TCP connection: sets the [socket](crate::socket) up, waits for its hello, lets it in or not, and
+    /// starts the task that owns it.
     ///
     /// # Errors
     /// [`HandshakeError`] when the peer is no host that we can talk to, or none that may come in.
     pub async fn accept(&self, socket: TcpStream) -> Result<Daemon, HandshakeError> {
-        socket.set_nodelay(true)?;
+        socket::prepare(&socket, GONE_AFTER)?;
         self.accept_over(socket).await
     }
 

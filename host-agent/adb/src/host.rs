@@ -11,6 +11,8 @@
 //!
 //! Shell commands use shell v2 where the device lists it, else v1, which has neither stderr nor an exit code.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs};
@@ -21,6 +23,7 @@ use crate::handshake::{HANDSHAKE_TIMEOUT, HandshakeError};
 use crate::host_server;
 use crate::key::Key;
 use crate::shell::{Decoder, Frame, FrameError};
+use crate::socket::{self, GONE_AFTER};
 use crate::stream::{Stream, WriteError};
 use crate::tls::DeviceTrust;
 use crate::window::Window;
@@ -50,6 +53,8 @@ pub struct Options {
     pub trust: DeviceTrust,
     /// What it lets a device send on each stream, with delayed ack.
     pub window: Window,
+    /// How long a device on TCP may show no sign of life before the connection ends; whole seconds, at least 1.
+    pub gone_after: Duration,
 }
 
 impl Default for Options {
@@ -60,17 +65,18 @@ impl Default for Options {
             keys: Vec::new(),
             trust: DeviceTrust::Any,
             window: Window::default(),
+            gone_after: GONE_AFTER,
         }
     }
 }
 
 impl Options {
-    /// Connects to a device's adbd: sets `TCP_NODELAY`, shakes hands, and starts the task that owns the socket.
+    /// Connects to a device's adbd: sets the [socket](crate::socket) up, shakes hands, and starts the task that owns it.
     ///
     /// # Errors
     /// [`HandshakeError`] tells whether to try again or to change the device.
     pub async fn connect(&self, addr: impl ToSocketAddrs) -> Result<Host, HandshakeError> {
-        self.connect_over(dial(addr).await?).await
+        self.connect_over(dial(addr, self.gone_after).await?).await
     }
 
     /// As [`Self::connect`], over any byte stream.
@@ -428,10 +434,10 @@ const TERMINAL: &str = "xterm-256color";
 const STDIN_FRAME: usize = 32 * 1024;
 
 /// A socket that sends at once: a touch is smaller than a packet and must not wait for the next one.
-async fn dial(addr: impl ToSocketAddrs) -> Result<TcpStream, HandshakeError> {
+async fn dial(addr: impl ToSocketAddrs, gone_after: Duration) -> Result<TcpStream, HandshakeError> {
     let connecting = tokio::time::timeout(HANDSHAKE_TIMEOUT, TcpStream::connect(addr));
     let socket = connecting.await.map_err(|_| HandshakeError::Timeout)??;
-    socket.set_nodelay(true)?;
+    socket::prepare(&socket, gone_after)?;
     Ok(socket)
 }
 
@@ -444,7 +450,7 @@ mod tests {
     #[tokio::test]
     async fn the_hosts_socket_sends_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let socket = dial(listener.local_addr().unwrap()).await.unwrap();
+        let socket = dial(listener.local_addr().unwrap(), GONE_AFTER).await.unwrap();
         assert!(socket.nodelay().unwrap());
     }
 }

@@ -22,6 +22,7 @@ use crate::banner::{Banner, Kind};
 use crate::connection::{End, OpenError};
 use crate::host::Host;
 use crate::server_reply::{self, FIELD_LEN, Listed, ReplyError, Status};
+use crate::socket::{self, GONE_AFTER};
 use crate::stream::Stream;
 
 /// Where an adb server listens unless it is told otherwise.
@@ -131,7 +132,7 @@ impl Server {
 
     async fn connect(&self) -> io::Result<TcpStream> {
         let socket = TcpStream::connect(self.address).await?;
-        socket.set_nodelay(true)?;
+        socket::prepare(&socket, GONE_AFTER)?;
         Ok(socket)
     }
 }

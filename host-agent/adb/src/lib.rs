@@ -25,6 +25,7 @@ pub mod packet;
 pub mod server_reply;
 pub mod shell;
 mod slot;
+pub mod socket;
 pub mod stream;
 pub mod sync;
 pub mod tls;
