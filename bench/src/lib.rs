@@ -26,6 +26,7 @@ pub mod procs;
 pub mod product;
 pub mod quick;
 pub mod report;
+pub mod storm;
 pub mod taps;
 pub(crate) mod visit;
 

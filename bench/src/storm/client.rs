@@ -1,0 +1,173 @@
+//! A client of control over HTTP: one caller with an address of his own, cookies where a test wants them, and
+//! answers that tell apart what was refused from what nobody knows.
+//!
+//! ```text
+//!   call ──┬─► Answer  { status, body, cookie }     control has decided
+//!          ├─► Nobody                               no connection: nothing was asked
+//!          └─► Unknown                              cut while it was asked: it may have happened
+//! ```
+//!
+//! Callers stand on addresses of 127.0.0.0/8 of their own: control counts requests by address, and the people of a
+//! storm are not one person.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::{COOKIE, ORIGIN, SET_COOKIE};
+use serde_json::Value;
+
+/// One request on loopback, to a control that may have lost its database.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Said {
+    Answer(Answer),
+    Nobody,
+    Unknown,
+}
+
+/// What control answered.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// `null` when it was no JSON.
+    pub(crate) body: Value,
+    /// The cookie that it set: name and value.
+    pub(crate) cookie: Option<(String, String)>,
+}
+
+impl Answer {
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// A text of the body; empty when there is none.
+    pub(crate) fn text(&self, field: &str) -> &str {
+        self.body[field].as_str().unwrap_or_default()
+    }
+}
+
+/// A caller.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: String,
+    bearer: Option<String>,
+}
+
+impl Client {
+    /// The caller number `number` of the control at `url`.
+    pub(crate) fn new(url: &str, number: u16) -> anyhow::Result<Self> {
+        let [high, low] = number.to_be_bytes();
+        let own = IpAddr::V4(Ipv4Addr::new(127, 1, high, low.max(1)));
+        let http = reqwest::Client::builder()
+            .local_address(own)
+            .timeout(REQUEST_LIMIT)
+            .build()?;
+        Ok(Self {
+            http,
+            url: url.to_owned(),
+            bearer: None,
+        })
+    }
+
+    /// The same caller, signed in.
+    pub(crate) fn signed_in(mut self, token: &str) -> Self {
+        self.bearer = Some(token.to_owned());
+        self
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Said {
+        self.call(Method::GET, path, None, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Said {
+        self.call(Method::POST, path, Some(body), None).await
+    }
+
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        cookie: Option<&(String, String)>,
+    ) -> Said {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if let Some(token) = &self.bearer {
+            request = request.bearer_auth(token);
+        }
+        if let Some((name, value)) = cookie {
+            request = request.header(COOKIE, format!("{name}={value}"));
+        }
+        if let Some(body) = body {
+            request = request.header(ORIGIN, &self.url).json(body);
+        }
+        match request.send().await {
+            Ok(response) => answer(response).await,
+            Err(error) if error.is_connect() => Said::Nobody,
+            Err(_) => Said::Unknown,
+        }
+    }
+}
+
+async fn answer(response: reqwest::Response) -> Said {
+    let status = response.status().as_u16();
+    let set = response.headers().get(SET_COOKIE);
+    let cookie = set.and_then(|set| set.to_str().ok()).and_then(|set| {
+        let (name, rest) = set.split_once('=')?;
+        Some((name.to_owned(), rest.split(';').next()?.to_owned()))
+    });
+    match response.text().await {
+        Ok(text) => Said::Answer(Answer {
+            status,
+            body: serde_json::from_str(&text).unwrap_or_default(),
+            cookie,
+        }),
+        Err(_) => Said::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_nobody_takes_is_told_from_one_that_was_cut() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let client = Client::new(&url, 3).unwrap();
+        let served = tokio::spawn(async move {
+            let (mut stream, peer) = listener.accept().await.unwrap();
+            stream.read_u8().await.unwrap();
+            drop(stream);
+            peer.ip().to_string()
+        });
+        assert_eq!(client.get("/").await, Said::Unknown);
+        assert_eq!(served.await.unwrap(), "127.1.0.3");
+        assert_eq!(client.get("/").await, Said::Nobody);
+    }
+
+    #[tokio::test]
+    async fn an_answer_brings_its_body_and_its_cookie() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_u8().await.unwrap();
+            let head =
+                "HTTP/1.1 202 Accepted\r\nset-cookie: name=value; Path=/\r\ncontent-length: 13\r\n\r\n";
+            let whole = format!("{head}{{\"epoch\":\"7\"}}");
+            stream.write_all(whole.as_bytes()).await.unwrap();
+        });
+        let Said::Answer(answer) = Client::new(&url, 1).unwrap().get("/").await else {
+            panic!("it was answered")
+        };
+        assert_eq!((answer.status, answer.text("epoch")), (202, "7"));
+        assert_eq!(answer.cookie, Some(("name".to_owned(), "value".to_owned())));
+    }
+}

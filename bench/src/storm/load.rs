@@ -1,0 +1,400 @@
+//! The load of a storm: people who open links, come back and leave, crowds that race for one device, admins who
+//! make links and revoke them, operators who have quarantined devices cleaned.
+//!
+//! ```text
+//!   person   link ─► launch ─► resume, watch, end … ┐
+//!   crowd    32 at once for one device, or one use  ├─► every answer goes to the ledger, every secret to the list
+//!   admin    new link, revoke, reset a device       ┘
+//! ```
+//!
+//! Everybody acts in a loop of his own, with dice of his own, and through one gate that the storm closes when it wants
+//! to look. Silence and refusals are part of life; what is judged is what was promised (`ledger.rs`).
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+use tokio::sync::RwLock;
+
+use super::client::{Answer, Client, Said};
+use super::dice::Dice;
+use super::ledger::{Ledger, Word};
+
+/// Clients that race for one device at once.
+pub(crate) const CROWD: usize = 32;
+/// Links that are good at one time, for each device: enough to make people meet on one device.
+const LINKS_EACH: usize = 3;
+/// The states in which somebody holds a device.
+const HELD: [&str; 3] = ["preparing", "active", "grace"];
+
+/// A link as its maker knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    number: usize,
+    id: String,
+    token: String,
+    device: usize,
+}
+
+/// What came of all requests.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Tally {
+    pub(crate) grants: u64,
+    pub(crate) resumes: u64,
+    pub(crate) ends: u64,
+    pub(crate) revokes: u64,
+    pub(crate) resets: u64,
+    pub(crate) silences: u64,
+    /// Answers without success, by code.
+    pub(crate) refusals: BTreeMap<String, u64>,
+}
+
+/// What everybody shares.
+pub(crate) struct Scene {
+    pub(crate) url: String,
+    pub(crate) admin: Client,
+    /// Ids of the devices.
+    pub(crate) devices: Vec<String>,
+    /// Whoever acts holds it for one act; whoever looks takes it whole.
+    pub(crate) gate: RwLock<()>,
+    pub(crate) begin: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    links: Vec<Link>,
+    made: usize,
+    ledger: Ledger,
+    tally: Tally,
+    secrets: Vec<String>,
+}
+
+impl Scene {
+    pub(crate) fn new(url: &str, admin: Client, devices: Vec<String>, secrets: Vec<String>) -> Self {
+        let state = State {
+            secrets,
+            ..State::default()
+        };
+        Self {
+            url: url.to_owned(),
+            admin,
+            devices,
+            gate: RwLock::new(()),
+            begin: Instant::now(),
+            state: Mutex::new(state),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.state().tally.clone()
+    }
+
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        self.state().secrets.clone()
+    }
+
+    /// Reads the ledger.
+    pub(crate) fn ledger<T>(&self, read: impl FnOnce(&Ledger) -> T) -> T {
+        read(&self.state().ledger)
+    }
+
+    /// One word of what was said, for the tally; gives the answer if it is one of success.
+    fn heard(&self, said: Said) -> Option<Answer> {
+        let mut state = self.state();
+        match said {
+            Said::Answer(answer) if answer.is_success() => return Some(answer),
+            Said::Answer(answer) => {
+                let code = match answer.text("code") {
+                    "" => answer.status.to_string(),
+                    code => format!("{} {code}", answer.status),
+                };
+                *state.tally.refusals.entry(code).or_default() += 1;
+            }
+            Said::Nobody | Said::Unknown => state.tally.silences += 1,
+        }
+        None
+    }
+
+    /// Makes a link to a device.
+    pub(crate) async fn make_link(&self, device: usize, max_uses: Option<u32>) -> Option<Link> {
+        let mut wish = json!({ "name": "storm", "device_id": self.devices[device] });
+        if let Some(uses) = max_uses {
+            wish["max_uses"] = uses.into();
+        }
+        let answer = self.heard(self.admin.post("/api/v1/links", &wish).await)?;
+        let token = answer.text("url").split_once('#')?.1.to_owned();
+        let mut state = self.state();
+        state.secrets.push(token.clone());
+        state.made += 1;
+        let link = Link {
+            number: state.made,
+            id: answer.text("id").to_owned(),
+            token,
+            device,
+        };
+        state.links.push(link.clone());
+        Some(link)
+    }
+
+    /// Revokes a link and takes it out of use. Whether control said that it is done.
+    pub(crate) async fn revoke(&self, link: &Link) -> bool {
+        let path = format!("/api/v1/links/{}/revoke", link.id);
+        let revoked = self.heard(self.admin.post(&path, &json!({})).await).is_some();
+        let now = self.now();
+        let mut state = self.state();
+        if revoked {
+            state.ledger.revoked(link.number, now);
+            state.tally.revokes += 1;
+            state.links.retain(|known| known.number != link.number);
+        }
+        revoked
+    }
+
+    pub(crate) fn links(&self) -> Vec<Link> {
+        self.state().links.clone()
+    }
+
+    /// Has a quarantined device cleaned.
+    pub(crate) async fn reset(&self, device: &str) {
+        let path = format!("/api/v1/devices/{device}/reset");
+        if self.heard(self.admin.post(&path, &json!({})).await).is_some() {
+            self.state().tally.resets += 1;
+        }
+    }
+
+    fn link(&self, dice: &mut Dice) -> Option<Link> {
+        let state = self.state();
+        let at = dice.below(state.links.len());
+        state.links.get(at).cloned()
+    }
+}
+
+/// One who opens links.
+pub(crate) struct Person {
+    number: usize,
+    client: Client,
+    dice: Dice,
+    holds: Option<Hold>,
+}
+
+struct Hold {
+    link: Link,
+    session: String,
+    cookie: (String, String),
+}
+
+impl Person {
+    /// People have numbers of their own, from 1.
+    pub(crate) fn new(scene: &Scene, number: usize, dice: Dice) -> anyhow::Result<Self> {
+        // Number 1 is the admin's.
+        let caller = u16::try_from(number + 1)?;
+        Ok(Self {
+            number,
+            client: Client::new(&scene.url, caller)?,
+            dice,
+            holds: None,
+        })
+    }
+
+    /// Lives for ever.
+    pub(crate) async fn live(mut self, scene: &Scene) {
+        loop {
+            let pause = {
+                let _act = scene.gate.read().await;
+                self.act(scene).await
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One act; how long to wait until the next.
+    async fn act(&mut self, scene: &Scene) -> Duration {
+        let Some(hold) = self.holds.take() else {
+            if let Some(link) = scene.link(&mut self.dice) {
+                self.launch(scene, link, None).await;
+            }
+            return self.dice.ms(20, 250);
+        };
+        match self.dice.below(10) {
+            0..3 => self.end(scene, hold).await,
+            3..6 => {
+                let cookie = hold.cookie.clone();
+                self.launch(scene, hold.link, Some(cookie)).await;
+            }
+            6..9 => self.come_back(scene, hold).await,
+            // Leaves without a word: whoever wants the device next has to wait for an admin.
+            _ => {}
+        }
+        self.dice.ms(50, 900)
+    }
+
+    async fn launch(&mut self, scene: &Scene, link: Link, cookie: Option<(String, String)>) {
+        let (body, sent) = (json!({ "token": link.token }), scene.now());
+        let said = self
+            .client
+            .call(Method::POST, "/api/v1/launch", Some(&body), cookie.as_ref())
+            .await;
+        let lost = matches!(said, Said::Nobody | Said::Unknown);
+        let answer = scene.heard(said);
+        if let Some(answer) = &answer
+            && self.told(scene, &link, answer, sent)
+            && let Some(cookie) = answer.cookie.clone().or(cookie.clone())
+        {
+            let session = answer.text("session_id").to_owned();
+            self.holds = Some(Hold {
+                link,
+                session,
+                cookie,
+            });
+        } else if lost && let Some(cookie) = cookie {
+            // Nobody said that it is over.
+            self.holds = Some(Hold {
+                session: String::new(),
+                link,
+                cookie,
+            });
+        }
+    }
+
+    /// Takes down what an answer promises. Whether it promises the device.
+    fn told(&self, scene: &Scene, link: &Link, answer: &Answer, sent: u64) -> bool {
+        if !HELD.contains(&answer.text("lease_state")) {
+            return false;
+        }
+        let heard = scene.now();
+        let mut state = scene.state();
+        if answer.status == 202 {
+            state.tally.grants += 1;
+        } else {
+            state.tally.resumes += 1;
+        }
+        state
+            .secrets
+            .extend(answer.cookie.iter().map(|(_, value)| value.clone()));
+        state.ledger.holds(Word {
+            holder: self.number,
+            device: link.device,
+            link: link.number,
+            session: answer.text("session_id").to_owned(),
+            epoch: answer.body["epoch"].as_u64().unwrap_or_default(),
+            sent,
+            heard,
+        });
+        true
+    }
+
+    async fn come_back(&mut self, scene: &Scene, mut hold: Hold) {
+        let (body, sent) = (json!({ "session_id": hold.session }), scene.now());
+        let said = self
+            .client
+            .call(Method::POST, "/api/v1/launch", Some(&body), Some(&hold.cookie))
+            .await;
+        let silent = matches!(said, Said::Nobody | Said::Unknown);
+        match scene.heard(said) {
+            Some(answer) if self.told(scene, &hold.link, &answer, sent) => {
+                hold.session = answer.text("session_id").to_owned();
+                self.holds = Some(hold);
+            }
+            _ if silent => self.holds = Some(hold),
+            _ => {}
+        }
+    }
+
+    async fn end(&mut self, scene: &Scene, hold: Hold) {
+        let body = json!({ "session_id": hold.session });
+        let path = "/api/v1/launch/end";
+        let said = self
+            .client
+            .call(Method::POST, path, Some(&body), Some(&hold.cookie))
+            .await;
+        let (heard, silent) = (scene.now(), matches!(said, Said::Nobody | Said::Unknown));
+        match scene.heard(said) {
+            Some(_) => {
+                let mut state = scene.state();
+                state.tally.ends += 1;
+                state.ledger.ended(&hold.session, heard);
+            }
+            None if silent => self.holds = Some(hold),
+            None => {}
+        }
+    }
+}
+
+/// A crowd that races, again and again.
+pub(crate) async fn crowd(scene: &Scene, mut people: Vec<Person>, mut dice: Dice) {
+    loop {
+        let pause = dice.ms(300, 1_200);
+        tokio::time::sleep(pause).await;
+        let _act = scene.gate.read().await;
+        let device = dice.below(scene.devices.len());
+        // Either all through one link that can be used once, or each through one of the device's links.
+        let one_use = dice.percent(50);
+        let links = if one_use {
+            scene.make_link(device, Some(1)).await.into_iter().collect()
+        } else {
+            scene
+                .links()
+                .into_iter()
+                .filter(|link| link.device == device)
+                .collect::<Vec<_>>()
+        };
+        if links.is_empty() {
+            continue;
+        }
+        let races = people.iter_mut().enumerate().map(|(at, person)| {
+            let link = links[at % links.len()].clone();
+            person.launch(scene, link, None)
+        });
+        futures_util::future::join_all(races).await;
+        // Whoever won keeps it for a moment and ends; the rest never had anything.
+        for person in &mut people {
+            if let Some(hold) = person.holds.take() {
+                person.end(scene, hold).await;
+                person.holds = None;
+            }
+        }
+        if one_use && let Some(link) = links.first() {
+            scene.revoke(link).await;
+        }
+    }
+}
+
+/// An admin who makes links and revokes them, and has quarantined devices cleaned.
+pub(crate) async fn admin(scene: &Scene, mut dice: Dice) {
+    loop {
+        {
+            let _act = scene.gate.read().await;
+            for device in 0..scene.devices.len() {
+                let of_device = scene
+                    .links()
+                    .into_iter()
+                    .filter(|link| link.device == device)
+                    .count();
+                if of_device < LINKS_EACH {
+                    scene.make_link(device, None).await;
+                }
+            }
+            if dice.percent(40)
+                && let Some(link) = scene.link(&mut dice)
+            {
+                scene.revoke(&link).await;
+            }
+            if dice.percent(20) {
+                let device = dice.below(scene.devices.len());
+                scene.reset(&scene.devices[device]).await;
+            }
+        }
+        tokio::time::sleep(dice.ms(100, 700)).await;
+    }
+}

@@ -1,0 +1,323 @@
+//! `farglass bench storm`: kill -9 at random moments under load, and then what everybody was told, what the database
+//! holds and what the agents' fences say is compared.
+//!
+//! ```text
+//!   house: postgres? · control · agents · devices          load: people, crowds, admins, over HTTP
+//!      ▲ SIGKILL, start again, at moments from the seed       │ every promise
+//!      └── storm ── quiet moment: gate closed, links revoked, all at rest ──► rows.rs, ledger.rs, secrets ──► report
+//! ```
+//!
+//! Everything is real: processes, sockets, files, disks. A seed brings back who is killed and who acts when; what comes
+//! between is the machine's. It asks the product for nothing that it judges it by: rows are read beside it.
+//! It does not open media: that a picture goes on while control is dead is shown in a browser (web/e2e).
+
+mod client;
+mod database;
+mod dice;
+mod house;
+mod ledger;
+mod load;
+mod part;
+mod postgres;
+mod report;
+mod rows;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use dice::Dice;
+use house::{House, Kind, READY_LIMIT};
+use load::{CROWD, Person, Scene};
+use report::Notes;
+
+pub use report::{Recovery, StormReport};
+
+/// People who come and go.
+const PEOPLE: usize = 8;
+/// Kills between two quiet moments.
+const KILLS_BETWEEN: usize = 6;
+/// How long a device may take to be at rest: a cleaning, and another one by hand.
+const REST_LIMIT: Duration = READY_LIMIT;
+/// How often devices are asked whether they are at rest.
+const REST_POLL: Duration = Duration::from_millis(50);
+/// Tries to have a device cleaned by hand before it is left quarantined.
+const RESETS_MAX: u32 = 3;
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseKind {
+    /// A file of control's own.
+    Sqlite,
+    /// A server that is killed too.
+    Postgres,
+}
+
+impl DatabaseKind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct StormConfig {
+    /// The `farglass` binary.
+    pub binary: PathBuf,
+    /// How long to kill for; the quiet moment at the end comes after it.
+    pub seconds: u32,
+    /// Plans the storm.
+    pub seed: u64,
+    /// Under control.
+    pub database: DatabaseKind,
+    /// Hosts, 1 or 2.
+    pub agents: u8,
+    /// Devices of each host.
+    pub devices: u8,
+    /// Whether logs and data stay when nothing was broken; they do when something was.
+    pub keep: bool,
+}
+
+/// Runs a storm. SIGINT and SIGTERM end it, with everything it started.
+///
+/// # Errors
+/// When the house does not stand up, or a part ends that nobody killed.
+pub async fn storm(config: StormConfig) -> anyhow::Result<StormReport> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        report = scenario(&config) => report,
+        _ = interrupt.recv() => bail!("interrupted; what the storm started is stopped"),
+        _ = terminate.recv() => bail!("terminated; what the storm started is stopped"),
+    }
+}
+
+async fn scenario(config: &StormConfig) -> anyhow::Result<StormReport> {
+    tell(&format!("seed {}", config.seed));
+    let mut house = House::start(config).await?;
+    let scene = Scene::new(
+        &house.url,
+        house.admin.clone(),
+        house.devices.clone(),
+        std::mem::take(&mut house.secrets),
+    );
+    let (scene, dice) = (Arc::new(scene), Dice::new(config.seed));
+    let load = begin(&scene, &dice)?;
+    let mut storm = Storm {
+        dice: dice.child(0),
+        house,
+        scene,
+        notes: Notes::default(),
+    };
+    let end = Instant::now() + Duration::from_secs(config.seconds.into());
+    let result = storm.rage(end).await;
+    drop(load);
+    if config.keep || result.is_err() || !storm.notes.violations.is_empty() {
+        tell(&format!(
+            "logs and data are kept in {}",
+            storm.house.keep().display()
+        ));
+    }
+    result?;
+    let seconds = storm.scene.begin.elapsed().as_secs_f64();
+    let tally = storm.scene.tally();
+    Ok(StormReport::new(
+        config.seed,
+        seconds,
+        config.database.name(),
+        storm.notes,
+        tally,
+    ))
+}
+
+/// Everybody begins to act, until the set is dropped.
+fn begin(scene: &Arc<Scene>, dice: &Dice) -> anyhow::Result<JoinSet<()>> {
+    let mut load = JoinSet::new();
+    let person = |number: usize| Person::new(scene, number, dice.child(number as u64));
+    for number in 1..=PEOPLE {
+        let (person, scene) = (person(number)?, Arc::clone(scene));
+        load.spawn(async move { person.live(&scene).await });
+    }
+    let racers = (PEOPLE + 1..=PEOPLE + CROWD)
+        .map(person)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let (shared, throws) = (Arc::clone(scene), dice.child(1_000));
+    load.spawn(async move { load::crowd(&shared, racers, throws).await });
+    let (shared, throws) = (Arc::clone(scene), dice.child(1_001));
+    load.spawn(async move { load::admin(&shared, throws).await });
+    Ok(load)
+}
+
+/// Who kills, and looks.
+struct Storm {
+    dice: Dice,
+    house: House,
+    scene: Arc<Scene>,
+    notes: Notes,
+}
+
+impl Storm {
+    async fn rage(&mut self, end: Instant) -> anyhow::Result<()> {
+        while Instant::now() < end {
+            for _ in 0..KILLS_BETWEEN {
+                tokio::time::sleep(self.dice.ms(0, 1_500)).await;
+                if Instant::now() >= end {
+                    break;
+                }
+                self.strike().await?;
+                self.house.nobody_ended()?;
+            }
+            self.look().await?;
+        }
+        Ok(())
+    }
+
+    /// Kills something, at times more than one thing, starts it again, and mostly waits until all is ready.
+    async fn strike(&mut self) -> anyhow::Result<()> {
+        let struck = self.victims();
+        for &(part, kind) in &struck {
+            self.house.kill(part);
+            self.notes.killed(kind);
+            tokio::time::sleep(self.dice.ms(0, 300)).await;
+        }
+        tokio::time::sleep(self.dice.ms(0, 700)).await;
+        let before = self.house.seen().await;
+        let mut started = Instant::now();
+        for &(part, kind) in &struck {
+            // A database has to be there before anything is ready: its own time counts from its own start.
+            started = if kind == Kind::Postgres {
+                Instant::now()
+            } else {
+                started
+            };
+            self.house.start_part(part).await?;
+        }
+        if self.dice.percent(25) {
+            return Ok(());
+        }
+        let before = before.unwrap_or_default();
+        match self.house.recovered(&before).await? {
+            None => {
+                let seen = self.house.seen().await;
+                self.notes.violations.push(format!(
+                    "not ready within {READY_LIMIT:?} after {struck:?}: {seen:?}"
+                ));
+            }
+            Some(_) => {
+                if let [(_, kind)] = struck[..] {
+                    let us = started.elapsed().as_micros();
+                    self.notes.recovered(kind, u64::try_from(us).unwrap_or(u64::MAX));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One part in most cases, at times two or three, in the order in which they are started again.
+    fn victims(&mut self) -> Vec<(usize, Kind)> {
+        let kinds = self.house.kinds();
+        let there: Vec<Kind> = Kind::ALL
+            .into_iter()
+            .filter(|kind| kinds.contains(kind))
+            .collect();
+        let n = if self.dice.percent(80) {
+            1
+        } else {
+            2 + self.dice.below(2)
+        };
+        let mut struck = Vec::new();
+        for _ in 0..n {
+            // Every kind as often as any other, however many of it there are.
+            let kind = there[self.dice.below(there.len())];
+            let of_kind: Vec<usize> = (0..kinds.len()).filter(|part| kinds[*part] == kind).collect();
+            let part = of_kind[self.dice.below(of_kind.len())];
+            if !self.house.is_down(part) && struck.iter().all(|(other, _)| *other != part) {
+                struck.push((part, kind));
+            }
+        }
+        struck.sort_unstable();
+        struck
+    }
+
+    /// Closes the gate, lets everything come to rest, and compares.
+    async fn look(&mut self) -> anyhow::Result<()> {
+        let scene = Arc::clone(&self.scene);
+        let _quiet = scene.gate.write().await;
+        if self.house.recovered(&[]).await?.is_none() {
+            self.notes
+                .violations
+                .push(format!("not ready within {READY_LIMIT:?}"));
+        }
+        self.rest().await?;
+        let rows = self.house.source.rows(&self.house.agent_folders())?;
+        let found = &mut self.notes.violations;
+        found.extend(rows.violations());
+        found.extend(scene.ledger(|ledger| {
+            let mut found = ledger.contradictions();
+            found.extend(rows.forgotten(ledger.sessions()));
+            found
+        }));
+        let secrets = scene.secrets();
+        let mut files = self.house.source.holding(&secrets)?;
+        files.extend(database::holding(&self.house.logs(), &secrets)?);
+        found.extend(
+            files
+                .iter()
+                .map(|file| format!("a secret stands in {}", file.display())),
+        );
+        found.sort();
+        found.dedup();
+        self.notes.looks += 1;
+        Ok(())
+    }
+
+    /// Revokes every link and waits until no device is held or being cleaned.
+    async fn rest(&mut self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + REST_LIMIT;
+        let mut resets = 0;
+        loop {
+            for link in self.scene.links() {
+                self.scene.revoke(&link).await;
+            }
+            let seen = self.house.seen().await.unwrap_or_default();
+            let quarantined: Vec<&str> = seen
+                .iter()
+                .filter(|device| device.occupancy == "quarantined")
+                .map(|device| device.id.as_str())
+                .collect();
+            let rests = |occupancy: &str| matches!(occupancy, "free" | "quarantined");
+            let at_rest = !seen.is_empty() && seen.iter().all(|device| rests(&device.occupancy));
+            if at_rest && self.scene.links().is_empty() && (quarantined.is_empty() || resets >= RESETS_MAX) {
+                return Ok(());
+            }
+            if at_rest {
+                resets += 1;
+                for device in quarantined {
+                    self.scene.reset(device).await;
+                }
+            }
+            self.house.nobody_ended()?;
+            if Instant::now() > deadline {
+                self.notes
+                    .violations
+                    .push(format!("not at rest within {REST_LIMIT:?}: {seen:?}"));
+                return Ok(());
+            }
+            tokio::time::sleep(REST_POLL).await;
+        }
+    }
+}
+
+/// Says on stderr what is going on; stdout is for the report.
+fn tell(what: &str) {
+    // Nobody may be reading.
+    let _ = writeln!(std::io::stderr(), "storm: {what}");
+}
