@@ -145,7 +145,7 @@ export class Attempt {
         const ack = decodeAck(bytes);
         this.#measure?.inputAcked(ack.seq, now);
         this.gesture({ kind: 'ack', ack });
-      } else if (name === 'control') this.#control(control.decodeToViewer(bytes));
+      } else if (name === 'control' || bytes[0] === control.PICTURE) this.#control(control.decodeToViewer(bytes));
       else this.#measure?.receive(bytes, now);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;

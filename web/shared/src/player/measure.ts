@@ -66,7 +66,7 @@ export class Measure {
   receive(bytes: Uint8Array, now: PageMs): void {
     const message = stats.decodeToViewer(bytes);
     if (message.type === 'pong') this.#clock.take(message, now);
-    else this.#stats.frameMeta(message);
+    else if (message.type === 'frame_meta') this.#stats.frameMeta(message);
   }
 
   /** The browser presented a frame. */

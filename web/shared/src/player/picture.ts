@@ -1,8 +1,8 @@
 /**
  * Which generation of the picture the person sees.
  *
- * The `picture` message and the first frame of the new size arrive on different roads. What counts
- * is the frame on the screen: a touch names the newest announced picture that has its size.
+ * The `picture` message, its repetitions and the first frame of the new size arrive on different roads.
+ * What counts is the frame on the screen: a touch names the newest announced picture that has its size.
  */
 
 import type { Size } from '../input/coords';
@@ -15,9 +15,12 @@ const KEPT = 4;
 export class Pictures {
   readonly #announced: Picture[] = [];
 
-  /** Takes a `picture` message. */
+  /** Takes a `picture` message: from two channels, so perhaps again, or when a newer one is known. */
   announce(picture: Picture): void {
+    if (this.#announced.some(({ generation }) => generation === picture.generation)) return;
     this.#announced.push(picture);
+    // The sign of the 16-bit difference: generations wrap.
+    this.#announced.sort((a, b) => (a.generation - b.generation) << 16);
     if (this.#announced.length > KEPT) this.#announced.shift();
   }
 

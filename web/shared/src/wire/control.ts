@@ -26,7 +26,8 @@ const KEY = 0x10;
 const TEXT = 0x11;
 const SYSTEM = 0x13;
 const BYE = 0x1f;
-const PICTURE = 0x20;
+/** The type of a `picture`, which the `stats` channel repeats byte for byte. */
+export const PICTURE = 0x20;
 const GATE = 0x21;
 
 /** The position in the list, from 1, is the code on the wire. */
@@ -113,6 +114,11 @@ export function decodeToViewer(bytes: Uint8Array): ToViewer {
   return message;
 }
 
+/** Reads a `picture` behind its type. Throws `WireError`. */
+export function readPicture(reader: Reader): Picture {
+  return { type: 'picture', generation: generation(reader.u16()), width: reader.u16(), height: reader.u16() };
+}
+
 /** Cuts text into pieces of at most `TEXT_BYTES_MAX` bytes, between characters, losing nothing. */
 export function splitText(text: string): string[] {
   const pieces: string[] = [];
@@ -165,7 +171,7 @@ function readToViewer(reader: Reader): ToViewer {
   const type = reader.u8();
   switch (type) {
     case PICTURE:
-      return { type: 'picture', generation: generation(reader.u16()), width: reader.u16(), height: reader.u16() };
+      return readPicture(reader);
     case GATE: {
       const open = reader.u8();
       if (open > 1) throw new WireError('bad_value');

@@ -6,14 +6,17 @@
  *     ping        30 | id u32 | t0_us u64
  *     subscribe   33 | every_n u8            0 = no frame-meta, 1 = one for each frame, n = one in n
  *   gateway → viewer
+ *     picture     20 | generation u16 | width u16 | height u16      the bytes of the `control` channel's
  *     pong        31 | id u32 | t0_us u64 | t1_us u64 | t2_us u64
  *     frame-meta  32 | rtp u32 | capture_us u64 | received_us u64 | sent_us u64
  *                    | generation u16 | width u16 | height u16 | residence_us u32
  *
- * Little-endian. `t0` is the viewer's clock; every other time is the gateway's.
+ * Little-endian. `t0` is the viewer's clock; every other time is the gateway's. A `picture` is a
+ * repetition, and belongs to whoever reads the `control` channel.
  */
 
 import { Reader, WireError, Writer } from './bytes';
+import { PICTURE, type Picture, encodeToViewer as encodeControl, readPicture } from './control';
 import { type GatewayUs, type Generation, gatewayUs, generation } from './time';
 
 const PING = 0x30;
@@ -69,6 +72,9 @@ export interface FrameMeta {
   residence_us: number;
 }
 
+/** One message from the gateway. */
+export type ToViewer = Picture | Pong | FrameMeta;
+
 /** Writes a message of the viewer. */
 export function encode(message: Ping | Subscribe): Uint8Array<ArrayBuffer> {
   return message.type === 'ping'
@@ -89,7 +95,8 @@ export function decode(bytes: Uint8Array): Ping | Subscribe {
 }
 
 /** Writes a message of the gateway. */
-export function encodeToViewer(message: Pong | FrameMeta): Uint8Array<ArrayBuffer> {
+export function encodeToViewer(message: ToViewer): Uint8Array<ArrayBuffer> {
+  if (message.type === 'picture') return encodeControl(message);
   if (message.type === 'pong') {
     return new Writer(29)
       .u8(PONG)
@@ -106,11 +113,12 @@ export function encodeToViewer(message: Pong | FrameMeta): Uint8Array<ArrayBuffe
 }
 
 /** Reads a message of the gateway. Throws `WireError`. */
-export function decodeToViewer(bytes: Uint8Array): Pong | FrameMeta {
+export function decodeToViewer(bytes: Uint8Array): ToViewer {
   const reader = new Reader(bytes);
   const type = reader.u8();
-  let message: Pong | FrameMeta;
-  if (type === PONG) message = readPong(reader);
+  let message: ToViewer;
+  if (type === PICTURE) message = readPicture(reader);
+  else if (type === PONG) message = readPong(reader);
   else if (type === FRAME_META) message = readFrameMeta(reader);
   else throw new WireError('unknown_type');
   reader.finish();

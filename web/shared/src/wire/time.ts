@@ -12,7 +12,7 @@ type Branded<Name extends string> = number & { readonly [brand]: Name };
 export type PageMs = Branded<'PageMs'>;
 /** Microseconds since 1970 on the gateway's clock. */
 export type GatewayUs = Branded<'GatewayUs'>;
-/** Counts the sizes a picture has had in one connection; wraps at 65 536, only equality is asked. */
+/** Counts the sizes a picture has had in one connection; wraps at 65 536, so the newer of two is less than half of that ahead. */
 export type Generation = Branded<'Generation'>;
 /** A position along one axis of a picture: 0 is the left or top edge, 65 535 the last step before the other. */
 export type Fraction = Branded<'Fraction'>;
