@@ -12,7 +12,8 @@
  *   └────────────────────────────┘               └ wait until
  *
  * One machine lives as long as one connection, because edges are numbered per connection. A touch
- * never survives a change of the picture: what was aimed at the old one is lifted.
+ * never survives a change of the picture: what was aimed at the old one is lifted. Nothing is sent
+ * before the first picture has its generation: until then edges age as if packets were lost.
  */
 
 import { type Ack, EDGES_MAX, MOVES_MAX, POINTERS_MAX, type Point, type Touch, type Wheel } from '../wire/input';
@@ -65,7 +66,8 @@ interface OpenEdge {
   n: number;
   kind: 'down' | 'up';
   id: number;
-  generation: Generation;
+  /** Null until the first picture has one. */
+  generation: Generation | null;
   at: Point;
   time: PageMs;
 }
@@ -128,12 +130,14 @@ export class Gesture {
   /** The next packet that is due at `now`, else when to ask again. */
   poll(now: PageMs): GestureOutput {
     this.#edges = this.#edges.filter((edge) => now - edge.time <= EDGE_VOID_MS);
+    const generation = this.#generation;
+    if (generation === null) return { kind: 'wait', until: null };
     const touchAt = due(this.#touchDue, this.#pointers.size > 0 || this.#edges.length > 0);
-    if (touchAt !== null && touchAt <= now) return { kind: 'send', message: this.#touchPacket(now) };
+    if (touchAt !== null && touchAt <= now) return { kind: 'send', message: this.#touchPacket(generation, now) };
     const wheel = this.#wheel !== null && now <= this.#wheel.openUntil ? this.#wheel : null;
     const wheelAt = wheel === null ? null : due(this.#wheelDue, true);
     if (wheel !== null && wheelAt !== null && wheelAt <= now) {
-      return { kind: 'send', message: this.#wheelPacket(wheel, now) };
+      return { kind: 'send', message: this.#wheelPacket(generation, wheel, now) };
     }
     return { kind: 'wait', until: earliest(touchAt, wheelAt) };
   }
@@ -144,11 +148,11 @@ export class Gesture {
   }
 
   #down(key: number, at: Point, pressure: number, time: PageMs): void {
-    if (this.#generation === null || this.#pointers.has(key)) return;
+    if (this.#pointers.has(key)) return;
     const id = this.#freeId();
     if (id === null) return;
     this.#pointers.set(key, { id, at, pressure, time, trail: [] });
-    this.#pushEdge('down', id, at, this.#generation, time);
+    this.#pushEdge('down', id, at, time);
   }
 
   #move(key: number, pressure: number, samples: Sample[]): void {
@@ -168,13 +172,12 @@ export class Gesture {
 
   #up(key: number, time: PageMs): void {
     const pointer = this.#pointers.get(key);
-    if (pointer === undefined || this.#generation === null) return;
+    if (pointer === undefined) return;
     this.#pointers.delete(key);
-    this.#pushEdge('up', pointer.id, pointer.at, this.#generation, time);
+    this.#pushEdge('up', pointer.id, pointer.at, time);
   }
 
   #turn(at: Point, dh: number, dv: number, time: PageMs): void {
-    if (this.#generation === null) return;
     const { h, v } = this.#wheel ?? { h: 0, v: 0 };
     this.#wheel = { at, h: h + dh, v: v + dv, openUntil: pageMs(time + WHEEL_VOID_MS), carriers: [] };
     this.#wheelDue.want = 'move';
@@ -182,7 +185,8 @@ export class Gesture {
 
   #show(generation: Generation, time: PageMs): void {
     if (generation === this.#generation) return;
-    for (const key of [...this.#pointers.keys()]) this.#up(key, time);
+    if (this.#generation === null) for (const edge of this.#edges) edge.generation = generation;
+    else for (const key of [...this.#pointers.keys()]) this.#up(key, time);
     this.#generation = generation;
   }
 
@@ -191,9 +195,9 @@ export class Gesture {
     if (this.#wheel?.carriers.includes(ack.seq) === true) this.#wheel.openUntil = pageMs(-Infinity);
   }
 
-  #pushEdge(kind: 'down' | 'up', id: number, at: Point, generation: Generation, time: PageMs): void {
+  #pushEdge(kind: 'down' | 'up', id: number, at: Point, time: PageMs): void {
     this.#edgeCount += 1;
-    this.#edges.push({ n: this.#edgeCount, kind, id, generation, at, time });
+    this.#edges.push({ n: this.#edgeCount, kind, id, generation: this.#generation, at, time });
     // More than twenty open edges mean that nothing has arrived for a while; the oldest is nearest to void.
     if (this.#edges.length > EDGES_MAX) this.#edges.shift();
     this.#touchDue.want = 'edge';
@@ -205,14 +209,14 @@ export class Gesture {
     return null;
   }
 
-  #touchPacket(now: PageMs): Touch {
+  #touchPacket(current: Generation, now: PageMs): Touch {
     settle(this.#touchDue, now);
     const t = wholeMs(now);
     return {
       type: 'touch',
       seq: this.#nextSeq(),
       t_ms: t,
-      generation: this.#currentGeneration(),
+      generation: current,
       pointers: [...this.#pointers.values()].map((pointer) => ({
         id: pointer.id,
         ...pointer.at,
@@ -223,14 +227,14 @@ export class Gesture {
         n,
         kind,
         id,
-        generation,
+        generation: generation ?? current,
         ...at,
         age_ms: age(t, time),
       })),
     };
   }
 
-  #wheelPacket(wheel: WheelTotals, now: PageMs): Wheel {
+  #wheelPacket(generation: Generation, wheel: WheelTotals, now: PageMs): Wheel {
     settle(this.#wheelDue, now);
     const seq = this.#nextSeq();
     wheel.carriers.push(seq);
@@ -238,7 +242,7 @@ export class Gesture {
       type: 'wheel',
       seq,
       t_ms: wholeMs(now),
-      generation: this.#currentGeneration(),
+      generation,
       ...wheel.at,
       total_h: Math.round(wheel.h) | 0,
       total_v: Math.round(wheel.v) | 0,
@@ -248,11 +252,6 @@ export class Gesture {
   #nextSeq(): number {
     this.#seq = (this.#seq + 1) >>> 0;
     return this.#seq;
-  }
-
-  #currentGeneration(): Generation {
-    if (this.#generation === null) throw new Error('nothing is sent before the first picture');
-    return this.#generation;
   }
 }
 

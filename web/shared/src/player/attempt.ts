@@ -67,8 +67,9 @@ export class Attempt {
     this.#connection.close({ tell: !this.#dismissed });
   }
 
-  /** A finger, the wheel, or all lifted. */
+  /** A finger, the wheel, or all lifted. What begins before this try shows a picture was aimed at another one. */
   gesture(input: GestureInput): void {
+    if (this.#phase === 'starting' && (input.kind === 'down' || input.kind === 'wheel')) return;
     this.#outlet.handle(input);
   }
 

@@ -12,8 +12,8 @@ class Rig {
   readonly sent: (Touch | Wheel)[] = [];
   now = 1000;
 
-  constructor() {
-    this.show(1);
+  constructor(generation: number | null = 1) {
+    if (generation !== null) this.show(generation);
   }
 
   show(n: number): void {
@@ -194,12 +194,57 @@ describe('a finger', () => {
     rig.up(9);
     expect(rig.sent).toEqual([]);
   });
+});
 
-  it('does nothing before the first picture', () => {
-    const machine = new Gesture();
-    machine.handle({ kind: 'down', key: 1, at: at(1, 1), pressure: 1, time: pageMs(0) });
-    machine.handle({ kind: 'wheel', at: at(1, 1), dh: 0, dv: 120, time: pageMs(0) });
-    expect(machine.poll(pageMs(0))).toEqual({ kind: 'wait', until: null });
+describe('before the first picture', () => {
+  const early = (): Rig => new Rig(null);
+
+  it('nothing is sent', () => {
+    const rig = early();
+    rig.down(1);
+    rig.wheel(0, 120);
+    rig.pass(200);
+    expect(rig.sent).toEqual([]);
+  });
+
+  it('a press waits, and leaves with the first generation as old as it is', () => {
+    const rig = early();
+    rig.down(1, 7, 8);
+    rig.move(1, [9, 10, rig.now + 5]);
+    rig.pass(120);
+    rig.show(3);
+    const { generation, pointers, edges } = rig.touch();
+    expect(generation).toBe(3);
+    expect(edges).toEqual([{ n: 1, kind: 'down', id: 0, generation: 3, x: 7, y: 8, age_ms: 120 }]);
+    expect(pointers[0]).toMatchObject({ id: 0, x: 9, y: 10 });
+  });
+
+  it('a whole tap waits', () => {
+    const rig = early();
+    rig.down(1);
+    rig.pass(60);
+    rig.up(1);
+    rig.pass(100);
+    rig.show(1);
+    expect(rig.touch().edges.map(({ kind, age_ms }) => [kind, age_ms])).toEqual([['down', 160], ['up', 100]]);
+    expect(rig.touch().pointers).toEqual([]);
+  });
+
+  it('a tap that waited for half a second is void', () => {
+    const rig = early();
+    rig.down(1);
+    rig.up(1);
+    rig.pass(EDGE_VOID_MS + 1);
+    rig.show(1);
+    expect(rig.touch()).toMatchObject({ pointers: [], edges: [] });
+  });
+
+  it('the wheel waits as well', () => {
+    const rig = early();
+    rig.wheel(0, 120);
+    rig.pass(100);
+    rig.show(2);
+    expect(rig.sent).toMatchObject([{ type: 'wheel', generation: 2, total_v: 120 }]);
   });
 });
 
