@@ -33,6 +33,7 @@ impl Engine {
             Channel::Input => &mut viewer.input_bucket,
             Channel::Control | Channel::Stats => &mut viewer.control_bucket,
         };
+        viewer.keys.heard(now);
         if !bucket.take(now) {
             self.stats.counters.inputs_limited += 1;
             return;
@@ -110,6 +111,9 @@ impl Engine {
             control::ToGateway::System(system) => InputOp::System(system),
         };
         if self.may_touch(connection) {
+            if let (Some(viewer), InputOp::Key(key)) = (self.viewers.get_mut(&connection), &op) {
+                viewer.keys.apply(key);
+            }
             self.act(connection, op);
         }
     }

@@ -105,6 +105,8 @@ pub enum Reason {
     Stack,
     /// A pointer may have fallen silent.
     PointerSilent,
+    /// A viewer that holds keys may be gone.
+    KeysSilent,
     /// The picture's size is to be said again.
     Picture,
     /// A key frame may be asked for again.

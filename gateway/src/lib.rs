@@ -31,6 +31,7 @@ mod events;
 mod feedback;
 pub mod fence;
 mod handle;
+mod held_keys;
 pub mod input;
 pub mod keyframe;
 pub mod latest;

@@ -127,6 +127,13 @@ pub const EDGE_VOID_AFTER: Duration = Duration::from_millis(500);
 /// packets were lost or the viewer is gone.
 pub const POINTER_SILENT_AFTER: Duration = Duration::from_millis(300);
 
+/// Keys of a viewer that has said nothing for so long are lifted: it pings every second while it can hold
+/// any, so three pings were lost or it is gone. Long for a finger, but a key's release is retransmitted.
+pub const KEY_SILENT_AFTER: Duration = Duration::from_secs(3);
+
+/// Keys of one viewer that are noted as held: more than two hands have fingers. More are not noted.
+pub const HELD_KEYS_MAX: usize = 16;
+
 /// How long the smallest delay of a clock filter is remembered. Clocks drift by up to 100 ppm: 2 ms
 /// in this time.
 pub const CLOCK_WINDOW: Duration = Duration::from_secs(20);

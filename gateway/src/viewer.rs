@@ -36,6 +36,7 @@ use crate::clock::Clock;
 use crate::departure::{Departure, Departures};
 use crate::event::{Role, Timings};
 use crate::feedback;
+use crate::held_keys::HeldKeys;
 use crate::input::Hand;
 use crate::limits::{
     CONNECT_TIMEOUT, CONTROL_BURST, CONTROL_RATE, INPUT_BURST, INPUT_RATE, REMOTE_CANDIDATES_MAX,
@@ -53,6 +54,7 @@ pub(crate) struct Viewer {
     pub(crate) epoch: Epoch,
     pub(crate) role: Role,
     pub(crate) hand: Hand,
+    pub(crate) keys: HeldKeys,
     pub(crate) announcement: Announcement,
     pub(crate) input_bucket: Bucket,
     pub(crate) control_bucket: Bucket,
@@ -117,6 +119,7 @@ impl Viewer {
             epoch: spec.epoch,
             role: spec.role,
             hand: Hand::default(),
+            keys: HeldKeys::default(),
             announcement: Announcement::default(),
             input_bucket: Bucket::new(INPUT_RATE, INPUT_BURST),
             control_bucket: Bucket::new(CONTROL_RATE, CONTROL_BURST),

@@ -1,7 +1,7 @@
 //! Wake-ups: everything that wants to be called later, in one ladder, and what happens then.
 //!
 //! ```text
-//!   stacks · silent pointers · pictures to say again · key frames ──► min ──► Output::Timeout(at, reason)
+//!   stacks · silent hands · pictures to say again · key frames ──► min ──► Output::Timeout(at, reason)
 //!                                                                        Input::Timeout ──► whoever is due
 //! ```
 //!
@@ -9,7 +9,8 @@
 
 use std::time::Instant;
 
-use protocol::ConnectionId;
+use protocol::input::InputOp;
+use protocol::{Channel, ConnectionId};
 
 use crate::engine::{Engine, Reason, finger_down};
 use crate::viewer::Viewer;
@@ -51,7 +52,7 @@ impl Engine {
             .map_or((None, Reason::Idle), |(at, reason)| (Some(at), reason))
     }
 
-    /// Lifts the pointers of a hand that has fallen silent.
+    /// Lifts the pointers of a hand that has fallen silent, and everything of one that has for long.
     fn lift_silent(&mut self, connection: ConnectionId, now: Instant) {
         let Some(viewer) = self.viewers.get_mut(&connection) else {
             return;
@@ -59,6 +60,9 @@ impl Engine {
         let mut ops = Vec::new();
         viewer.hand.lift_silent(now, &mut ops);
         self.stats.counters.pointers_silent += ops.len() as u64;
+        if viewer.keys.take_silent(now) {
+            ops.push(InputOp::LiftAll);
+        }
         ops.into_iter().for_each(|op| self.act(connection, op));
     }
 
@@ -67,16 +71,17 @@ impl Engine {
         if let Some(viewer) = self.viewers.get_mut(&connection)
             && viewer.announcement.take(now)
         {
-            self.say_picture(connection, protocol::Channel::Stats, now);
+            self.say_picture(connection, Channel::Stats, now);
         }
     }
 }
 
 /// What a viewer wants to be called for.
-fn timeouts(viewer: &Viewer) -> [(Option<Instant>, Reason); 3] {
+fn timeouts(viewer: &Viewer) -> [(Option<Instant>, Reason); 4] {
     [
         (viewer.wake, Reason::Stack),
         (viewer.hand.timeout(), Reason::PointerSilent),
+        (viewer.keys.timeout(), Reason::KeysSilent),
         (viewer.announcement.timeout(), Reason::Picture),
     ]
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gateway::engine::Input;
 use gateway::latest::Lost;
 use gateway::{Event, Gate, Role, SourceEvent};
-use protocol::control::ToViewer;
+use protocol::control::{Key, KeyAction, ToGateway, ToViewer};
 use protocol::input::{InputOp, Message};
 use protocol::{Channel, Generation, stats};
 
@@ -412,4 +412,46 @@ fn a_closed_gate_lifts_and_what_is_pressed_behind_it_is_void() {
     play.rig.fence(1, Gate::Open);
     play.run(200 * MS);
     assert_eq!(play.screen.presses, [(10, 20)]);
+}
+
+fn key(action: KeyAction, keycode: u32) -> ToGateway {
+    ToGateway::Key(Key {
+        action,
+        keycode,
+        metastate: 0,
+        repeat: 0,
+    })
+}
+
+#[test]
+fn a_key_whose_viewer_has_vanished_is_lifted_long_before_its_connection_is_given_up() {
+    let mut rig = Rig::streaming(18);
+    let viewer = rig.connect(1, Role::Controller);
+    rig.say(viewer, Channel::Control, |out| {
+        key(KeyAction::Down, 21).encode(out);
+    });
+    rig.run(100 * MS);
+    assert_eq!(rig.inputs().len(), 1);
+    rig.network.link.loss_percent = 100;
+    rig.run(3_500 * MS);
+    assert_eq!(rig.inputs().last(), Some(&InputOp::LiftAll));
+    assert_eq!(rig.closed(viewer), None);
+}
+
+#[test]
+fn a_key_that_somebody_still_holds_or_has_released_is_left_alone() {
+    let mut rig = Rig::streaming(19);
+    let viewer = rig.connect(1, Role::Controller);
+    rig.say(viewer, Channel::Control, |out| {
+        key(KeyAction::Down, 21).encode(out);
+    });
+    for id in 0..8 {
+        rig.run(1_000 * MS);
+        rig.say(viewer, Channel::Stats, |out| {
+            stats::ToGateway::Ping { id, t0_us: 0 }.encode(out);
+        });
+    }
+    rig.say(viewer, Channel::Control, |out| key(KeyAction::Up, 21).encode(out));
+    rig.run(Duration::from_secs(5));
+    assert_eq!(rig.inputs().len(), 2, "{:?}", rig.inputs());
 }

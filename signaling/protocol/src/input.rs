@@ -179,7 +179,7 @@ pub enum InputOp {
         /// Where.
         y: Fraction,
     },
-    /// Every pointer of this connection leaves the screen where it is.
+    /// Every pointer of this connection leaves the screen where it is, and every key that it holds goes up.
     LiftAll,
     /// The wheel turned.
     Wheel {
