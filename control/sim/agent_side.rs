@@ -16,8 +16,8 @@ use std::path::PathBuf;
 
 use host_agent::fence::{Fence, Mark, Raise, Stage};
 use protocol::agent::{
-    ConnectionEvent, ConnectionState, DeviceFact, DeviceHealth, LiveConnection, Prepare, Refusal,
-    RefusalCode, Release, Reply, Request,
+    ConnectionEvent, ConnectionState, DeviceFact, DeviceHealth, LiveConnection, Prepare, RELEASE_DEADLINE_MS,
+    Refusal, RefusalCode, Release, Reply, Request,
 };
 use protocol::{CloseReason, ConnectionId, DeviceId, Epoch, LeaseId};
 
@@ -27,8 +27,6 @@ use super::world::{Checked, World, broken};
 
 /// Steps of a job. The wipe is done at the last but one.
 const STEPS: u8 = 3;
-/// How long a release may take at the agent, milliseconds.
-const RELEASE_DEADLINE_MS: u64 = 30_000;
 
 /// A device with the part of the agent that cares for it.
 pub(super) struct Device {
@@ -151,6 +149,7 @@ impl World<'_> {
             height: 1280,
             health: DeviceHealth::Healthy,
             fence: device.mark().epoch,
+            labels: std::collections::BTreeMap::new(),
         };
         self.devices.iter().enumerate().map(fact).collect()
     }

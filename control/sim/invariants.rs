@@ -16,7 +16,6 @@ use std::collections::HashMap;
 
 use host_agent::fence::Stage;
 use protocol::{DeviceId, Epoch, LeaseId};
-use sqlx::Row as _;
 
 use super::mutants::Mutant;
 use super::world::{Checked, Violation, World, broken};
@@ -110,29 +109,27 @@ impl World<'_> {
         let read = self.ground.store.rows(LOOK).await?;
         let mut rows = Rows::default();
         for row in &read {
-            let device: DeviceId = row.get::<&str, _>("device").parse().expect("an id");
-            rows.audited = row.get("audited");
+            let device: DeviceId = row.parsed("device")?;
+            rows.audited = row.number("audited")?;
             if !rows.devices.iter().any(|known| known.id == device) {
                 rows.devices.push(DeviceRow {
                     id: device,
-                    occupancy: row.get("occupancy"),
-                    health: row.get("health"),
-                    epoch: Epoch(row.get::<i64, _>("epoch") as u64),
+                    occupancy: row.text("occupancy")?,
+                    health: row.text("health")?,
+                    epoch: Epoch(row.number("epoch")?),
                 });
             }
-            if let Some(lease) = row.get::<Option<&str>, _>("lease") {
+            if let Some(lease) = row.maybe_parsed("lease")? {
                 rows.leases.push(LeaseRow {
-                    id: lease.parse().expect("an id"),
+                    id: lease,
                     device,
-                    epoch: Epoch(row.get::<i64, _>("lease_epoch") as u64),
-                    release_epoch: row
-                        .get::<Option<i64>, _>("release_epoch")
-                        .map(|epoch| Epoch(epoch as u64)),
-                    state: row.get("state"),
-                    until: row.get("until_at"),
-                    reason: row.get("reason"),
-                    link_state: row.get("link_state"),
-                    expires_at: row.get("expires_at"),
+                    epoch: Epoch(row.number("lease_epoch")?),
+                    release_epoch: row.maybe_number("release_epoch")?.map(Epoch),
+                    state: row.text("state")?,
+                    until: row.maybe_number("until_at")?,
+                    reason: row.maybe_text("reason")?,
+                    link_state: row.text("link_state")?,
+                    expires_at: row.maybe_number("expires_at")?,
                 });
             }
         }

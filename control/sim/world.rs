@@ -151,6 +151,7 @@ impl Ground {
             height: 1280,
             health: DeviceHealth::Healthy,
             fence: Epoch(0),
+            labels: std::collections::BTreeMap::new(),
         };
         let hello = Hello {
             protocol: vec![PROTOCOL],
@@ -275,8 +276,10 @@ impl<'a> World<'a> {
                         self.link_rises();
                     } else if self.control.host_up {
                         let devices = self.facts();
-                        self.network
-                            .send(Message::Report(protocol::agent::Report { devices }));
+                        self.network.send(Message::Report(protocol::agent::Report {
+                            devices,
+                            touched: vec![],
+                        }));
                     }
                 } else if !self.agent_is_up() {
                     self.note(|| "agent starts".to_owned());

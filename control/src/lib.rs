@@ -28,6 +28,10 @@ mod http;
 mod jobs;
 mod limits;
 #[cfg(test)]
+#[allow(dead_code, reason = "the other tests use the rest of it")]
+#[path = "../tests/support/postgres.rs"]
+mod postgres_child;
+#[cfg(test)]
 mod rig;
 mod router;
 mod routes;
@@ -56,6 +60,7 @@ use crate::hosts::Hosts;
 use crate::jobs::sweep;
 use crate::limits::Limits;
 use crate::store::Store;
+use crate::store::address::Address;
 use crate::watch::Watches;
 
 /// How long jobs may take to end when control stops; what is cut short starts again at the next Hello.
@@ -68,6 +73,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder for the database, the certificate authority and `admin.json`; made if it is missing.
     pub data: PathBuf,
+    /// Where the database is: `sqlite:FILE` or `postgres://…`. None means `control.db` in the data folder. It may hold
+    /// a password, so it is never logged.
+    pub database: Option<String>,
     /// How browsers reach this control, like `https://farglass.example.org`. None means
     /// `http://localhost:PORT`, which only a browser on this machine
     /// reaches: the cookies are `__Host-` ones, so every other browser needs https.
@@ -100,9 +108,13 @@ impl Control {
         let now = SystemTime::now();
         boot::make_folder(&config.data)?;
         let authority = Arc::new(boot::authority(&config.data, now)?);
-        let store = Store::open(&config.data)
+        let address = match &config.database {
+            Some(text) => text.parse()?,
+            None => Address::in_folder(&config.data),
+        };
+        let store = Store::open(address.clone())
             .await
-            .with_context(|| format!("the database in {} cannot be opened", config.data.display()))?;
+            .with_context(|| format!("the database ({address}) cannot be opened"))?;
         store.settle_devices(now.into()).await?;
         boot::first_admin(&store, &config.data, now.into()).await?;
         let (listener, socket) = boot::bind(config.listen).await?;

@@ -22,6 +22,7 @@ use crate::jobs::sweep;
 use crate::limits::Limits;
 use crate::secret::Hash;
 use crate::store::Store;
+use crate::store::address::Address;
 use crate::store::audit::Actor;
 use crate::store::claims::{Claim, Claimed};
 use crate::store::connections::Owner;
@@ -46,7 +47,7 @@ pub(crate) fn after(seconds: u64) -> UnixMs {
 impl Rig {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).await.unwrap();
+        let store = Store::open(Address::in_folder(folder.path())).await.unwrap();
         store.add_first_admin("admin", "", START).await.unwrap();
         let token = Hash::of("join");
         store.add_join_token(token, &Actor::SYSTEM, START).await.unwrap();
@@ -91,6 +92,7 @@ impl Rig {
             height: 1280,
             health: DeviceHealth::Healthy,
             fence,
+            labels: std::collections::BTreeMap::new(),
         };
         let hello = Hello {
             protocol: vec![PROTOCOL],

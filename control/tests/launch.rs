@@ -7,12 +7,24 @@ mod support;
 use protocol::agent::{DeviceHealth, Request};
 use serde_json::json;
 use support::agent::Manner;
-use support::{DEADLINE, TestApp};
+use support::{Base, DEADLINE, TestApp, on_both};
 use tokio::task::JoinSet;
 
-#[tokio::test]
-async fn a_link_opens_its_device_and_shows_true_progress() {
-    let mut app = TestApp::start().await;
+on_both![
+    a_link_opens_its_device_and_shows_true_progress,
+    of_sixty_four_people_who_open_a_one_use_link_at_once_exactly_one_gets_it,
+    a_second_person_is_refused_and_the_first_notices_nothing,
+    the_same_browser_comes_back_by_its_cookie_with_link_or_session,
+    a_session_that_its_holder_ends_gives_the_device_to_the_next,
+    unknown_expired_revoked_and_used_up_links_are_told_apart,
+    a_device_that_cannot_be_reached_is_told_and_costs_no_use,
+    a_failed_set_up_gives_the_use_back_and_cleans_up,
+    an_agent_that_breaks_off_a_release_leaves_its_device_quarantined,
+    a_device_that_could_not_be_cleaned_is_quarantined_until_an_operator_resets_it,
+];
+
+async fn a_link_opens_its_device_and_shows_true_progress(on: Base) {
+    let mut app = TestApp::start(on).await;
     app.agent.prepare(Manner::Held);
     let link = app.link(json!({ "name": "demo" })).await;
     assert_eq!(link.token.len(), 43);
@@ -69,9 +81,8 @@ async fn a_link_opens_its_device_and_shows_true_progress() {
     app.device_shows("status", "busy").await;
 }
 
-#[tokio::test]
-async fn of_sixty_four_people_who_open_a_one_use_link_at_once_exactly_one_gets_it() {
-    let mut app = TestApp::start().await;
+async fn of_sixty_four_people_who_open_a_one_use_link_at_once_exactly_one_gets_it(on: Base) {
+    let mut app = TestApp::start(on).await;
     let link = app.link(json!({ "max_uses": 1 })).await;
     let mut everybody = JoinSet::new();
     for _ in 0..64 {
@@ -90,9 +101,8 @@ async fn of_sixty_four_people_who_open_a_one_use_link_at_once_exactly_one_gets_i
     assert_eq!(shown["uses"], 1);
 }
 
-#[tokio::test]
-async fn a_second_person_is_refused_and_the_first_notices_nothing() {
-    let mut app = TestApp::start().await;
+async fn a_second_person_is_refused_and_the_first_notices_nothing(on: Base) {
+    let mut app = TestApp::start(on).await;
     let (link, other) = (app.link(json!({})).await, app.link(json!({})).await);
     let mut first = app.browser();
     let state = first.launch(&link.token).await.json();
@@ -135,9 +145,8 @@ async fn a_second_person_is_refused_and_the_first_notices_nothing() {
     assert_eq!(shown["uses"], 0, "a refused claim costs no use");
 }
 
-#[tokio::test]
-async fn the_same_browser_comes_back_by_its_cookie_with_link_or_session() {
-    let mut app = TestApp::start().await;
+async fn the_same_browser_comes_back_by_its_cookie_with_link_or_session(on: Base) {
+    let mut app = TestApp::start(on).await;
     let link = app.link(json!({ "max_uses": 1 })).await;
     let mut browser = app.browser();
     let first = browser.launch(&link.token).await.json();
@@ -170,9 +179,8 @@ async fn the_same_browser_comes_back_by_its_cookie_with_link_or_session() {
     assert_eq!(shown["uses"], 1);
 }
 
-#[tokio::test]
-async fn a_session_that_its_holder_ends_gives_the_device_to_the_next() {
-    let mut app = TestApp::start().await;
+async fn a_session_that_its_holder_ends_gives_the_device_to_the_next(on: Base) {
+    let mut app = TestApp::start(on).await;
     let link = app.link(json!({ "max_uses": 2 })).await;
     let mut first = app.browser();
     let session = first.launch(&link.token).await.json()["session_id"].clone();
@@ -199,9 +207,8 @@ async fn a_session_that_its_holder_ends_gives_the_device_to_the_next() {
     );
 }
 
-#[tokio::test]
-async fn unknown_expired_revoked_and_used_up_links_are_told_apart() {
-    let mut app = TestApp::start().await;
+async fn unknown_expired_revoked_and_used_up_links_are_told_apart(on: Base) {
+    let mut app = TestApp::start(on).await;
     let mut browser = app.browser();
     let unknown = browser.launch("nonsense").await;
     assert_eq!((unknown.status, unknown.code().as_str()), (404, "LINK_NOT_FOUND"));
@@ -248,9 +255,8 @@ async fn unknown_expired_revoked_and_used_up_links_are_told_apart() {
     assert_eq!(described.code(), "LINK_EXHAUSTED");
 }
 
-#[tokio::test]
-async fn a_device_that_cannot_be_reached_is_told_and_costs_no_use() {
-    let mut app = TestApp::start().await;
+async fn a_device_that_cannot_be_reached_is_told_and_costs_no_use(on: Base) {
+    let mut app = TestApp::start(on).await;
     let link = app.link(json!({ "max_uses": 1 })).await;
     app.agent.health(DeviceHealth::Offline);
     app.device_shows("status", "offline").await;
@@ -264,9 +270,8 @@ async fn a_device_that_cannot_be_reached_is_told_and_costs_no_use() {
     assert_eq!(browser.launch(&link.token).await.status, 202);
 }
 
-#[tokio::test]
-async fn a_failed_set_up_gives_the_use_back_and_cleans_up() {
-    let mut app = TestApp::start().await;
+async fn a_failed_set_up_gives_the_use_back_and_cleans_up(on: Base) {
+    let mut app = TestApp::start(on).await;
     let link = app.link(json!({ "max_uses": 1 })).await;
     app.agent.prepare(Manner::Fails);
     let mut browser = app.browser();
@@ -289,17 +294,10 @@ async fn a_failed_set_up_gives_the_use_back_and_cleans_up() {
         .await;
 }
 
-#[tokio::test]
-async fn an_agent_that_breaks_off_a_release_leaves_its_device_quarantined() {
-    let mut app = TestApp::start().await;
+async fn an_agent_that_breaks_off_a_release_leaves_its_device_quarantined(on: Base) {
+    let mut app = TestApp::start(on).await;
     let link = app.link(json!({})).await;
-    let mut browser = app.browser();
-    let session = browser.launch(&link.token).await.json()["session_id"].clone();
-    browser
-        .events(session.as_str().unwrap())
-        .await
-        .until("ready")
-        .await;
+    let (mut browser, session) = app.holder(&link).await;
     app.agent.release(Manner::BreaksOff);
     browser
         .post("/api/v1/launch/end", &json!({ "session_id": session }))
@@ -307,9 +305,8 @@ async fn an_agent_that_breaks_off_a_release_leaves_its_device_quarantined() {
     app.device_shows("occupancy", "quarantined").await;
 }
 
-#[tokio::test]
-async fn a_device_that_could_not_be_cleaned_is_quarantined_until_an_operator_resets_it() {
-    let mut app = TestApp::start().await;
+async fn a_device_that_could_not_be_cleaned_is_quarantined_until_an_operator_resets_it(on: Base) {
+    let mut app = TestApp::start(on).await;
     let link = app.link(json!({})).await;
     app.agent.release(Manner::Fails);
     let mut browser = app.browser();

@@ -6,19 +6,21 @@ mod support;
 
 use protocol::agent::Request;
 use serde_json::json;
-use support::TestApp;
 use support::agent::Manner;
+use support::{Base, TestApp, on_both};
 
-#[tokio::test]
-async fn a_session_goes_on_through_a_restart_of_control() {
-    let mut app = TestApp::start().await;
+on_both![
+    a_session_goes_on_through_a_restart_of_control,
+    a_preparation_that_a_restart_cut_short_is_asked_for_again,
+    a_release_that_a_restart_cut_short_is_asked_for_again,
+    an_epoch_is_never_below_the_agents_fence_even_with_an_older_database,
+    an_enrolled_host_gets_no_second_token,
+];
+
+async fn a_session_goes_on_through_a_restart_of_control(on: Base) {
+    let mut app = TestApp::start(on).await;
     let link = app.link(json!({})).await;
-    let mut browser = app.browser();
-    let session = browser.launch(&link.token).await.json()["session_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    browser.events(&session).await.until("ready").await;
+    let (mut browser, session) = app.holder(&link).await;
     browser.offer(&session).await;
     let connection = app.agent.live()[0];
     app.agent.connected(connection);
@@ -48,9 +50,8 @@ async fn a_session_goes_on_through_a_restart_of_control() {
     );
 }
 
-#[tokio::test]
-async fn a_preparation_that_a_restart_cut_short_is_asked_for_again() {
-    let mut app = TestApp::start().await;
+async fn a_preparation_that_a_restart_cut_short_is_asked_for_again(on: Base) {
+    let mut app = TestApp::start(on).await;
     app.agent.prepare(Manner::Held);
     let link = app.link(json!({})).await;
     let mut browser = app.browser();
@@ -70,16 +71,10 @@ async fn a_preparation_that_a_restart_cut_short_is_asked_for_again() {
     browser.events(&session).await.until("ready").await;
 }
 
-#[tokio::test]
-async fn a_release_that_a_restart_cut_short_is_asked_for_again() {
-    let mut app = TestApp::start().await;
+async fn a_release_that_a_restart_cut_short_is_asked_for_again(on: Base) {
+    let mut app = TestApp::start(on).await;
     let link = app.link(json!({})).await;
-    let mut browser = app.browser();
-    let session = browser.launch(&link.token).await.json()["session_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    browser.events(&session).await.until("ready").await;
+    let _held = app.holder(&link).await;
     app.agent.unasked();
     app.agent.release(Manner::Held);
     app.revoke(&link).await;
@@ -95,14 +90,11 @@ async fn a_release_that_a_restart_cut_short_is_asked_for_again() {
     app.device_shows("occupancy", "free").await;
 }
 
-#[tokio::test]
-async fn an_epoch_is_never_below_the_agents_fence_even_with_an_older_database() {
-    let mut app = TestApp::start().await;
+async fn an_epoch_is_never_below_the_agents_fence_even_with_an_older_database(on: Base) {
+    let mut app = TestApp::start(on).await;
     let link = app.link(json!({})).await;
-    let backup = tempfile::tempdir().unwrap();
     app.stop().await;
-    let data = support::data(app.folder.path());
-    std::fs::copy(data.join("control.db"), backup.path().join("control.db")).unwrap();
+    let backup = app.backup();
     app.start_again().await;
 
     let mut browser = app.browser();
@@ -120,11 +112,7 @@ async fn an_epoch_is_never_below_the_agents_fence_even_with_an_older_database() 
     }
     let fence = app.agent.fence();
     app.stop().await;
-    for name in ["control.db-wal", "control.db-shm"] {
-        // The log belongs to the newer database; after a clean stop there is none.
-        let _ = std::fs::remove_file(data.join(name));
-    }
-    std::fs::copy(backup.path().join("control.db"), data.join("control.db")).unwrap();
+    app.restore(&backup);
     app.start_again().await;
     // Somebody whom the database forgot may have been on it.
     app.device_shows("occupancy", "quarantined").await;
@@ -144,9 +132,8 @@ async fn an_epoch_is_never_below_the_agents_fence_even_with_an_older_database() 
         .await;
 }
 
-#[tokio::test]
-async fn an_enrolled_host_gets_no_second_token() {
-    let mut app = TestApp::start().await;
+async fn an_enrolled_host_gets_no_second_token(on: Base) {
+    let mut app = TestApp::start(on).await;
     let file = app.folder.path().join("join-token");
     std::fs::remove_file(&file).unwrap();
     app.restart().await;

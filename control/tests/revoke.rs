@@ -9,9 +9,17 @@ use std::time::{Duration, Instant};
 use protocol::CloseReason;
 use protocol::agent::{Release, Request};
 use serde_json::{Value, json};
-use support::TestApp;
 use support::agent::Manner;
 use support::browser::Browser;
+use support::{Base, TestApp, on_both};
+
+on_both![
+    a_revoked_link_cuts_its_holder_within_a_second_and_says_why,
+    a_link_that_is_revoked_while_its_device_is_prepared_never_becomes_ready,
+    a_deleted_link_cuts_its_holder_too,
+    revoking_one_link_leaves_another_alone,
+    an_expired_link_cuts_its_holder,
+];
 
 /// The promise.
 const WITHIN: Duration = Duration::from_secs(1);
@@ -42,9 +50,8 @@ async fn released(app: &mut TestApp) -> Release {
     }
 }
 
-#[tokio::test]
-async fn a_revoked_link_cuts_its_holder_within_a_second_and_says_why() {
-    let mut app = TestApp::start().await;
+async fn a_revoked_link_cuts_its_holder_within_a_second_and_says_why(on: Base) {
+    let mut app = TestApp::start(on).await;
     let (link, mut browser, session) = streaming(&mut app).await;
     let session = session.as_str().unwrap();
     let mut events = browser.events(session).await;
@@ -72,9 +79,8 @@ async fn a_revoked_link_cuts_its_holder_within_a_second_and_says_why() {
     assert_eq!(browser.launch(&link.token).await.code(), "LINK_REVOKED");
 }
 
-#[tokio::test]
-async fn a_link_that_is_revoked_while_its_device_is_prepared_never_becomes_ready() {
-    let mut app = TestApp::start().await;
+async fn a_link_that_is_revoked_while_its_device_is_prepared_never_becomes_ready(on: Base) {
+    let mut app = TestApp::start(on).await;
     app.agent.prepare(Manner::Held);
     let link = app.link(json!({})).await;
     let mut browser = app.browser();
@@ -96,9 +102,8 @@ async fn a_link_that_is_revoked_while_its_device_is_prepared_never_becomes_ready
     assert_eq!(current.json()["lease_state"], "released");
 }
 
-#[tokio::test]
-async fn a_deleted_link_cuts_its_holder_too() {
-    let mut app = TestApp::start().await;
+async fn a_deleted_link_cuts_its_holder_too(on: Base) {
+    let mut app = TestApp::start(on).await;
     let (link, ..) = streaming(&mut app).await;
     let path = format!("/api/v1/links/{}", link.id);
     assert_eq!(
@@ -112,9 +117,8 @@ async fn a_deleted_link_cuts_its_holder_too() {
     app.device_shows("status", "idle").await;
 }
 
-#[tokio::test]
-async fn revoking_one_link_leaves_another_alone() {
-    let mut app = TestApp::start().await;
+async fn revoking_one_link_leaves_another_alone(on: Base) {
+    let mut app = TestApp::start(on).await;
     let other = app.link(json!({})).await;
     let (_, mut browser, session) = streaming(&mut app).await;
     app.revoke(&other).await;
@@ -125,9 +129,8 @@ async fn revoking_one_link_leaves_another_alone() {
     assert_eq!(app.device().await["epoch"], 1);
 }
 
-#[tokio::test]
-async fn an_expired_link_cuts_its_holder() {
-    let mut app = TestApp::start().await;
+async fn an_expired_link_cuts_its_holder(on: Base) {
+    let mut app = TestApp::start(on).await;
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_millis(1500);
     let link = app.link(json!({ "expires_at": soon.to_string() })).await;
     let mut browser = app.browser();

@@ -8,8 +8,17 @@ use protocol::CloseReason;
 use protocol::agent::{PatchKind, Request, Role, WhepOffer};
 use reqwest::Method;
 use serde_json::json;
-use support::TestApp;
 use support::browser::{Answer, Browser, OFFER};
+use support::{Base, TestApp, on_both};
+
+on_both![
+    an_offer_is_answered_while_the_device_is_still_prepared,
+    candidates_follow_the_etag_and_a_restart_changes_it,
+    only_the_holder_may_offer_and_only_from_our_own_page,
+    a_reload_replaces_the_same_browsers_older_connection,
+    a_viewer_token_watches_without_disturbing_the_holder,
+    a_lost_connection_starts_the_grace_and_a_new_one_ends_it,
+];
 
 const TRICKLE: &str = "m=video 9 X\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n";
 const RESTART: &str = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\n";
@@ -17,12 +26,7 @@ const FRAGMENT: (&str, &str) = ("content-type", "application/trickle-ice-sdpfrag
 
 async fn ready(app: &mut TestApp, wish: serde_json::Value) -> (Browser, String) {
     let link = app.link(wish).await;
-    let mut browser = app.browser();
-    let session = browser.launch(&link.token).await.json()["session_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    browser.events(&session).await.until("ready").await;
+    let (browser, session) = app.holder(&link).await;
     app.agent.unasked();
     (browser, session)
 }
@@ -43,9 +47,8 @@ async fn offered(app: &mut TestApp) -> WhepOffer {
     }
 }
 
-#[tokio::test]
-async fn an_offer_is_answered_while_the_device_is_still_prepared() {
-    let mut app = TestApp::start().await;
+async fn an_offer_is_answered_while_the_device_is_still_prepared(on: Base) {
+    let mut app = TestApp::start(on).await;
     app.agent.prepare(support::agent::Manner::Held);
     let link = app.link(json!({})).await;
     let mut browser = app.browser();
@@ -71,9 +74,8 @@ async fn an_offer_is_answered_while_the_device_is_still_prepared() {
     assert_eq!(state["lease_state"], "active", "its viewer is there already");
 }
 
-#[tokio::test]
-async fn candidates_follow_the_etag_and_a_restart_changes_it() {
-    let mut app = TestApp::start().await;
+async fn candidates_follow_the_etag_and_a_restart_changes_it(on: Base) {
+    let mut app = TestApp::start(on).await;
     let (mut browser, session) = ready(&mut app, json!({})).await;
     let answer = browser.offer(&session).await;
     let (path, first) = (
@@ -129,9 +131,8 @@ async fn candidates_follow_the_etag_and_a_restart_changes_it() {
     assert_eq!(gone.code(), "CONNECTION_NOT_FOUND");
 }
 
-#[tokio::test]
-async fn only_the_holder_may_offer_and_only_from_our_own_page() {
-    let mut app = TestApp::start().await;
+async fn only_the_holder_may_offer_and_only_from_our_own_page(on: Base) {
+    let mut app = TestApp::start(on).await;
     let (browser, session) = ready(&mut app, json!({})).await;
     assert_eq!(app.browser().offer(&session).await.code(), "AUTH_FAILED");
     let mut wrong = app.browser();
@@ -145,9 +146,8 @@ async fn only_the_holder_may_offer_and_only_from_our_own_page() {
     assert_eq!(app.agent.unasked(), []);
 }
 
-#[tokio::test]
-async fn a_reload_replaces_the_same_browsers_older_connection() {
-    let mut app = TestApp::start().await;
+async fn a_reload_replaces_the_same_browsers_older_connection(on: Base) {
+    let mut app = TestApp::start(on).await;
     let (mut browser, session) = ready(&mut app, json!({})).await;
     browser.offer(&session).await;
     let old = offered(&mut app).await.connection;
@@ -171,9 +171,8 @@ async fn a_reload_replaces_the_same_browsers_older_connection() {
         .expect("the new connection keeps the lease");
 }
 
-#[tokio::test]
-async fn a_viewer_token_watches_without_disturbing_the_holder() {
-    let mut app = TestApp::start().await;
+async fn a_viewer_token_watches_without_disturbing_the_holder(on: Base) {
+    let mut app = TestApp::start(on).await;
     let (mut browser, session) = ready(&mut app, json!({ "max_connections": 2 })).await;
     browser.offer(&session).await;
     let holder = offered(&mut app).await.connection;
@@ -204,9 +203,8 @@ async fn a_viewer_token_watches_without_disturbing_the_holder() {
     assert_eq!(third.offer(&session).await.code(), "CONNECTION_LIMIT");
 }
 
-#[tokio::test]
-async fn a_lost_connection_starts_the_grace_and_a_new_one_ends_it() {
-    let mut app = TestApp::start().await;
+async fn a_lost_connection_starts_the_grace_and_a_new_one_ends_it(on: Base) {
+    let mut app = TestApp::start(on).await;
     let (mut browser, session) = ready(&mut app, json!({})).await;
     let mut events = browser.events(&session).await;
     assert_eq!(

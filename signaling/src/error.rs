@@ -70,6 +70,8 @@ codes! {
     LinkExpired "LINK_EXPIRED" GONE "Link expired";
     LinkRevoked "LINK_REVOKED" GONE "Link revoked";
     LinkExhausted "LINK_EXHAUSTED" GONE "Link used up";
+    LinkPaused "LINK_PAUSED" CONFLICT "Link paused";
+    LinkScheduled "LINK_SCHEDULED" CONFLICT "Link not open yet";
     LinkBoundElsewhere "LINK_BOUND_ELSEWHERE" CONFLICT "Link open elsewhere";
     DeviceNotFound "DEVICE_NOT_FOUND" NOT_FOUND "Unknown device";
     DeviceInUse "DEVICE_IN_USE" CONFLICT "Device in use";
@@ -167,6 +169,11 @@ tokio::task_local! {
 #[must_use]
 pub fn current_id() -> Uuid {
     CURRENT.try_with(|id| *id).unwrap_or_default()
+}
+
+/// Does something for the request with this id, where it is done by another task than the request's own.
+pub async fn on_behalf_of<T>(id: Uuid, work: impl Future<Output = T>) -> T {
+    CURRENT.scope(id, work).await
 }
 
 /// Middleware: gives each request an id, for [`Problem`], the logs and the answer's header.

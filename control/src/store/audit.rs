@@ -4,8 +4,16 @@ use std::net::IpAddr;
 
 use signaling::error::current_id;
 
+use super::statement::{args, statements};
 use super::{StoreError, Write};
 use crate::domain::time::UnixMs;
+
+statements! {
+    /// Appends a row.
+    RECORD(Number, Text, Text, Text, Text, Text, Text, Text, Text)
+        "INSERT INTO audit_log (at, actor_kind, actor_id, action, resource_type, resource_id, result, request_id, ip)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+}
 
 /// Who did something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,20 +73,17 @@ pub(super) async fn record(
         ActorKind::Host => "host",
         ActorKind::System => "system",
     };
-    sqlx::query(
-        "INSERT INTO audit_log (at, actor_kind, actor_id, action, resource_type, resource_id, result, request_id, ip)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(now.0)
-    .bind(kind)
-    .bind(&actor.id)
-    .bind(deed.action)
-    .bind(deed.resource)
-    .bind(deed.id)
-    .bind(deed.result)
-    .bind(current_id().to_string())
-    .bind(actor.ip.map(|ip| ip.to_string()))
-    .execute(&mut **tx)
-    .await?;
+    let values = args![
+        now,
+        kind,
+        actor.id.as_ref(),
+        deed.action,
+        deed.resource,
+        deed.id,
+        deed.result,
+        current_id().to_string(),
+        actor.ip.map(|ip| ip.to_string()),
+    ];
+    tx.run(&RECORD, values).await?;
     Ok(())
 }

@@ -7,9 +7,11 @@ use protocol::{DeviceId, Epoch, LeaseId, LinkId, SessionId};
 use uuid::Uuid;
 
 use super::audit::{self, Actor, Deed};
-use super::column::Columns as _;
+use super::batch::Verdict;
+use super::devices::next_epoch;
 use super::leases::{by_lease, session, session_where, step_in};
-use super::links::link;
+use super::links::{link, link_where};
+use super::statement::{args, statements};
 use super::{Store, StoreError, Write};
 use crate::domain::device::{Health, Lifecycle, Occupancy};
 use crate::domain::lease::{Event, State};
@@ -17,6 +19,23 @@ use crate::domain::link::Standing;
 use crate::domain::session::{Session, session_state};
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;
+
+statements! {
+    OPENED_LINK(Bytes) link_where!("k.token_hash = $1 AND k.state <> 'deleted'");
+    HELD_THROUGH(Text) session_where!("k.id = $1 AND l.state IN ('preparing', 'active', 'grace')");
+    TAKE_USE(Text, Number)
+        "UPDATE links SET uses = uses + 1 WHERE id = $1 AND state = 'active'
+         AND (expires_at IS NULL OR expires_at > $2) AND (max_uses IS NULL OR uses < max_uses)";
+    TAKE_DEVICE(Text)
+        concat!("UPDATE devices SET occupancy = 'reserved', epoch = ", next_epoch!(),
+            " WHERE id = $1 AND occupancy = 'free' AND health <> 'offline' AND lifecycle = 'ready' RETURNING epoch");
+    AXES(Text) "SELECT occupancy, health, lifecycle FROM devices WHERE id = $1";
+    ADD_LEASE(Text, Text, Text, Number, Text, Number, Bytes, Number)
+        "INSERT INTO leases (id, device_id, link_id, epoch, state, until_at, binding_hash, acquired_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    ADD_SESSION(Text, Text, Text, Number)
+        "INSERT INTO sessions (id, lease_id, state, created_at) VALUES ($1, $2, $3, $4)";
+}
 
 /// Somebody opens a link.
 pub(crate) struct Claim<'a> {
@@ -59,51 +78,65 @@ pub(crate) enum Refused {
 impl Store {
     /// Grants a lease, or finds the browser's own again.
     pub(crate) async fn claim(&self, claim: Claim<'_>, now: UnixMs) -> Result<Claimed, StoreError> {
-        let mut tx = self.begin().await?;
-        let row = sqlx::query("SELECT * FROM links WHERE token_hash = ? AND state <> 'deleted'")
-            .bind(&claim.token.0[..])
-            .fetch_optional(&mut *tx)
-            .await?;
-        let Some(row) = row else {
-            return Ok(Claimed::Refused(Refused::Unknown));
-        };
-        let link = link(&row)?;
-        let holding = sqlx::query(session_where!(
-            "k.id = ? AND l.state IN ('preparing', 'active', 'grace')"
-        ))
-        .bind(link.id.to_string())
-        .fetch_optional(&mut *tx)
-        .await?;
-        let holding = holding.as_ref().map(session).transpose()?;
-        let standing = link.standing(now, holding.is_some());
-        if standing != Standing::Active {
-            return Ok(Claimed::Refused(Refused::Over(standing)));
-        }
-        if let Some(own) = holding {
-            if !claim.presented.is_some_and(|cookie| own.is_bound_to(cookie.0)) {
-                return Ok(Claimed::Refused(Refused::BoundElsewhere));
-            }
-            let stepped = step_in(&mut tx, own.lease, Event::Returned, claim.actor, now).await?;
-            tx.commit().await?;
-            return Ok(Claimed::Resumed(stepped.unwrap_or(own)));
-        }
-        let Some(epoch) = reserve(&mut tx, link.id, link.device, now).await? else {
-            return Ok(Claimed::Refused(why_not_reserved(&mut tx, link.device).await?));
-        };
-        let lease = grant(&mut tx, link.id, link.device, epoch, claim.fresh, now).await?;
-        let deed = Deed {
-            action: "lease.grant",
-            resource: "lease",
-            id: &lease.to_string(),
-            result: "ok",
-        };
-        audit::record(&mut tx, claim.actor, deed, now).await?;
-        let granted = by_lease(&mut tx, lease)
-            .await?
-            .ok_or(StoreError::Damaged("sessions.lease_id"))?;
-        tx.commit().await?;
-        Ok(Claimed::Granted(granted))
+        let Claim {
+            token,
+            presented,
+            fresh,
+            ..
+        } = claim;
+        let actor = claim.actor.clone();
+        self.together(move |tx| {
+            Box::pin(async move {
+                let claim = Claim {
+                    token,
+                    presented,
+                    fresh,
+                    actor: &actor,
+                };
+                Ok(match claim_in(tx, claim, now).await? {
+                    refused @ Claimed::Refused(_) => Verdict::Undo(refused),
+                    kept => Verdict::Keep(kept),
+                })
+            })
+        })
+        .await
     }
+}
+
+/// Grants a lease inside a transaction, or finds the browser's own again. What was refused is to be undone.
+async fn claim_in(tx: &mut Write, claim: Claim<'_>, now: UnixMs) -> Result<Claimed, StoreError> {
+    let Some(row) = tx.maybe(&OPENED_LINK, args![claim.token]).await? else {
+        return Ok(Claimed::Refused(Refused::Unknown));
+    };
+    let link = link(&row)?;
+    let holding = tx.maybe(&HELD_THROUGH, args![link.id]).await?;
+    let holding = holding.as_ref().map(session).transpose()?;
+    let standing = link.standing(now, holding.is_some());
+    if standing != Standing::Active {
+        return Ok(Claimed::Refused(Refused::Over(standing)));
+    }
+    if let Some(own) = holding {
+        if !claim.presented.is_some_and(|cookie| own.is_bound_to(cookie.0)) {
+            return Ok(Claimed::Refused(Refused::BoundElsewhere));
+        }
+        let stepped = step_in(tx, own.lease, Event::Returned, claim.actor, now).await?;
+        return Ok(Claimed::Resumed(stepped.unwrap_or(own)));
+    }
+    let Some(epoch) = reserve(tx, link.id, link.device, now).await? else {
+        return Ok(Claimed::Refused(why_not_reserved(tx, link.device).await?));
+    };
+    let lease = grant(tx, link.id, link.device, epoch, claim.fresh, now).await?;
+    let deed = Deed {
+        action: "lease.grant",
+        resource: "lease",
+        id: &lease.to_string(),
+        result: "ok",
+    };
+    audit::record(tx, claim.actor, deed, now).await?;
+    let granted = by_lease(tx, lease).await?;
+    Ok(Claimed::Granted(
+        granted.ok_or(StoreError::Damaged("sessions.lease_id"))?,
+    ))
 }
 
 /// Takes one use of the link and the device, or neither. Each UPDATE carries its own conditions.
@@ -113,32 +146,15 @@ async fn reserve(
     device: DeviceId,
     now: UnixMs,
 ) -> Result<Option<Epoch>, StoreError> {
-    let used = sqlx::query(
-        "UPDATE links SET uses = uses + 1 WHERE id = ?1 AND state = 'active'
-         AND (expires_at IS NULL OR expires_at > ?2) AND (max_uses IS NULL OR uses < max_uses)",
-    )
-    .bind(link.to_string())
-    .bind(now.0)
-    .execute(&mut **tx)
-    .await?;
-    if used.rows_affected() != 1 {
+    if tx.run(&TAKE_USE, args![link, now]).await? != 1 {
         return Ok(None);
     }
-    let reserved = sqlx::query(
-        "UPDATE devices SET occupancy = 'reserved', epoch = max(epoch + 1, (SELECT since FROM generation))
-         WHERE id = ? AND occupancy = 'free' AND health <> 'offline' AND lifecycle = 'ready' RETURNING epoch",
-    )
-    .bind(device.to_string())
-    .fetch_optional(&mut **tx)
-    .await?;
+    let reserved = tx.maybe(&TAKE_DEVICE, args![device]).await?;
     reserved.map(|row| row.number("epoch").map(Epoch)).transpose()
 }
 
 async fn why_not_reserved(tx: &mut Write, device: DeviceId) -> Result<Refused, StoreError> {
-    let row = sqlx::query("SELECT occupancy, health, lifecycle FROM devices WHERE id = ?")
-        .bind(device.to_string())
-        .fetch_one(&mut **tx)
-        .await?;
+    let row = tx.one(&AXES, args![device]).await?;
     let reachable = row.text("health")? != Health::Offline.as_str()
         && row.text("lifecycle")? == Lifecycle::Ready.as_str();
     let free = row.text("occupancy")? == Occupancy::Free.as_str();
@@ -159,26 +175,19 @@ async fn grant(
 ) -> Result<LeaseId, StoreError> {
     let lease = LeaseId::from_uuid(Uuid::now_v7());
     let state = State::granted(now);
-    sqlx::query(
-        "INSERT INTO leases (id, device_id, link_id, epoch, state, until_at, binding_hash, acquired_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(lease.to_string())
-    .bind(device.to_string())
-    .bind(link.to_string())
-    .bind(epoch.0 as i64)
-    .bind(state.as_str())
-    .bind(state.until().map(|until| until.0))
-    .bind(&binding.0[..])
-    .bind(now.0)
-    .execute(&mut **tx)
-    .await?;
-    sqlx::query("INSERT INTO sessions (id, lease_id, state, created_at) VALUES (?, ?, ?, ?)")
-        .bind(SessionId::from_uuid(Uuid::now_v7()).to_string())
-        .bind(lease.to_string())
-        .bind(session_state(state))
-        .bind(now.0)
-        .execute(&mut **tx)
+    let binding = args![
+        lease,
+        device,
+        link,
+        epoch,
+        state.as_str(),
+        state.until(),
+        binding,
+        now,
+    ];
+    tx.run(&ADD_LEASE, binding).await?;
+    let session = SessionId::from_uuid(Uuid::now_v7());
+    tx.run(&ADD_SESSION, args![session, lease, session_state(state), now])
         .await?;
     Ok(lease)
 }

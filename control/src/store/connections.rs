@@ -7,14 +7,38 @@ use protocol::{CloseReason, ConnectionId, Epoch, HostId, LeaseId};
 use uuid::Uuid;
 
 use super::audit::Actor;
-use super::column::Columns as _;
 use super::devices::note_facts;
 use super::leases::{by_lease, live_of_host, step_in};
+use super::statement::{args, statements};
 use super::{Store, StoreError, Write};
 use crate::domain::lease::{Event, State};
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;
+
+statements! {
+    LIVE_CONNECTIONS(Text) "SELECT id, owner_hash FROM connections WHERE lease_id = $1 AND state <> 'closed'";
+    OPEN(Text, Text, Bytes, Text, Number)
+        "INSERT INTO connections (id, lease_id, owner_hash, role, state, opened_at) VALUES ($1, $2, $3, $4, 'new', $5)";
+    SET_ETAG(Text, Text) "UPDATE connections SET etag = $1 WHERE id = $2";
+    ETAG(Text, Text, Bytes)
+        "SELECT etag FROM connections WHERE id = $1 AND lease_id = $2 AND owner_hash = $3 AND state <> 'closed'";
+    LEASE_OF(Text, Number, Text, Text)
+        "SELECT c.lease_id FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
+         WHERE c.id = $1 AND c.state <> 'closed' AND l.epoch = $2 AND d.id = $3 AND d.host_id = $4";
+    OF_HOST(Text)
+        "SELECT c.id FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
+         WHERE d.host_id = $1 AND c.state <> 'closed'";
+    ADD_VIEWER_TOKEN(Bytes, Text, Text, Number)
+        "INSERT INTO viewer_tokens (token_hash, lease_id, role, created_at) VALUES ($1, $2, $3, $4)";
+    VIEWER_ROLE(Bytes, Text) "SELECT role FROM viewer_tokens WHERE token_hash = $1 AND lease_id = $2";
+    CONTROLLER(Text)
+        "SELECT id FROM connections WHERE lease_id = $1 AND state = 'connected' AND role = 'controller' LIMIT 1";
+    CONNECT(Number, Text)
+        "UPDATE connections SET state = 'connected', connected_at = $1 WHERE id = $2 AND state = 'new'";
+    CLOSE(Number, Text, Text)
+        "UPDATE connections SET state = 'closed', closed_at = $1, close_reason = $2 WHERE id = $3 AND state <> 'closed'";
+}
 
 /// A viewer who was let in.
 #[derive(Debug, Clone, Copy)]
@@ -48,11 +72,7 @@ impl Store {
         let held = by_lease(&mut tx, owner.lease)
             .await?
             .is_some_and(|session| session.state.is_held());
-        let rows =
-            sqlx::query("SELECT id, owner_hash FROM connections WHERE lease_id = ? AND state <> 'closed'")
-                .bind(owner.lease.to_string())
-                .fetch_all(&mut *tx)
-                .await?;
+        let rows = tx.all(&LIVE_CONNECTIONS, args![owner.lease]).await?;
         let (mut replaced, mut others) = (Vec::new(), 0);
         for row in &rows {
             if row.hash("owner_hash")? == owner.hash {
@@ -68,40 +88,22 @@ impl Store {
             close(&mut tx, *id, CloseReason::Replaced, now).await?;
         }
         let id = ConnectionId::from_uuid(Uuid::now_v7());
-        sqlx::query(
-            "INSERT INTO connections (id, lease_id, owner_hash, role, state, opened_at) VALUES (?, ?, ?, ?, 'new', ?)",
-        )
-        .bind(id.to_string())
-        .bind(owner.lease.to_string())
-        .bind(&owner.hash.0[..])
-        .bind(role_name(owner.role))
-        .bind(now.0)
-        .execute(&mut *tx)
-        .await?;
+        let values = args![id, owner.lease, owner.hash, role_name(owner.role), now];
+        tx.run(&OPEN, values).await?;
         tx.commit().await?;
         Ok(Some(Opened { id, replaced }))
     }
 
     /// Notes the ICE session of a connection.
     pub(crate) async fn set_etag(&self, id: ConnectionId, etag: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE connections SET etag = ? WHERE id = ?")
-            .bind(etag)
-            .bind(id.to_string())
-            .execute(&self.write)
-            .await?;
+        self.write.run(&SET_ETAG, args![etag, id]).await?;
         Ok(())
     }
 
     /// The ICE session of a live connection of this owner.
     pub(crate) async fn etag(&self, id: ConnectionId, owner: Owner) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query(
-            "SELECT etag FROM connections WHERE id = ? AND lease_id = ? AND owner_hash = ? AND state <> 'closed'",
-        )
-        .bind(id.to_string())
-        .bind(owner.lease.to_string())
-        .bind(&owner.hash.0[..])
-        .fetch_optional(&self.read)
-        .await?;
+        let values = args![id, owner.lease, owner.hash];
+        let row = self.read.maybe(&ETAG, values).await?;
         row.map_or(Ok(None), |row| row.maybe_text("etag"))
     }
 
@@ -128,16 +130,8 @@ impl Store {
         now: UnixMs,
     ) -> Result<Option<Session>, StoreError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query(
-            "SELECT c.lease_id FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
-             WHERE c.id = ? AND c.state <> 'closed' AND l.epoch = ? AND d.id = ? AND d.host_id = ?",
-        )
-        .bind(event.connection.to_string())
-        .bind(event.epoch.0 as i64)
-        .bind(event.device.to_string())
-        .bind(host.to_string())
-        .fetch_optional(&mut *tx)
-        .await?;
+        let values = args![event.connection, event.epoch, event.device, host];
+        let row = tx.maybe(&LEASE_OF, values).await?;
         let Some(row) = row else { return Ok(None) };
         let lease = row.parsed("lease_id")?;
         match event.state {
@@ -159,13 +153,7 @@ impl Store {
     ) -> Result<Vec<Session>, StoreError> {
         let mut tx = self.begin().await?;
         note_facts(&mut tx, host, &hello.devices, now).await?;
-        let rows = sqlx::query(
-            "SELECT c.id FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
-             WHERE d.host_id = ? AND c.state <> 'closed'",
-        )
-        .bind(host.to_string())
-        .fetch_all(&mut *tx)
-        .await?;
+        let rows = tx.all(&OF_HOST, args![host]).await?;
         for row in &rows {
             let id = row.parsed("id")?;
             if hello.connections.iter().any(|live| live.connection == id) {
@@ -209,23 +197,14 @@ impl Store {
         role: Role,
         now: UnixMs,
     ) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO viewer_tokens (token_hash, lease_id, role, created_at) VALUES (?, ?, ?, ?)")
-            .bind(&token.0[..])
-            .bind(lease.to_string())
-            .bind(role_name(role))
-            .bind(now.0)
-            .execute(&self.write)
-            .await?;
+        let values = args![token, lease, role_name(role), now];
+        self.write.run(&ADD_VIEWER_TOKEN, values).await?;
         Ok(())
     }
 
     /// What a viewer token allows on a lease.
     pub(crate) async fn viewer_role(&self, token: Hash, lease: LeaseId) -> Result<Option<Role>, StoreError> {
-        let row = sqlx::query("SELECT role FROM viewer_tokens WHERE token_hash = ? AND lease_id = ?")
-            .bind(&token.0[..])
-            .bind(lease.to_string())
-            .fetch_optional(&self.read)
-            .await?;
+        let row = self.read.maybe(&VIEWER_ROLE, args![token, lease]).await?;
         row.map(|row| match row.text("role")?.as_str() {
             "controller" => Ok(Role::Controller),
             "observer" => Ok(Role::Observer),
@@ -247,35 +226,16 @@ async fn attend(tx: &mut Write, lease: LeaseId, now: UnixMs) -> Result<Option<Se
 }
 
 async fn is_attended(tx: &mut Write, lease: LeaseId) -> Result<bool, StoreError> {
-    let row = sqlx::query(
-        "SELECT 1 FROM connections WHERE lease_id = ? AND state = 'connected' AND role = 'controller' LIMIT 1",
-    )
-    .bind(lease.to_string())
-    .fetch_optional(&mut **tx)
-    .await?;
-    Ok(row.is_some())
+    Ok(tx.maybe(&CONTROLLER, args![lease]).await?.is_some())
 }
 
 async fn connect(tx: &mut Write, id: ConnectionId, now: UnixMs) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE connections SET state = 'connected', connected_at = ? WHERE id = ? AND state = 'new'",
-    )
-    .bind(now.0)
-    .bind(id.to_string())
-    .execute(&mut **tx)
-    .await?;
+    tx.run(&CONNECT, args![now, id]).await?;
     Ok(())
 }
 
 async fn close(tx: &mut Write, id: ConnectionId, reason: CloseReason, now: UnixMs) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE connections SET state = 'closed', closed_at = ?, close_reason = ? WHERE id = ? AND state <> 'closed'",
-    )
-    .bind(now.0)
-    .bind(reason.as_str())
-    .bind(id.to_string())
-    .execute(&mut **tx)
-    .await?;
+    tx.run(&CLOSE, args![now, reason.as_str(), id]).await?;
     Ok(())
 }
 

@@ -2,37 +2,71 @@
 
 use protocol::agent::DeviceFact;
 use protocol::{DeviceId, Epoch, HostId};
-use sqlx::sqlite::SqliteRow;
 
 use super::audit::{self, Actor, Deed};
-use super::column::Columns as _;
+use super::row::Row;
+use super::statement::{args, statements};
 use super::{Store, StoreError, Write};
 use crate::domain::device::{Device, Health, Lifecycle, Occupancy, axes};
 use crate::domain::time::UnixMs;
 
-const SELECT: &str = "SELECT d.*, l.id AS lease_id FROM devices d
-     LEFT JOIN leases l ON l.device_id = d.id AND l.state <> 'released'
-     WHERE d.lifecycle <> 'gone' ORDER BY d.name, d.id";
-const SELECT_ONE: &str = "SELECT d.*, l.id AS lease_id FROM devices d
-     LEFT JOIN leases l ON l.device_id = d.id AND l.state <> 'released' WHERE d.id = ?";
+/// Everything about devices; append a WHERE.
+macro_rules! device_where {
+    ($tail:literal) => {
+        concat!(
+            "SELECT d.id, d.host_id, d.name, d.serial, d.model, d.width, d.height, d.lifecycle, d.health, d.occupancy,
+                 d.epoch, d.seen_at, l.id AS lease_id
+             FROM devices d LEFT JOIN leases l ON l.device_id = d.id AND l.state <> 'released' WHERE ",
+            $tail
+        )
+    };
+}
+
+/// The next epoch of a row of `devices`: above its last one and above everything given out before the last start.
+macro_rules! next_epoch {
+    () => {
+        "CASE WHEN epoch + 1 > (SELECT since FROM generation) THEN epoch + 1 ELSE (SELECT since FROM generation) END"
+    };
+}
+pub(super) use next_epoch;
+
+statements! {
+    DEVICES() device_where!("d.lifecycle <> 'gone' ORDER BY d.name, d.id");
+    DEVICE(Text) device_where!("d.id = $1");
+    BEGIN_GENERATION(Number)
+        "UPDATE generation SET since = $1 WHERE since < $1 AND EXISTS (SELECT 1 FROM devices)";
+    ALL_OFFLINE() "UPDATE devices SET health = 'offline'";
+    QUARANTINE_FORGOTTEN()
+        "UPDATE devices SET occupancy = 'quarantined' WHERE occupancy = 'wiping'
+         AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.device_id = devices.id AND l.state <> 'released')";
+    HOST_OFFLINE(Text) "UPDATE devices SET health = 'offline' WHERE host_id = $1";
+    START_RESET(Text)
+        concat!("UPDATE devices SET occupancy = 'wiping', epoch = ", next_epoch!(),
+            " WHERE id = $1 AND occupancy = 'quarantined' RETURNING host_id, epoch");
+    END_RESET(Text, Text, Number)
+        "UPDATE devices SET occupancy = $1 WHERE id = $2 AND epoch = $3 AND occupancy = 'wiping'";
+    ALL_GONE(Text) "UPDATE devices SET lifecycle = 'gone', health = 'offline' WHERE host_id = $1";
+    NOTE_FACT(Text, Text, Text, Text, Text, Number, Number, Text, Text, Number, Number)
+        "INSERT INTO devices (id, host_id, name, serial, model, width, height, lifecycle, health, occupancy, epoch, seen_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 > 0 THEN 'quarantined' ELSE 'free' END, $10, $11)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, serial = excluded.serial, model = excluded.model,
+             width = excluded.width, height = excluded.height, lifecycle = excluded.lifecycle,
+             health = excluded.health, seen_at = excluded.seen_at,
+             epoch = CASE WHEN excluded.epoch > devices.epoch THEN excluded.epoch ELSE devices.epoch END,
+             occupancy = CASE WHEN devices.occupancy = 'free' AND excluded.epoch > devices.epoch
+                 THEN 'quarantined' ELSE devices.occupancy END
+         WHERE devices.host_id = excluded.host_id";
+}
 
 impl Store {
     /// Every device that some host has.
     pub(crate) async fn devices(&self) -> Result<Vec<Device>, StoreError> {
-        sqlx::query(SELECT)
-            .fetch_all(&self.read)
-            .await?
-            .iter()
-            .map(device)
-            .collect()
+        self.read.all(&DEVICES, []).await?.iter().map(device).collect()
     }
 
     /// One device.
     pub(crate) async fn device(&self, id: DeviceId) -> Result<Option<Device>, StoreError> {
-        let row = sqlx::query(SELECT_ONE)
-            .bind(id.to_string())
-            .fetch_optional(&self.read)
-            .await?;
+        let row = self.read.maybe(&DEVICE, args![id]).await?;
         row.as_ref().map(device).transpose()
     }
 
@@ -45,29 +79,16 @@ impl Store {
     /// none comes twice as long as the clock is right. A database that knows no device has nothing to forget.
     pub(crate) async fn settle_devices(&self, now: UnixMs) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        sqlx::query("UPDATE generation SET since = max(since, ?) WHERE EXISTS (SELECT 1 FROM devices)")
-            .bind(now.0)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("UPDATE devices SET health = 'offline'")
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query(
-            "UPDATE devices SET occupancy = 'quarantined' WHERE occupancy = 'wiping'
-             AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.device_id = devices.id AND l.state <> 'released')",
-        )
-        .execute(&mut *tx)
-        .await?;
+        tx.run(&BEGIN_GENERATION, args![now]).await?;
+        tx.run(&ALL_OFFLINE, []).await?;
+        tx.run(&QUARANTINE_FORGOTTEN, []).await?;
         tx.commit().await?;
         Ok(())
     }
 
     /// A host's link is gone: its devices are out of reach.
     pub(crate) async fn host_offline(&self, host: HostId) -> Result<(), StoreError> {
-        sqlx::query("UPDATE devices SET health = 'offline' WHERE host_id = ?")
-            .bind(host.to_string())
-            .execute(&self.write)
-            .await?;
+        self.write.run(&HOST_OFFLINE, args![host]).await?;
         Ok(())
     }
 
@@ -92,13 +113,7 @@ impl Store {
         now: UnixMs,
     ) -> Result<Option<(HostId, Epoch)>, StoreError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query(
-            "UPDATE devices SET occupancy = 'wiping', epoch = max(epoch + 1, (SELECT since FROM generation))
-             WHERE id = ? AND occupancy = 'quarantined' RETURNING host_id, epoch",
-        )
-        .bind(id.to_string())
-        .fetch_optional(&mut *tx)
-        .await?;
+        let row = tx.maybe(&START_RESET, args![id]).await?;
         let Some(row) = row else { return Ok(None) };
         let cleaned = (row.parsed("host_id")?, Epoch(row.number("epoch")?));
         let deed = Deed {
@@ -119,19 +134,13 @@ impl Store {
         epoch: Epoch,
         clean: bool,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE devices SET occupancy = ? WHERE id = ? AND epoch = ? AND occupancy = 'wiping'")
-            .bind(
-                if clean {
-                    Occupancy::Free
-                } else {
-                    Occupancy::Quarantined
-                }
-                .as_str(),
-            )
-            .bind(id.to_string())
-            .bind(epoch.0 as i64)
-            .execute(&self.write)
-            .await?;
+        let occupancy = if clean {
+            Occupancy::Free
+        } else {
+            Occupancy::Quarantined
+        };
+        let values = args![occupancy.as_str(), id, epoch];
+        self.write.run(&END_RESET, values).await?;
         Ok(())
     }
 }
@@ -145,44 +154,32 @@ pub(super) async fn note_facts(
     facts: &[DeviceFact],
     now: UnixMs,
 ) -> Result<(), StoreError> {
-    let host = host.to_string();
-    sqlx::query("UPDATE devices SET lifecycle = 'gone', health = 'offline' WHERE host_id = ?")
-        .bind(&host)
-        .execute(&mut **tx)
-        .await?;
+    tx.run(&ALL_GONE, args![host]).await?;
     for fact in facts {
         let (lifecycle, health) = axes(fact.health);
         // A serial that another id of this host has: the agent lost its folder and made new ids.
-        let noted = sqlx::query(
-            "INSERT INTO devices (id, host_id, name, serial, model, width, height, lifecycle, health, occupancy, epoch, seen_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, CASE WHEN ?10 > 0 THEN 'quarantined' ELSE 'free' END, ?10, ?11)
-             ON CONFLICT (id) DO UPDATE SET name = excluded.name, serial = excluded.serial, model = excluded.model,
-                 width = excluded.width, height = excluded.height, lifecycle = excluded.lifecycle,
-                 health = excluded.health, epoch = max(epoch, excluded.epoch), seen_at = excluded.seen_at,
-                 occupancy = CASE WHEN occupancy = 'free' AND excluded.epoch > epoch THEN 'quarantined' ELSE occupancy END
-             WHERE host_id = excluded.host_id",
-        )
-        .bind(fact.id.to_string())
-        .bind(&host)
-        .bind(&fact.name)
-        .bind(&fact.serial)
-        .bind(&fact.model)
-        .bind(i64::from(fact.width))
-        .bind(i64::from(fact.height))
-        .bind(lifecycle.as_str())
-        .bind(health.as_str())
-        .bind(fact.fence.0 as i64)
-        .bind(now.0)
-        .execute(&mut **tx)
-        .await?;
-        if noted.rows_affected() == 0 {
+        let values = args![
+            fact.id,
+            host,
+            &fact.name,
+            &fact.serial,
+            &fact.model,
+            fact.width,
+            fact.height,
+            lifecycle.as_str(),
+            health.as_str(),
+            fact.fence,
+            now,
+        ];
+        let noted = tx.run(&NOTE_FACT, values).await?;
+        if noted == 0 {
             tracing::error!(host.id = %host, device.id = %fact.id, "a host reports a device id of another host; it is left out");
         }
     }
     Ok(())
 }
 
-fn device(row: &SqliteRow) -> Result<Device, StoreError> {
+fn device(row: &Row) -> Result<Device, StoreError> {
     let damaged = StoreError::Damaged;
     Ok(Device {
         id: row.parsed("id")?,
@@ -197,6 +194,6 @@ fn device(row: &SqliteRow) -> Result<Device, StoreError> {
         occupancy: Occupancy::parse(&row.text("occupancy")?).ok_or(damaged("occupancy"))?,
         epoch: Epoch(row.number("epoch")?),
         seen_at: row.time("seen_at")?,
-        lease: row.maybe_text("lease_id")?.and_then(|id| id.parse().ok()),
+        lease: row.maybe_parsed("lease_id")?,
     })
 }

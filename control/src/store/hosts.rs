@@ -7,13 +7,29 @@ use signaling::link::token::Fingerprint;
 use uuid::Uuid;
 
 use super::audit::{self, Actor, Deed};
-use super::column::Columns as _;
+use super::statement::{args, statements};
 use super::{Store, StoreError};
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;
 
 /// How long a join token is good.
 pub(crate) const JOIN_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+statements! {
+    ADD_JOIN_TOKEN(Bytes, Number, Number)
+        "INSERT INTO join_tokens (token_hash, created_at, expires_at) VALUES ($1, $2, $3)";
+    ENROLLED_HOST(Number) "SELECT id FROM hosts WHERE state = 'enrolled' AND certificate_ends_at > $1 LIMIT 1";
+    JOIN_TOKEN(Bytes) "SELECT expires_at, used_at FROM join_tokens WHERE token_hash = $1";
+    HOST_BY_KEY(Bytes) "SELECT id, state FROM hosts WHERE key_hash = $1";
+    USE_JOIN_TOKEN(Number, Bytes) "UPDATE join_tokens SET used_at = $1 WHERE token_hash = $2";
+    ENROL(Text, Text, Bytes, Number, Number)
+        "INSERT INTO hosts (id, name, key_hash, state, certificate_ends_at, created_at)
+         VALUES ($1, $2, $3, 'enrolled', $4, $5)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, certificate_ends_at = excluded.certificate_ends_at";
+    GREET(Number, Text, Bytes)
+        "UPDATE hosts SET last_seen_at = $1 WHERE id = $2 AND key_hash = $3 AND state = 'enrolled'";
+    RENEW(Number, Text) "UPDATE hosts SET certificate_ends_at = $1 WHERE id = $2 AND state = 'enrolled'";
+}
 
 /// Why a host may not join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +63,8 @@ impl Store {
         now: UnixMs,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        sqlx::query("INSERT INTO join_tokens (token_hash, created_at, expires_at) VALUES (?, ?, ?)")
-            .bind(&token.0[..])
-            .bind(now.0)
-            .bind(now.plus(JOIN_TOKEN_LIFETIME).0)
-            .execute(&mut *tx)
-            .await?;
+        let values = args![token, now, now.plus(JOIN_TOKEN_LIFETIME)];
+        tx.run(&ADD_JOIN_TOKEN, values).await?;
         let deed = Deed {
             action: "join_token.create",
             resource: "join_token",
@@ -66,11 +78,7 @@ impl Store {
 
     /// Whether some host can come back with the certificate that it has.
     pub(crate) async fn has_enrolled_host(&self, now: UnixMs) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT 1 FROM hosts WHERE state = 'enrolled' AND certificate_ends_at > ?")
-            .bind(now.0)
-            .fetch_optional(&self.read)
-            .await?;
-        Ok(row.is_some())
+        Ok(self.read.maybe(&ENROLLED_HOST, args![now]).await?.is_some())
     }
 
     /// Uses a join token up and enrols a host, or recognises it by its key.
@@ -81,14 +89,8 @@ impl Store {
         now: UnixMs,
     ) -> Result<Result<HostId, JoinRefused>, StoreError> {
         let mut tx = self.begin().await?;
-        let token = sqlx::query("SELECT expires_at, used_at FROM join_tokens WHERE token_hash = ?")
-            .bind(&host.token.0[..])
-            .fetch_optional(&mut *tx)
-            .await?;
-        let known = sqlx::query("SELECT id, state FROM hosts WHERE key_hash = ?")
-            .bind(&host.key.0[..])
-            .fetch_optional(&mut *tx)
-            .await?;
+        let token = tx.maybe(&JOIN_TOKEN, args![host.token]).await?;
+        let known = tx.maybe(&HOST_BY_KEY, args![host.key]).await?;
         let (refused, id) = match (&token, &known) {
             (None, _) => (Some(JoinRefused::Unknown), HostId::from_uuid(Uuid::nil())),
             (Some(token), _) if token.maybe_time("used_at")?.is_some() => {
@@ -118,23 +120,9 @@ impl Store {
         };
         audit::record(&mut tx, actor, deed, now).await?;
         if refused.is_none() {
-            sqlx::query("UPDATE join_tokens SET used_at = ? WHERE token_hash = ?")
-                .bind(now.0)
-                .bind(&host.token.0[..])
-                .execute(&mut *tx)
-                .await?;
-            sqlx::query(
-                "INSERT INTO hosts (id, name, key_hash, state, certificate_ends_at, created_at)
-                 VALUES (?, ?, ?, 'enrolled', ?, ?)
-                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, certificate_ends_at = excluded.certificate_ends_at",
-            )
-            .bind(&id_text)
-            .bind(host.name)
-            .bind(&host.key.0[..])
-            .bind(host.certificate_ends.0)
-            .bind(now.0)
-            .execute(&mut *tx)
-            .await?;
+            tx.run(&USE_JOIN_TOKEN, args![now, host.token]).await?;
+            let values = args![id, host.name, host.key, host.certificate_ends, now];
+            tx.run(&ENROL, values).await?;
         }
         tx.commit().await?;
         Ok(refused.map_or(Ok(id), Err))
@@ -147,25 +135,11 @@ impl Store {
         key: Fingerprint,
         now: UnixMs,
     ) -> Result<bool, StoreError> {
-        let known = sqlx::query(
-            "UPDATE hosts SET last_seen_at = ? WHERE id = ? AND key_hash = ? AND state = 'enrolled'",
-        )
-        .bind(now.0)
-        .bind(id.to_string())
-        .bind(&key.0[..])
-        .execute(&self.write)
-        .await?;
-        Ok(known.rows_affected() == 1)
+        Ok(self.write.run(&GREET, args![now, id, key]).await? == 1)
     }
 
     /// Notes that a host gets a younger certificate. False when it may not.
     pub(crate) async fn renew_host(&self, id: HostId, ends: UnixMs) -> Result<bool, StoreError> {
-        let renewed =
-            sqlx::query("UPDATE hosts SET certificate_ends_at = ? WHERE id = ? AND state = 'enrolled'")
-                .bind(ends.0)
-                .bind(id.to_string())
-                .execute(&self.write)
-                .await?;
-        Ok(renewed.rows_affected() == 1)
+        Ok(self.write.run(&RENEW, args![ends, id]).await? == 1)
     }
 }

@@ -5,11 +5,12 @@
 //! refunded use, closed connections, an audit row). Granting, the other way in, is in `claims`.
 
 use protocol::{CloseReason, Epoch, HostId, LeaseId, LinkId, SessionId};
-use sqlx::sqlite::SqliteRow;
 
 use super::audit::{self, Actor, Deed};
-use super::column::Columns as _;
-use super::links::{link, state_name};
+use super::devices::next_epoch;
+use super::links::{link, link_where, state_name};
+use super::row::Row;
+use super::statement::{args, statements};
 use super::{Store, StoreError, Write};
 use crate::domain::device::occupancy;
 use crate::domain::lease::{self, Event, Left, State};
@@ -24,7 +25,9 @@ macro_rules! session_where {
         concat!(
             "SELECT s.id AS session_id, l.id AS lease_id, l.state AS lease_state, l.until_at, l.reason, l.left_as,
                  l.epoch AS lease_epoch, l.release_epoch, l.binding_hash, d.id AS leased_device, d.host_id,
-                 d.name AS device_name, d.width, d.height, k.*
+                 d.name AS device_name, d.width, d.height, ",
+            $crate::store::links::link_columns!(),
+            "
              FROM sessions s JOIN leases l ON l.id = s.lease_id JOIN devices d ON d.id = l.device_id
              JOIN links k ON k.id = l.link_id WHERE ",
             $tail
@@ -32,6 +35,35 @@ macro_rules! session_where {
     };
 }
 pub(super) use session_where;
+
+statements! {
+    SESSION(Text) session_where!("s.id = $1");
+    BY_LEASE(Text) session_where!("l.id = $1");
+    LIVE_OF_HOST(Text) session_where!("d.host_id = $1 AND l.state <> 'released'");
+    RELEASING() session_where!("l.state = 'releasing'");
+    UNDELETED_LINK(Text) link_where!("k.id = $1 AND k.state <> 'deleted'");
+    SET_LINK_STATE(Text, Text) "UPDATE links SET state = $1 WHERE id = $2";
+    HELD_LEASE(Text)
+        "SELECT id FROM leases WHERE link_id = $1 AND state IN ('preparing', 'active', 'grace')";
+    DUE(Number)
+        "SELECT l.id, CAST(CASE WHEN k.expires_at <= $1 THEN 1 ELSE 0 END AS BIGINT) AS expired
+         FROM leases l JOIN links k ON k.id = l.link_id
+         WHERE l.state IN ('preparing', 'active', 'grace') AND (l.until_at <= $1 OR k.expires_at <= $1)";
+    /// A device is free only if it was cleaned for its newest epoch.
+    SET_OCCUPANCY(Text, Number, Text)
+        "UPDATE devices SET occupancy = CASE WHEN $1 <> 'free' OR epoch = $2 THEN $1 ELSE 'quarantined' END
+         WHERE id = $3";
+    REFUND(Text) "UPDATE links SET uses = uses - 1 WHERE id = $1 AND uses > 0";
+    SET_LEASE(Text, Number, Text, Text, Number, Text)
+        "UPDATE leases SET state = $1, until_at = $2, reason = $3, left_as = $4, released_at = $5 WHERE id = $6";
+    SET_SESSION(Text, Number, Text) "UPDATE sessions SET state = $1, ended_at = $2 WHERE lease_id = $3";
+    RAISE_EPOCH(Text, Text)
+        concat!("UPDATE devices SET occupancy = $1, epoch = ", next_epoch!(), " WHERE id = $2 RETURNING epoch");
+    SET_RELEASE_EPOCH(Number, Text) "UPDATE leases SET release_epoch = $1 WHERE id = $2";
+    CLOSE_ALL(Number, Text, Text)
+        "UPDATE connections SET state = 'closed', closed_at = $1, close_reason = $2
+         WHERE lease_id = $3 AND state <> 'closed'";
+}
 
 impl Store {
     /// Finds a session again for the browser that holds it; none for anybody else or when it is over.
@@ -43,10 +75,7 @@ impl Store {
         now: UnixMs,
     ) -> Result<Option<Session>, StoreError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query(session_where!("s.id = ?"))
-            .bind(id.to_string())
-            .fetch_optional(&mut *tx)
-            .await?;
+        let row = tx.maybe(&SESSION, args![id]).await?;
         let found = row.as_ref().map(session).transpose()?;
         let Some(own) = found.filter(|found| found.is_bound_to(binding.0) && found.state.is_held()) else {
             return Ok(None);
@@ -58,10 +87,7 @@ impl Store {
 
     /// One session, also when it is over.
     pub(crate) async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        let row = sqlx::query(session_where!("s.id = ?"))
-            .bind(id.to_string())
-            .fetch_optional(&self.read)
-            .await?;
+        let row = self.read.maybe(&SESSION, args![id]).await?;
         row.as_ref().map(session).transpose()
     }
 
@@ -89,17 +115,10 @@ impl Store {
         now: UnixMs,
     ) -> Result<Option<Option<Session>>, StoreError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query("SELECT * FROM links WHERE id = ? AND state <> 'deleted'")
-            .bind(id.to_string())
-            .fetch_optional(&mut *tx)
-            .await?;
+        let row = tx.maybe(&UNDELETED_LINK, args![id]).await?;
         let Some(row) = row else { return Ok(None) };
         if let Some(state) = link(&row)?.state.after(event) {
-            sqlx::query("UPDATE links SET state = ? WHERE id = ?")
-                .bind(state_name(state))
-                .bind(id.to_string())
-                .execute(&mut *tx)
-                .await?;
+            tx.run(&SET_LINK_STATE, args![state_name(state), id]).await?;
         }
         let action = match event {
             link_rules::Event::Revoke => "link.revoke",
@@ -117,12 +136,7 @@ impl Store {
             now,
         )
         .await?;
-        let live = sqlx::query(
-            "SELECT id FROM leases WHERE link_id = ? AND state IN ('preparing', 'active', 'grace')",
-        )
-        .bind(id.to_string())
-        .fetch_optional(&mut *tx)
-        .await?;
+        let live = tx.maybe(&HELD_LEASE, args![id]).await?;
         let cut = match live {
             Some(row) => {
                 let end = Event::End(CloseReason::LinkRevoked);
@@ -136,25 +150,16 @@ impl Store {
 
     /// Sessions whose device has still to be cleaned.
     pub(crate) async fn releasing(&self) -> Result<Vec<Session>, StoreError> {
-        let rows = sqlx::query(session_where!("l.state = 'releasing'"))
-            .fetch_all(&self.read)
-            .await?;
+        let rows = self.read.all(&RELEASING, []).await?;
         rows.iter().map(session).collect()
     }
 
     /// Leases whose state is over by the clock, with what to do about each.
     pub(crate) async fn due(&self, now: UnixMs) -> Result<Vec<(LeaseId, Event)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT l.id, k.expires_at <= ?1 AS expired FROM leases l JOIN links k ON k.id = l.link_id
-             WHERE l.state IN ('preparing', 'active', 'grace') AND (l.until_at <= ?1 OR k.expires_at <= ?1)",
-        )
-        .bind(now.0)
-        .fetch_all(&self.read)
-        .await?;
+        let rows = self.read.all(&DUE, args![now]).await?;
         rows.iter()
             .map(|row| {
-                let expired = row.maybe_number::<i64>("expired")? == Some(1);
-                let event = if expired {
+                let event = if row.truth("expired")? {
                     Event::End(CloseReason::LinkExpired)
                 } else {
                     Event::Deadline
@@ -179,43 +184,26 @@ pub(super) async fn step_in(
     let Some(after) = before.state.after(event, now) else {
         return Ok(None);
     };
-    let released = matches!(after, State::Released { .. });
     if before.state.is_held() && !after.is_held() {
         cut(tx, &before, after, now).await?;
     } else {
-        // A device is free only if it was cleaned for its newest epoch.
-        sqlx::query(
-            "UPDATE devices SET occupancy = CASE WHEN ?1 <> 'free' OR epoch = ?2 THEN ?1 ELSE 'quarantined' END
-             WHERE id = ?3",
-        )
-        .bind(occupancy(after).as_str())
-        .bind(before.release_epoch.map(|epoch| epoch.0 as i64))
-        .bind(before.device.to_string())
-        .execute(&mut **tx)
-        .await?;
+        let values = args![occupancy(after).as_str(), before.release_epoch, before.device];
+        tx.run(&SET_OCCUPANCY, values).await?;
     }
     if lease::refunds(before.state, after) {
-        sqlx::query("UPDATE links SET uses = uses - 1 WHERE id = ? AND uses > 0")
-            .bind(before.link.id.to_string())
-            .execute(&mut **tx)
-            .await?;
+        tx.run(&REFUND, args![before.link.id]).await?;
     }
-    sqlx::query(
-        "UPDATE leases SET state = ?, until_at = ?, reason = ?, left_as = ?, released_at = ? WHERE id = ?",
-    )
-    .bind(after.as_str())
-    .bind(after.until().map(|until| until.0))
-    .bind(after.reason().map(CloseReason::as_str))
-    .bind(left_name(after))
-    .bind(released.then_some(now.0))
-    .bind(lease.to_string())
-    .execute(&mut **tx)
-    .await?;
-    sqlx::query("UPDATE sessions SET state = ?, ended_at = ? WHERE lease_id = ?")
-        .bind(session_state(after))
-        .bind(released.then_some(now.0))
-        .bind(lease.to_string())
-        .execute(&mut **tx)
+    let released = matches!(after, State::Released { .. }).then_some(now);
+    let values = args![
+        after.as_str(),
+        after.until(),
+        after.reason().map(CloseReason::as_str),
+        left_name(after),
+        released,
+        lease,
+    ];
+    tx.run(&SET_LEASE, values).await?;
+    tx.run(&SET_SESSION, args![session_state(after), released, lease])
         .await?;
     let result = after.reason().map_or("ok", CloseReason::as_str);
     let deed = Deed {
@@ -230,27 +218,11 @@ pub(super) async fn step_in(
 
 /// The moment in which a holder loses the device: its epoch rises, its connections are over.
 async fn cut(tx: &mut Write, before: &Session, after: State, now: UnixMs) -> Result<(), StoreError> {
-    let row = sqlx::query(
-        "UPDATE devices SET epoch = max(epoch + 1, (SELECT since FROM generation)), occupancy = ?
-         WHERE id = ? RETURNING epoch",
-    )
-    .bind(occupancy(after).as_str())
-    .bind(before.device.to_string())
-    .fetch_one(&mut **tx)
-    .await?;
-    sqlx::query("UPDATE leases SET release_epoch = ? WHERE id = ?")
-        .bind(row.number::<i64>("epoch")?)
-        .bind(before.lease.to_string())
-        .execute(&mut **tx)
-        .await?;
-    sqlx::query(
-        "UPDATE connections SET state = 'closed', closed_at = ?, close_reason = ? WHERE lease_id = ? AND state <> 'closed'",
-    )
-    .bind(now.0)
-    .bind(after.reason().map(CloseReason::as_str))
-    .bind(before.lease.to_string())
-    .execute(&mut **tx)
-    .await?;
+    let values = args![occupancy(after).as_str(), before.device];
+    let epoch = tx.one(&RAISE_EPOCH, values).await?.number::<i64>("epoch")?;
+    tx.run(&SET_RELEASE_EPOCH, args![epoch, before.lease]).await?;
+    let reason = after.reason().map(CloseReason::as_str);
+    tx.run(&CLOSE_ALL, args![now, reason, before.lease]).await?;
     Ok(())
 }
 
@@ -278,23 +250,17 @@ const fn action(state: State) -> &'static str {
 }
 
 pub(super) async fn by_lease(tx: &mut Write, lease: LeaseId) -> Result<Option<Session>, StoreError> {
-    let row = sqlx::query(session_where!("l.id = ?"))
-        .bind(lease.to_string())
-        .fetch_optional(&mut **tx)
-        .await?;
+    let row = tx.maybe(&BY_LEASE, args![lease]).await?;
     row.as_ref().map(session).transpose()
 }
 
 /// Sessions whose lease is not released, on the devices of a host.
 pub(super) async fn live_of_host(tx: &mut Write, host: HostId) -> Result<Vec<Session>, StoreError> {
-    let rows = sqlx::query(session_where!("d.host_id = ? AND l.state <> 'released'"))
-        .bind(host.to_string())
-        .fetch_all(&mut **tx)
-        .await?;
+    let rows = tx.all(&LIVE_OF_HOST, args![host]).await?;
     rows.iter().map(session).collect()
 }
 
-pub(super) fn session(row: &SqliteRow) -> Result<Session, StoreError> {
+pub(super) fn session(row: &Row) -> Result<Session, StoreError> {
     Ok(Session {
         id: row.parsed("session_id")?,
         lease: row.parsed("lease_id")?,
@@ -311,7 +277,7 @@ pub(super) fn session(row: &SqliteRow) -> Result<Session, StoreError> {
     })
 }
 
-fn state(row: &SqliteRow) -> Result<State, StoreError> {
+fn state(row: &Row) -> Result<State, StoreError> {
     let until = || {
         row.maybe_time("until_at")?
             .ok_or(StoreError::Damaged("leases.until_at"))

@@ -1,11 +1,11 @@
 //! Links: made, listed, found by their token's hash.
 
 use protocol::LinkId;
-use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use super::audit::{self, Actor, Deed};
-use super::column::Columns as _;
+use super::row::Row;
+use super::statement::{args, statements};
 use super::{Store, StoreError};
 use crate::domain::link::{Link, State};
 use crate::domain::time::UnixMs;
@@ -13,6 +13,50 @@ use crate::secret::Hash;
 
 /// Links in one listing; older ones are left out until listings have pages.
 const LIST_MAX: i64 = 500;
+
+/// The columns that [`link`] reads, of `links` under the name `k`.
+macro_rules! link_columns {
+    () => {
+        "k.id, k.name, k.token_hint, k.device_id, k.package, k.activity, k.state, k.expires_at, k.max_uses, k.uses,
+         k.max_connections, k.created_at"
+    };
+}
+pub(super) use link_columns;
+
+/// Everything about links; append a WHERE.
+macro_rules! link_where {
+    ($tail:literal) => {
+        concat!(
+            "SELECT ",
+            $crate::store::links::link_columns!(),
+            " FROM links k WHERE ",
+            $tail
+        )
+    };
+}
+pub(super) use link_where;
+
+/// The same, and whether somebody holds a lease through it.
+macro_rules! held_where {
+    ($tail:literal) => {
+        concat!(
+            "SELECT ", link_columns!(), ", CAST(CASE WHEN EXISTS (SELECT 1 FROM leases l
+                 WHERE l.link_id = k.id AND l.state IN ('preparing', 'active', 'grace')) THEN 1 ELSE 0 END AS BIGINT) AS held
+             FROM links k WHERE ",
+            $tail
+        )
+    };
+}
+
+statements! {
+    ADD_LINK(Text, Text, Bytes, Text, Text, Text, Text, Number, Number, Number, Text, Number)
+        "INSERT INTO links (id, name, token_hash, token_hint, device_id, package, activity, state, expires_at,
+             max_uses, uses, max_connections, created_by, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, 0, $10, $11, $12)";
+    LINKS(Number) held_where!("k.state <> 'deleted' ORDER BY k.created_at DESC, k.id DESC LIMIT $1");
+    LINK(Text) held_where!("k.id = $1 AND k.state <> 'deleted'");
+    LINK_BY_TOKEN(Bytes) held_where!("k.token_hash = $1 AND k.state <> 'deleted'");
+}
 
 /// A link, and whether somebody holds a lease through it now.
 pub(crate) type Held = (Link, bool);
@@ -28,25 +72,21 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let id = link.id.to_string();
-        sqlx::query(
-            "INSERT INTO links (id, name, token_hash, token_hint, device_id, package, activity, state, expires_at,
-                 max_uses, uses, max_connections, created_by, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, 'active', ?, ?, 0, ?, ?, ?)",
-        )
-        .bind(&id)
-        .bind(&link.name)
-        .bind(&token.0[..])
-        .bind(&link.token_hint)
-        .bind(link.device.to_string())
-        .bind(link.app.as_ref().map(|app| &app.package))
-        .bind(link.app.as_ref().and_then(|app| app.activity.as_ref()))
-        .bind(link.expires_at.map(|at| at.0))
-        .bind(link.max_uses.map(i64::from))
-        .bind(i64::from(link.max_connections))
-        .bind(creator.to_string())
-        .bind(link.created_at.0)
-        .execute(&mut *tx)
-        .await?;
+        let values = args![
+            &id,
+            &link.name,
+            token,
+            &link.token_hint,
+            link.device,
+            link.app.as_ref().map(|app| &app.package),
+            link.app.as_ref().and_then(|app| app.activity.as_ref()),
+            link.expires_at,
+            link.max_uses,
+            link.max_connections,
+            creator,
+            link.created_at,
+        ];
+        tx.run(&ADD_LINK, values).await?;
         let deed = Deed {
             action: "link.create",
             resource: "link",
@@ -60,43 +100,25 @@ impl Store {
 
     /// The newest links that are not deleted.
     pub(crate) async fn links(&self) -> Result<Vec<Held>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT k.*, EXISTS (SELECT 1 FROM leases l WHERE l.link_id = k.id AND l.state IN ('preparing', 'active', 'grace')) AS held
-             FROM links k WHERE k.state <> 'deleted' ORDER BY k.created_at DESC, k.id DESC LIMIT ?",
-        )
-        .bind(LIST_MAX)
-        .fetch_all(&self.read)
-        .await?;
+        let rows = self.read.all(&LINKS, args![LIST_MAX]).await?;
         rows.iter().map(held).collect()
     }
 
     /// One link, unless it is deleted.
     pub(crate) async fn link(&self, id: LinkId) -> Result<Option<Held>, StoreError> {
-        let row = sqlx::query(
-            "SELECT k.*, EXISTS (SELECT 1 FROM leases l WHERE l.link_id = k.id AND l.state IN ('preparing', 'active', 'grace')) AS held
-             FROM links k WHERE k.id = ? AND k.state <> 'deleted'",
-        )
-        .bind(id.to_string())
-        .fetch_optional(&self.read)
-        .await?;
+        let row = self.read.maybe(&LINK, args![id]).await?;
         row.as_ref().map(held).transpose()
     }
 
     /// The link that a token opens, unless it is deleted.
     pub(crate) async fn link_by_token(&self, token: Hash) -> Result<Option<Held>, StoreError> {
-        let row = sqlx::query(
-            "SELECT k.*, EXISTS (SELECT 1 FROM leases l WHERE l.link_id = k.id AND l.state IN ('preparing', 'active', 'grace')) AS held
-             FROM links k WHERE k.token_hash = ? AND k.state <> 'deleted'",
-        )
-        .bind(&token.0[..])
-        .fetch_optional(&self.read)
-        .await?;
+        let row = self.read.maybe(&LINK_BY_TOKEN, args![token]).await?;
         row.as_ref().map(held).transpose()
     }
 }
 
 /// Reads the columns of `links`, in any statement that selects all of them.
-pub(super) fn link(row: &SqliteRow) -> Result<Link, StoreError> {
+pub(super) fn link(row: &Row) -> Result<Link, StoreError> {
     Ok(Link {
         id: row.parsed("id")?,
         name: row.text("name")?,
@@ -129,6 +151,6 @@ pub(super) const fn state_name(state: State) -> &'static str {
     }
 }
 
-fn held(row: &SqliteRow) -> Result<Held, StoreError> {
-    Ok((link(row)?, row.number::<i64>("held")? != 0))
+fn held(row: &Row) -> Result<Held, StoreError> {
+    Ok((link(row)?, row.truth("held")?))
 }

@@ -1,47 +1,69 @@
 //! The database: every SQL statement of control is in this folder.
 //!
-//! SQLite in one file: WAL, `synchronous=FULL` (a lost commit could give an epoch out twice), foreign
-//! keys on. One connection writes, a few read: SQLite has one writer anyway, and queueing for it in our
-//! pool is fair where its own busy handler is not. Every write is a `BEGIN IMMEDIATE` transaction, so a
-//! transaction that read something may rely on it until it commits.
+//! ```text
+//!   claims links leases connections devices hosts users audit    the tables: named statements, rows to types
+//!                              │
+//!                batch                                           writes that share a commit
+//!   statement ── database ── row                                 one text, two databases
+//!                   │
+//!          sqlite ──┴── postgres                                 how each is opened and how its writers take turns
+//! ```
 //!
-//! Statements are portable where they can be; rules are not here but in `domain`.
+//! Every write is a transaction in which nobody else writes ([`Store::begin`]), so it may rely on what it read until
+//! it commits. Who gets a device is still decided by conditional UPDATEs and unique indexes alone: they hold even
+//! where that promise is broken. Rules are not here but in `domain`.
 
+pub(crate) mod address;
 pub(crate) mod audit;
+mod batch;
 pub(crate) mod claims;
-mod column;
 pub(crate) mod connections;
+pub(crate) mod constraint;
+mod database;
 pub(crate) mod devices;
 pub(crate) mod hosts;
 pub(crate) mod leases;
 pub(crate) mod links;
+mod postgres;
+#[cfg(test)]
+mod registry;
+pub(crate) mod row;
+mod sqlite;
+pub(crate) mod statement;
 pub(crate) mod users;
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use signaling::error::{Code, Problem};
+use sqlx::migrate::MigrateError;
 
-/// File of the database in the data folder.
-const FILE: &str = "control.db";
-/// How long a statement waits for another process that holds the file, for example a backup.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+use address::Address;
+use batch::Queue;
+use constraint::Constraint;
+use database::Pool;
+pub(crate) use database::Write;
+use statement::statements;
+
 /// How long a request waits for a connection before it fails.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// When a write that found too many others waiting may come again, seconds.
+const BUSY_RETRY_S: u32 = 1;
 /// Connections that read at the same time; more wait.
 const READERS_MAX: u32 = 4;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
+statements! {
+    /// Whether the database answers.
+    IS_ALIVE() "SELECT CAST(1 AS BIGINT) AS alive";
+}
 
 /// The open database.
 #[derive(Clone)]
 pub(crate) struct Store {
-    write: SqlitePool,
-    read: SqlitePool,
+    write: Pool,
+    read: Pool,
+    /// Writes that share their commits; none in memory, where nothing is synced.
+    queue: Option<Arc<Queue>>,
 }
 
 /// The database failed.
@@ -50,97 +72,136 @@ pub(crate) struct Store {
 pub(crate) enum StoreError {
     /// A statement or a connection.
     #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
-    /// The schema.
-    #[error("database schema: {0}")]
-    Schema(#[from] MigrateError),
+    Database(sqlx::Error),
+    /// A constraint refused what was asked for.
+    #[error("database: the constraint {0:?} refuses this")]
+    Refused(Constraint),
+    /// More writes wait than may.
+    #[error("database: too many writes wait")]
+    Busy,
+    /// The commit that this write shared with others failed.
+    #[error("{0}")]
+    Together(Arc<StoreError>),
     /// A row says what the code never wrote.
     #[error("database: column {0} holds no such value")]
     Damaged(&'static str),
 }
 
-impl From<StoreError> for signaling::error::Problem {
-    fn from(error: StoreError) -> Self {
-        Self::internal(error)
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let constraint = error.as_database_error().and_then(Constraint::of);
+        constraint.map_or(Self::Database(error), Self::Refused)
     }
 }
 
-/// A writing transaction. Dropping it undoes it.
-pub(crate) type Write = Transaction<'static, Sqlite>;
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(constraint) => constraint.problem(),
+            StoreError::Busy => Self::new(
+                Code::RateLimited,
+                "Too many people at once. Try again in a moment.",
+            )
+            .retry_after(BUSY_RETRY_S),
+            StoreError::Database(_) | StoreError::Damaged(_) | StoreError::Together(_) => {
+                Self::internal(error)
+            }
+        }
+    }
+}
+
+/// The database cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum OpenError {
+    /// The file is not there to be written.
+    #[error("the file cannot be opened for writing: {0}")]
+    File(std::io::Error),
+    /// No server, or not for us.
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(String),
+    /// A standby, or a server that was told to take no writes.
+    #[error("the server takes no writes; it may be a standby: name the primary")]
+    ReadOnly,
+    /// The tables are of a version that this program does not know.
+    #[error(
+        "it was made by a newer version of Farglass (step {0}); use that version or a backup from before"
+    )]
+    TooNew(i64),
+    /// The tables cannot be made or updated.
+    #[error("its tables cannot be made or updated: {0}")]
+    Schema(MigrateError),
+    /// A statement or a connection.
+    #[error("{0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<MigrateError> for OpenError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMissing(version) => Self::TooNew(version),
+            other => Self::Schema(other),
+        }
+    }
+}
 
 impl Store {
-    /// Opens the database in a folder, making or updating it.
+    /// Opens a database, making or updating its tables.
     ///
     /// # Errors
-    /// When the file cannot be used or was made by a newer version.
-    pub(crate) async fn open(folder: &Path) -> Result<Self, StoreError> {
-        let file = folder.join(FILE);
-        // SQLite gives its log the rights of the database; neither is for others to read.
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&file)
-            .map_err(sqlx::Error::Io)?;
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let pool = |max| {
-            SqlitePoolOptions::new()
-                .max_connections(max)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
+    /// When it cannot be reached or written, or was made by a newer version.
+    pub(crate) async fn open(address: Address) -> Result<Self, OpenError> {
+        let (write, read) = match address {
+            Address::Sqlite(file) => {
+                let (write, read) = sqlite::open(&file).await?;
+                (Pool::Sqlite(write), Pool::Sqlite(read))
+            }
+            Address::Postgres(options) => {
+                let (write, read) = postgres::open(*options).await?;
+                (Pool::Postgres(write), Pool::Postgres(read))
+            }
         };
-        let write = pool(1).connect_with(options.clone()).await?;
-        MIGRATIONS.run(&write).await?;
-        let read = pool(READERS_MAX).connect_with(options.read_only(true)).await?;
-        Ok(Self { write, read })
+        Ok(Self {
+            write,
+            read,
+            queue: Some(Arc::default()),
+        })
     }
 
     /// Opens a database that is nowhere but in memory, on one connection.
     #[cfg(test)]
-    pub(crate) async fn in_memory() -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .min_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false);
-        let write = pool.connect_with(options).await?;
-        MIGRATIONS.run(&write).await?;
-        let read = write.clone();
-        Ok(Self { write, read })
+    pub(crate) async fn in_memory() -> Result<Self, OpenError> {
+        let pool = Pool::Sqlite(sqlite::in_memory().await?);
+        Ok(Self {
+            write: pool.clone(),
+            read: pool,
+            queue: None,
+        })
     }
 
     /// What a statement of a test finds.
     #[cfg(test)]
-    pub(crate) async fn rows(&self, sql: &'static str) -> Result<Vec<sqlx::sqlite::SqliteRow>, StoreError> {
-        Ok(sqlx::query(sql).fetch_all(&self.read).await?)
+    pub(crate) async fn rows(&self, sql: &'static str) -> Result<Vec<row::Row>, StoreError> {
+        self.read.rows(sql).await
     }
 
     /// Runs statements of a test.
     #[cfg(test)]
     pub(crate) async fn run(&self, sql: String) -> Result<(), StoreError> {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-            .execute(&self.write)
-            .await?;
-        Ok(())
+        self.write.batch(sql).await
     }
 
-    /// Starts a writing transaction.
+    /// Starts a writing transaction; nobody else writes until it ends.
     pub(crate) async fn begin(&self) -> Result<Write, StoreError> {
-        Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)
+        self.write.begin().await
     }
 
     /// Whether the database answers.
     pub(crate) async fn is_alive(&self) -> bool {
-        sqlx::query("SELECT 1").execute(&self.read).await.is_ok()
+        self.read.one(&IS_ALIVE, []).await.is_ok()
     }
 
-    /// Closes every connection; the file is then whole without its log.
+    /// Closes every connection; a file of SQLite is then whole without its log.
     pub(crate) async fn close(&self) {
         self.read.close().await;
         self.write.close().await;

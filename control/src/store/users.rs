@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use super::audit::{self, Actor, Deed};
-use super::column::Columns as _;
+use super::row::Row;
+use super::statement::{args, statements};
 use super::{Store, StoreError};
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;
@@ -19,6 +18,25 @@ pub(crate) const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How old `last_used_at` may be before it is written again: a write for each request would cost
 /// a disk sync each.
 const USE_GRANULARITY: Duration = Duration::from_secs(60);
+
+statements! {
+    /// Adds an admin if there is nobody.
+    ADD_FIRST_ADMIN(Text, Text, Text, Number)
+        "INSERT INTO users (id, login, password_hash, role, created_at)
+         SELECT $1, $2, $3, 'admin', $4 WHERE NOT EXISTS (SELECT 1 FROM users)";
+    ANY_USER() "SELECT id FROM users LIMIT 1";
+    USER_BY_LOGIN(Text) "SELECT id, login, password_hash FROM users WHERE login = $1";
+    SIGN_IN(Bytes, Text, Number, Number, Number)
+        "INSERT INTO auth_sessions (token_hash, user_id, created_at, last_used_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5)";
+    USER_BY_TOKEN(Bytes, Number, Number)
+        "SELECT u.id, u.login, s.last_used_at FROM auth_sessions s JOIN users u ON u.id = s.user_id
+         WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.last_used_at > $3";
+    SESSION_IS_USED(Number, Bytes) "UPDATE auth_sessions SET last_used_at = $1 WHERE token_hash = $2";
+    SIGN_OUT(Bytes) "DELETE FROM auth_sessions WHERE token_hash = $1";
+    FORGET_OLD_SESSIONS(Number, Number)
+        "DELETE FROM auth_sessions WHERE expires_at <= $1 OR last_used_at <= $2";
+}
 
 /// Somebody who may sign in. There is one role in this version: admin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,17 +57,8 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         let id = Uuid::now_v7().to_string();
-        let added = sqlx::query(
-            "INSERT INTO users (id, login, password_hash, role, created_at)
-             SELECT ?, ?, ?, 'admin', ? WHERE NOT EXISTS (SELECT 1 FROM users)",
-        )
-        .bind(&id)
-        .bind(login)
-        .bind(password_hash)
-        .bind(now.0)
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
+        let values = args![&id, login, password_hash, now];
+        let added = tx.run(&ADD_FIRST_ADMIN, values).await?;
         if added == 1 {
             let deed = Deed {
                 action: "user.create",
@@ -65,18 +74,12 @@ impl Store {
 
     /// Whether anybody can sign in.
     pub(crate) async fn has_users(&self) -> Result<bool, StoreError> {
-        Ok(sqlx::query("SELECT 1 FROM users LIMIT 1")
-            .fetch_optional(&self.read)
-            .await?
-            .is_some())
+        Ok(self.read.maybe(&ANY_USER, []).await?.is_some())
     }
 
     /// The user behind a login, and the password hash.
     pub(crate) async fn user_by_login(&self, login: &str) -> Result<Option<(User, String)>, StoreError> {
-        let row = sqlx::query("SELECT id, login, password_hash FROM users WHERE login = ?")
-            .bind(login)
-            .fetch_optional(&self.read)
-            .await?;
+        let row = self.read.maybe(&USER_BY_LOGIN, args![login]).await?;
         row.map(|row| Ok((user(&row)?, row.text("password_hash")?)))
             .transpose()
     }
@@ -91,16 +94,7 @@ impl Store {
     ) -> Result<UnixMs, StoreError> {
         let ends = now.plus(LIFETIME);
         let mut tx = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO auth_sessions (token_hash, user_id, created_at, last_used_at, expires_at) VALUES (?, ?, ?, ?, ?)",
-        )
-        .bind(&token.0[..])
-        .bind(user.id.to_string())
-        .bind(now.0)
-        .bind(now.0)
-        .bind(ends.0)
-        .execute(&mut *tx)
-        .await?;
+        tx.run(&SIGN_IN, args![token, user.id, now, now, ends]).await?;
         let deed = Deed {
             action: "auth.login",
             resource: "user",
@@ -114,22 +108,14 @@ impl Store {
 
     /// The user behind a session token that is still good.
     pub(crate) async fn user_by_token(&self, token: Hash, now: UnixMs) -> Result<Option<User>, StoreError> {
-        let row = sqlx::query(
-            "SELECT u.id, u.login, s.last_used_at FROM auth_sessions s JOIN users u ON u.id = s.user_id
-             WHERE s.token_hash = ? AND s.expires_at > ? AND s.last_used_at > ?",
-        )
-        .bind(&token.0[..])
-        .bind(now.0)
-        .bind(now.0 - IDLE.as_millis() as i64)
-        .fetch_optional(&self.read)
-        .await?;
+        let idle_since = now.0 - IDLE.as_millis() as i64;
+        let row = self
+            .read
+            .maybe(&USER_BY_TOKEN, args![token, now, idle_since])
+            .await?;
         let Some(row) = row else { return Ok(None) };
         if row.time("last_used_at")?.plus(USE_GRANULARITY) < now {
-            sqlx::query("UPDATE auth_sessions SET last_used_at = ? WHERE token_hash = ?")
-                .bind(now.0)
-                .bind(&token.0[..])
-                .execute(&self.write)
-                .await?;
+            self.write.run(&SESSION_IS_USED, args![now, token]).await?;
         }
         user(&row).map(Some)
     }
@@ -143,10 +129,7 @@ impl Store {
         now: UnixMs,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        sqlx::query("DELETE FROM auth_sessions WHERE token_hash = ?")
-            .bind(&token.0[..])
-            .execute(&mut *tx)
-            .await?;
+        tx.run(&SIGN_OUT, args![token]).await?;
         let deed = Deed {
             action: "auth.logout",
             resource: "user",
@@ -160,18 +143,17 @@ impl Store {
 
     /// Forgets sessions that are over.
     pub(crate) async fn forget_old_sessions(&self, now: UnixMs) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM auth_sessions WHERE expires_at <= ? OR last_used_at <= ?")
-            .bind(now.0)
-            .bind(now.0 - IDLE.as_millis() as i64)
-            .execute(&self.write)
+        let idle_since = now.0 - IDLE.as_millis() as i64;
+        self.write
+            .run(&FORGET_OLD_SESSIONS, args![now, idle_since])
             .await?;
         Ok(())
     }
 }
 
-fn user(row: &SqliteRow) -> Result<User, StoreError> {
+fn user(row: &Row) -> Result<User, StoreError> {
     Ok(User {
         id: row.parsed("id")?,
-        login: row.try_get("login")?,
+        login: row.text("login")?,
     })
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use protocol::agent::{
     ConnectionEvent, ConnectionState, DeviceFact, DeviceHealth, FromAgent, Hello, LiveConnection, PROTOCOL,
-    PatchKind, Progress, Refusal, RefusalCode, Reply, Report, Request, Stage,
+    PatchKind, Progress, Refusal, RefusalCode, Reply, Report, Request, Stage, Touched,
 };
 use protocol::{CloseReason, ConnectionId, DeviceId, Epoch};
 use signaling::link::client::{self, Config, Event, Incoming, Link};
@@ -167,6 +167,35 @@ impl FakeAgent {
         state.fact.health = health;
         self.link.tell(FromAgent::Report(Report {
             devices: vec![state.fact.clone()],
+            touched: vec![],
+        }));
+    }
+
+    /// Tells that a person acted this long ago, or never.
+    pub fn touched(&self, ago_ms: Option<u64>) {
+        let state = self.state.lock().unwrap();
+        let (device, epoch) = (state.fact.id, state.fact.fence);
+        let touched = ago_ms.map(|ago_ms| Touched {
+            device,
+            epoch,
+            ago_ms,
+        });
+        self.link.tell(FromAgent::Report(Report {
+            devices: vec![state.fact.clone()],
+            touched: touched.into_iter().collect(),
+        }));
+    }
+
+    /// The device's labels change.
+    pub fn labels(&self, labels: &[(&str, &str)]) {
+        let mut state = self.state.lock().unwrap();
+        let pairs = labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        state.fact.labels = pairs.collect();
+        self.link.tell(FromAgent::Report(Report {
+            devices: vec![state.fact.clone()],
+            touched: vec![],
         }));
     }
 
@@ -352,5 +381,6 @@ fn fact(id: DeviceId) -> DeviceFact {
         height: 1280,
         health: DeviceHealth::Healthy,
         fence: Epoch(0),
+        labels: std::collections::BTreeMap::new(),
     }
 }

@@ -70,6 +70,18 @@ impl Browser {
         self.post("/api/v1/launch", &json!({ "token": token })).await
     }
 
+    /// Opens a link and waits until its device is ready. Returns the session.
+    pub async fn ready(&mut self, token: &str) -> String {
+        let launched = self.launch(token).await;
+        let state = launched.json();
+        let session = state["session_id"].as_str();
+        let session = session
+            .unwrap_or_else(|| panic!("no session: {}", launched.body))
+            .to_owned();
+        self.events(&session).await.until("ready").await;
+        session
+    }
+
     pub async fn offer(&mut self, session: &str) -> Answer {
         let sdp = [("content-type", "application/sdp")];
         self.send(

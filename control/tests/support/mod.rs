@@ -1,5 +1,8 @@
-//! The rig of control's tests: a real control on a real SQLite file, real HTTP, and an agent that
-//! speaks the real link over QUIC and is strict about epochs.
+//! The rig of control's tests: a real control on a real database, real HTTP, and an agent that speaks the real
+//! link over QUIC and is strict about epochs.
+//!
+//! Every test is run twice, once on SQLite and once on a PostgreSQL of its own: its body is a function of [`Base`],
+//! and [`on_both!`] lists it as `name::sqlite` and `name::postgres`.
 //!
 //! A test speaks as an admin, as a browser with its own cookies, or as the agent. Whatever it waits
 //! for is an event with a generous deadline.
@@ -13,6 +16,7 @@
 
 pub mod agent;
 pub mod browser;
+pub mod postgres;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -26,9 +30,37 @@ use tokio_util::sync::CancellationToken;
 
 use agent::FakeAgent;
 use browser::{Answer, Browser};
+use postgres::Postgres;
 
 /// Generous: everything here takes milliseconds on an idle machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Where a test's database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    Sqlite,
+    Postgres,
+}
+
+/// Lists functions of [`Base`] as two tests each.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        $(
+            mod $name {
+                #[tokio::test]
+                async fn sqlite() {
+                    super::$name(super::support::Base::Sqlite).await;
+                }
+
+                #[tokio::test]
+                async fn postgres() {
+                    super::$name(super::support::Base::Postgres).await;
+                }
+            }
+        )+
+    };
+}
+pub(crate) use on_both;
 
 /// A running control with one agent and one device.
 pub struct TestApp {
@@ -36,15 +68,19 @@ pub struct TestApp {
     pub folder: TempDir,
     pub agent: FakeAgent,
     pub admin: Browser,
+    /// The server, if the database is PostgreSQL.
+    pub postgres: Option<Postgres>,
     stop: CancellationToken,
     served: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl TestApp {
     /// Starts control, joins an agent, signs the admin in.
-    pub async fn start() -> Self {
+    pub async fn start(on: Base) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (address, stop, served) = control_in(folder.path(), 0).await;
+        let postgres = (on == Base::Postgres).then(Postgres::start);
+        let url = postgres.as_ref().map(Postgres::url);
+        let (address, stop, served) = control_in(folder.path(), url, 0).await;
         let agent = FakeAgent::join(address, folder.path()).await;
         let mut admin = Browser::new(address);
         let login: Value =
@@ -57,6 +93,7 @@ impl TestApp {
             folder,
             agent,
             admin,
+            postgres,
             stop,
             served: Some(served),
         };
@@ -81,7 +118,8 @@ impl TestApp {
 
     /// Starts a stopped control again on the same data and port.
     pub async fn start_again(&mut self) {
-        let (_, stop, served) = control_in(self.folder.path(), self.address.port()).await;
+        let url = self.postgres.as_ref().map(Postgres::url);
+        let (_, stop, served) = control_in(self.folder.path(), url, self.address.port()).await;
         self.stop = stop;
         self.served = Some(served);
         self.ready().await;
@@ -91,6 +129,28 @@ impl TestApp {
     pub async fn stop(&mut self) {
         self.stop.cancel();
         self.served.take().unwrap().await.unwrap().unwrap();
+    }
+
+    /// A backup of the database. Control is stopped: what it keeps is then whole.
+    pub fn backup(&self) -> Vec<u8> {
+        match &self.postgres {
+            Some(server) => server.dump(),
+            None => std::fs::read(data(self.folder.path()).join(FILE)).unwrap(),
+        }
+    }
+
+    /// Puts a backup back in the place of what the database of a stopped control has learnt since.
+    pub fn restore(&self, backup: &[u8]) {
+        if let Some(server) = &self.postgres {
+            server.restore(backup);
+            return;
+        }
+        let data = data(self.folder.path());
+        for name in ["control.db-wal", "control.db-shm"] {
+            // The log belongs to the newer database; after a clean stop there is none.
+            let _ = std::fs::remove_file(data.join(name));
+        }
+        std::fs::write(data.join(FILE), backup).unwrap();
     }
 
     pub fn browser(&self) -> Browser {
@@ -128,15 +188,26 @@ impl TestApp {
         }
     }
 
+    /// Opens a link in a new browser and waits until its device is ready: the browser and its session.
+    pub async fn holder(&mut self, link: &Link) -> (Browser, String) {
+        let mut browser = self.browser();
+        let session = browser.ready(&link.token).await;
+        (browser, session)
+    }
+
     pub async fn revoke(&mut self, link: &Link) -> Answer {
         self.admin
             .post(&format!("/api/v1/links/{}/revoke", link.id), &json!({}))
             .await
     }
 
-    /// Everything that control wrote to its folder, as bytes.
+    /// Everything that control wrote to its folder and into its database, as bytes and as SQL text.
     pub fn written(&self) -> Vec<u8> {
         let mut all = Vec::new();
+        if let Some(server) = &self.postgres {
+            all.extend(server.dump());
+            all.extend(server.files());
+        }
         for entry in std::fs::read_dir(data(self.folder.path())).unwrap() {
             all.extend(std::fs::read(entry.unwrap().path()).unwrap());
         }
@@ -160,13 +231,18 @@ pub fn data(folder: &Path) -> std::path::PathBuf {
     folder.join("data")
 }
 
+/// SQLite's file in the data folder.
+const FILE: &str = "control.db";
+
 async fn control_in(
     folder: &Path,
+    database: Option<String>,
     port: u16,
 ) -> (SocketAddr, CancellationToken, JoinHandle<anyhow::Result<()>>) {
     let config = Config {
         listen: ([127, 0, 0, 1], port).into(),
         data: data(folder),
+        database,
         public_url: None,
         join_token_file: Some(folder.join("join-token")),
     };

@@ -16,6 +16,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
 
+    /// Where the database is: sqlite:FILE, or postgres://… with a host or ?host=/socket/folder; without it, a file in
+    /// the data folder. An address with a password belongs into the variable, where `ps` does not show it.
+    #[arg(long, value_name = "URL", env = "FARGLASS_DATABASE", hide_env_values = true)]
+    database: Option<String>,
+
     /// How browsers reach it, like https://farglass.example.org; without it only this machine's do.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -29,6 +34,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
     let config = ::control::Config {
         listen: args.listen,
         data: args.data,
+        database: args.database,
         public_url: args.public_url,
         join_token_file: args.join_token_file,
     };

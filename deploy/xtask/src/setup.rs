@@ -24,10 +24,12 @@ pub(crate) const TO_BUILD: &[Needed] = &[
     ("c++", "build-essential"),
     ("nasm", "nasm"),
 ];
-/// Testing it: a browser, the stock adb, Python's venv for typos, git for the list of our files.
+/// Testing it: a browser, the stock adb, PostgreSQL (its programs only: tests start their own), Python's venv for
+/// typos, git for the list of our files.
 pub(crate) const TO_TEST: &[Needed] = &[
     ("chromium", "chromium"),
     ("adb", "adb"),
+    ("postgres", "postgresql-15"),
     ("python3", "python3-venv"),
     ("git", "git"),
 ];
@@ -100,6 +102,12 @@ fn has(program: &str) -> bool {
             .args(["-c", "import venv, ensurepip"])
             .output()
             .is_ok_and(|ended| ended.status.success());
+    }
+    // Debian keeps the server's programs out of PATH, one folder for each version.
+    if program == "postgres" {
+        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let mut programs = versions.map(|version| version.path().join("bin/postgres"));
+        return programs.any(|program| program.exists()) || is_there(program);
     }
     is_there(program)
 }
