@@ -34,11 +34,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::asker::Asker;
 use crate::capture::{Pulse, Recipe};
-use crate::config::{Config, ControlConfig, DEVICES_MAX};
+use crate::config::{Config, ControlConfig, DEVICES_MAX, RecordConfig};
 use crate::control_link::{ControlLink, LinkEvent};
 use crate::device::{Command, Common, Device, DeviceEvent, Handle};
 use crate::error::AgentError;
 use crate::hand::Order;
+use crate::recorder::Recorder;
 use crate::register;
 use crate::touches::Touches;
 
@@ -93,6 +94,7 @@ struct Agent {
     touches: Touches,
     tasks: JoinSet<()>,
     stop_devices: CancellationToken,
+    recorder: Option<Recorder>,
     /// Control gave this host up; it stays for the viewers that are left.
     given_up: Option<ClientError>,
 }
@@ -102,6 +104,7 @@ impl Agent {
         check_devices(config)?;
         make_folder(&config.data)?;
         let recipe = recipe(config)?;
+        let recorder = recorder(config)?;
         let link = link_config(&config.control, &config.data)?;
         let gateway_config = GatewayConfig {
             advertise: config.media.advertise.clone(),
@@ -114,6 +117,7 @@ impl Agent {
             recipe,
             gateway: gateway.clone(),
             events,
+            recorder: recorder.clone(),
         };
         let stop_devices = CancellationToken::new();
         let mut agent = Self {
@@ -126,6 +130,7 @@ impl Agent {
             touches: Touches::default(),
             tasks: JoinSet::new(),
             stop_devices: stop_devices.clone(),
+            recorder,
             given_up: None,
         };
         for device in &config.devices {
@@ -381,6 +386,11 @@ impl Agent {
         if tokio::time::timeout_at(deadline + FAREWELL, gone).await.is_err() {
             tracing::warn!("a device did not stop in time");
         }
+        if let Some(recorder) = &self.recorder
+            && tokio::time::timeout(FAREWELL, recorder.finished()).await.is_err()
+        {
+            tracing::warn!("a recording is not whole: its file ends in .part");
+        }
         self.link.close().await;
         tracing::info!("the agent has stopped");
     }
@@ -427,6 +437,16 @@ fn make_folder(path: &Path) -> Result<(), AgentError> {
         path: path.to_owned(),
         source,
     })
+}
+
+fn recorder(config: &Config) -> Result<Option<Recorder>, AgentError> {
+    let open = |record: &RecordConfig| {
+        Recorder::open(record).map_err(|source| AgentError::Record {
+            folder: record.folder.clone(),
+            source,
+        })
+    };
+    config.record.as_ref().map(open).transpose()
 }
 
 fn recipe(config: &Config) -> Result<Recipe, AgentError> {

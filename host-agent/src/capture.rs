@@ -238,7 +238,7 @@ async fn run_up(
     }
 }
 
-fn options(recipe: &Recipe, scid: Scid) -> ServerOptions {
+pub(crate) fn options(recipe: &Recipe, scid: Scid) -> ServerOptions {
     ServerOptions {
         scid: Some(scid),
         log_level: LogLevel::Info,
@@ -260,7 +260,7 @@ fn options(recipe: &Recipe, scid: Scid) -> ServerOptions {
 
 /// The first socket whose dummy byte came, and what followed it. Some devices confirm a stream although
 /// nothing listens yet, and then close it: only the byte tells.
-async fn first_socket(host: &Host, service: &str) -> Result<(Stream, Bytes), CaptureError> {
+pub(crate) async fn first_socket(host: &Host, service: &str) -> Result<(Stream, Bytes), CaptureError> {
     for _ in 0..DUMMY_TRIES_MAX {
         match host.open(service).await {
             Ok(mut stream) => {

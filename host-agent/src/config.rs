@@ -4,7 +4,8 @@
 //!   Config ─┬─ control   where control is, and how to join it
 //!           ├─ devices   NAME=WAY, each name once       (way.rs)
 //!           ├─ capture   the scrcpy server and what it is asked for
-//!           └─ media     where viewers' media arrives
+//!           ├─ media     where viewers' media arrives
+//!           └─ record    what is written down of the wire, if anything
 //! ```
 //!
 //! Here is what the values mean and which are refused. Reading flags and environment is the main program's job;
@@ -17,6 +18,7 @@ use std::str::FromStr;
 
 use scrcpy::ServerVersion;
 
+use crate::recorder::Text;
 use crate::way::{Way, WayTextError};
 
 /// Longest name of a device.
@@ -38,6 +40,17 @@ pub struct Config {
     pub capture: CaptureConfig,
     /// Where viewers' media arrives.
     pub media: MediaConfig,
+    /// What is written down of the wire to the devices; `None` = nothing.
+    pub record: Option<RecordConfig>,
+}
+
+/// What is written down of the wire to the devices.
+#[derive(Debug, Clone)]
+pub struct RecordConfig {
+    /// Folder for the recordings, one folder in it for each device; made if missing.
+    pub folder: PathBuf,
+    /// What becomes of what people type and copy.
+    pub text: Text,
 }
 
 /// Where control is and who we are to it.

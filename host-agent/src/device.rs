@@ -36,8 +36,13 @@ use crate::hand::{Order, Pass};
 use crate::job::{Job, Outcome, Running, Work};
 use crate::keyframes::{KeyFrames, Remedy};
 use crate::lifecycle::{Happening, Life, Surroundings};
+use crate::recorder::Recorder;
 use crate::refusals::{fence_refusal, offer_refusal, patch_refusal, refuse};
 use crate::register::Entry;
+
+mod holder;
+
+use holder::Holder;
 
 /// Requests that wait for one device: control has a handful at work. One more is told `Busy`.
 pub(crate) const COMMANDS_MAX: usize = 64;
@@ -79,6 +84,8 @@ pub(crate) struct Common {
     pub(crate) recipe: Recipe,
     pub(crate) gateway: Gateway,
     pub(crate) events: mpsc::Sender<DeviceEvent>,
+    /// Writes down what passes between here and the devices.
+    pub(crate) recorder: Option<Recorder>,
 }
 
 /// One device.
@@ -96,6 +103,8 @@ pub(crate) struct Device {
     key_frames: KeyFrames,
     running: Option<Running>,
     queued: Option<Job>,
+    /// None before this agent has made the device ready for anybody.
+    holder: Option<Holder>,
     negotiations: JoinSet<()>,
     told: Option<DeviceFact>,
 }
@@ -118,6 +127,10 @@ impl Device {
         let life = Life::new(Surroundings {
             device: entry.id,
             way: config.way.clone(),
+            recording: common
+                .recorder
+                .as_ref()
+                .map(|recorder| recorder.of(&config.name, common.recipe.version)),
             recipe: common.recipe.clone(),
             gateway: common.gateway.clone(),
             seen: Arc::clone(&seen),
@@ -158,6 +171,7 @@ impl Device {
             key_frames: KeyFrames::default(),
             running: None,
             queued: None,
+            holder: None,
             negotiations: JoinSet::new(),
             told: None,
         };
@@ -179,7 +193,7 @@ impl Device {
             model: facts.model.clone(),
             width: size.map_or(0, |size| size.width),
             height: size.map_or(0, |size| size.height),
-            health: self.life.health(),
+            health: self.health(),
             fence: self.pass.borrow().epoch,
             labels: std::collections::BTreeMap::new(),
         }
@@ -220,6 +234,7 @@ impl Device {
             let filmed = self.reach.orders.borrow().is_some();
             self.key_frames
                 .arrived(filmed.then(|| progress.borrow().key_starts));
+            self.attend_holder();
             self.tell_facts().await;
         }
     }
@@ -256,6 +271,11 @@ impl Device {
             (Some(Stage::Raised), _) if request.reset != Reset::Keep => {
                 // Somebody was here and no wipe came to its end: only the full one vouches for the device.
                 let reset = Reset::Full;
+                self.enqueue(Work::Prepare(Prepare { reset, ..request }), asker);
+            }
+            (Some(Stage::Fresh), _) => {
+                // Cleaned for the last epoch, and nobody was let in since: there is nothing to clean again.
+                let reset = Reset::Keep;
                 self.enqueue(Work::Prepare(Prepare { reset, ..request }), asker);
             }
             _ => self.enqueue(Work::Prepare(request), asker),
@@ -394,9 +414,9 @@ impl Device {
             },
         };
         if let Reply::Prepared { .. } = reply {
-            self.pass.send_replace(Pass { epoch, open: true });
-            self.common.gateway.set_fence(self.id, epoch, Gate::Open);
+            self.open(epoch);
         }
+        self.note_holder(running.job().work());
         running.job().askers.reply(&reply);
         if let Some(job) = self.queued.take() {
             self.running = Some(job.start(self.reach.clone()));
@@ -407,6 +427,12 @@ impl Device {
     fn shut(&self, epoch: Epoch) {
         self.pass.send_replace(Pass { epoch, open: false });
         self.common.gateway.set_fence(self.id, epoch, Gate::Closed);
+    }
+
+    /// People of this epoch may see and touch the device.
+    fn open(&self, epoch: Epoch) {
+        self.pass.send_replace(Pass { epoch, open: true });
+        self.common.gateway.set_fence(self.id, epoch, Gate::Open);
     }
 
     fn mark(&self) -> Option<Mark> {

@@ -29,6 +29,14 @@ pub enum AgentError {
         /// What the system said.
         source: io::Error,
     },
+    /// The folder for recordings.
+    #[error("nothing can be recorded in {}: {source}", folder.display())]
+    Record {
+        /// Which.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The join token's file holds something else.
     #[error("{}: {source}", path.display())]
     Token {

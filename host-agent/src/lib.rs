@@ -33,6 +33,7 @@ mod keyframes;
 mod lifecycle;
 mod probe;
 mod refusals;
+mod recorder;
 mod register;
 mod reset;
 #[cfg(test)]
@@ -47,10 +48,12 @@ pub use agent::run;
 pub use config::{
     CaptureConfig, Config, ControlConfig, DeviceConfig, DeviceConfigError, DeviceName, MediaConfig,
 };
+    RecordConfig,
 pub use error::AgentError;
 #[doc(hidden)]
 pub use probe::fuzz as fuzz_probe;
 pub use register::RegisterError;
+pub use recorder::{DISK_BYTES_MAX as RECORDINGS_BYTES_MAX, Text};
 pub use way::{Way, WayError, WayTextError};
 
 use signaling::disk;

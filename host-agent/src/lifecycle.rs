@@ -34,6 +34,7 @@ use crate::capture::{Capture, CaptureEnd, CaptureError, Recipe};
 use crate::film::Seen;
 use crate::hand::{Order, Pass};
 use crate::probe::{self, Facts};
+use crate::recorder::Recording;
 use crate::reset::baseline::{Baseline, BaselineError};
 use crate::way::{Way, WayError};
 
@@ -70,6 +71,17 @@ enum State {
     },
 }
 
+/// Whether a device is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Not reached.
+    Away,
+    /// Reached, and not filmed at this moment.
+    Between,
+    /// Filmed.
+    Filmed,
+}
+
 /// What happened to a device.
 pub(crate) enum Happening {
     /// A wait is over.
@@ -103,6 +115,7 @@ pub(crate) enum ArrivalError {
 pub(crate) struct Surroundings {
     pub(crate) device: DeviceId,
     pub(crate) way: Way,
+    pub(crate) recording: Option<Recording>,
     pub(crate) recipe: Recipe,
     pub(crate) gateway: Gateway,
     pub(crate) seen: Arc<Seen>,
@@ -218,6 +231,15 @@ impl Life {
         &self.facts
     }
 
+    /// Whether there is a device to be seen and touched.
+    pub(crate) fn presence(&self) -> Presence {
+        match self.state {
+            State::Absent { .. } | State::Connecting { .. } => Presence::Away,
+            State::Ready { .. } | State::Starting { .. } => Presence::Between,
+            State::Capturing { .. } => Presence::Filmed,
+        }
+    }
+
     /// Whether it can be leased and how well it does.
     pub(crate) fn health(&self) -> DeviceHealth {
         let failures = self.connecting.failures().max(self.capturing.failures());
@@ -231,8 +253,13 @@ impl Life {
 
     fn connect(&self) -> State {
         let (way, baseline) = (self.around.way.clone(), self.around.baseline.clone());
+        let recording = self.around.recording.clone();
         let task = tokio::spawn(async move {
             let host = way.connect().await?;
+            let host = match recording {
+                Some(recording) => recording.watch(host).await,
+                None => host,
+            };
             let facts = tokio::time::timeout(BOOT_TIMEOUT, probe::probe(&host)).await;
             let facts = facts.map_err(|_| ArrivalError::Boot)??;
             baseline.take(&host).await?;

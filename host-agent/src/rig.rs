@@ -39,6 +39,7 @@ use crate::config::DeviceConfig;
 use crate::device::{Command, Common, Device, DeviceEvent, Handle};
 use crate::film::Seen;
 use crate::hand::Order;
+use crate::recorder::Recorder;
 use crate::register;
 use crate::way::Way;
 
@@ -55,10 +56,13 @@ pub(crate) const NEWEST: &str = "4.1";
 /// The simulated device and the wire to it.
 pub(crate) struct Phone {
     pub(crate) address: SocketAddr,
+    /// Where the wire leads, which is not where it led before the device was started again.
+    guarded: watch::Sender<SocketAddr>,
     direct: SocketAddr,
     cut: Arc<Notify>,
     frozen: watch::Sender<bool>,
     stop: DropGuard,
+    lives: Vec<DropGuard>,
 }
 
 impl Phone {
@@ -76,6 +80,15 @@ impl Phone {
         };
         tokio::spawn(device::serve(listener, config, cancel.clone()));
         Self::wired(direct, direct, cancel).await
+    }
+
+    /// Another device at the end of the same wire, as one that has booted anew is.
+    pub(crate) async fn reboot(&mut self) {
+        let Self { direct, stop, .. } = Self::start().await;
+        self.guarded.send_replace(direct);
+        self.direct = direct;
+        self.cut();
+        self.lives.push(stop);
     }
 
     /// A device that lets hosts in as `guard` says. Tests look at it through a door of their own.
@@ -111,14 +124,17 @@ impl Phone {
         let address = wire.local_addr().unwrap();
         let cut = Arc::new(Notify::new());
         let (frozen, ice) = watch::channel(false);
+        let (guarded, to) = watch::channel(guarded);
         let (stop, cuts) = (cancel.clone(), Arc::clone(&cut));
-        tokio::spawn(async move { stop.run_until_cancelled(carry(wire, guarded, cuts, ice)).await });
+        tokio::spawn(async move { stop.run_until_cancelled(carry(wire, to, cuts, ice)).await });
         Self {
             address,
+            guarded,
             direct,
             cut,
             frozen,
             stop: cancel.drop_guard(),
+            lives: Vec::new(),
         }
     }
 
@@ -142,12 +158,17 @@ impl Phone {
     }
 }
 
-async fn carry(wire: TcpListener, to: SocketAddr, cuts: Arc<Notify>, ice: watch::Receiver<bool>) {
+async fn carry(
+    wire: TcpListener,
+    to: watch::Receiver<SocketAddr>,
+    cuts: Arc<Notify>,
+    ice: watch::Receiver<bool>,
+) {
     let mut carried = JoinSet::new();
     loop {
         tokio::select! {
             Ok((near, _)) = wire.accept() => {
-                let ice = ice.clone();
+                let (ice, to) = (ice.clone(), *to.borrow());
                 carried.spawn(async move {
                     let far = TcpStream::connect(to).await.unwrap();
                     near.set_nodelay(true).unwrap();
@@ -226,6 +247,13 @@ impl Fuse {
     }
 }
 
+/// What is not as usual.
+#[derive(Default)]
+struct Extras {
+    way: Option<Way>,
+    recorder: Option<Recorder>,
+}
+
 /// A device task with everything around it.
 pub(crate) struct Rig {
     pub(crate) phone: Phone,
@@ -237,7 +265,7 @@ pub(crate) struct Rig {
     pub(crate) person: ConnectionId,
     data: tempfile::TempDir,
     version: &'static str,
-    way: Way,
+    extras: Extras,
     eye: Host,
     gateway: Gateway,
     stop: DropGuard,
@@ -250,18 +278,36 @@ impl Rig {
 
     /// With a server of this version.
     pub(crate) async fn of(version: &'static str) -> Self {
-        Self::put_together(Phone::start().await, tempfile::tempdir().unwrap(), version, None).await
+        Self::put_together(
+            Phone::start().await,
+            tempfile::tempdir().unwrap(),
+            version,
+            Extras::default(),
+        )
+        .await
     }
 
     /// With a device that is there already.
     pub(crate) async fn on(phone: Phone) -> Self {
-        Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST, None).await
+        Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST, Extras::default()).await
     }
 
     /// With a device that is reached in this way.
     pub(crate) async fn by(phone: Phone, way: &str) -> Self {
-        let way = Some(way.parse().unwrap());
-        Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST, way).await
+        let extras = Extras {
+            way: Some(way.parse().unwrap()),
+            ..Extras::default()
+        };
+        Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST, extras).await
+    }
+
+    /// With somebody who writes down what passes.
+    pub(crate) async fn recorded(phone: Phone, recorder: Recorder) -> Self {
+        let extras = Extras {
+            recorder: Some(recorder),
+            ..Extras::default()
+        };
+        Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST, extras).await
     }
 
     /// Removes the baseline from the agent's folder.
@@ -273,8 +319,9 @@ impl Rig {
         phone: Phone,
         data: tempfile::TempDir,
         version: &'static str,
-        way: Option<Way>,
+        extras: Extras,
     ) -> Self {
+        let way = extras.way.clone();
         let config = DeviceConfig {
             name: "trial".parse().unwrap(),
             way: way.unwrap_or_else(|| phone.address.to_string().parse().unwrap()),
@@ -283,13 +330,13 @@ impl Rig {
             gateway::start(&GatewayConfig::new(([127, 0, 0, 1], 0).into())).unwrap();
         tokio::spawn(async move { while gateway_events.recv().await.is_some() {} });
         let (events, mut heard) = mpsc::channel(16);
-        let way = config.way.clone();
         let entry = register::open(data.path(), &config.name).unwrap();
         let id = entry.id;
         let common = Common {
             recipe: recipe(version),
             gateway: gateway.clone(),
             events,
+            recorder: extras.recorder.clone(),
         };
         let (device, handle) = Device::new(config, entry, common);
         let (seen, fuse) = (device.seen(), device.fuse());
@@ -314,10 +361,16 @@ impl Rig {
             person: ConnectionId::from_uuid(Uuid::from_u128(1)),
             data,
             version,
-            way,
+            extras,
             gateway,
             stop: cancel.drop_guard(),
         }
+    }
+
+    /// The device starts anew.
+    pub(crate) async fn reboot(&mut self) {
+        self.phone.reboot().await;
+        self.eye = self.phone.host().await;
     }
 
     /// Ends the device's task and starts another on the same folder, as a restarted agent does.
@@ -326,13 +379,13 @@ impl Rig {
             phone,
             data,
             version,
-            way,
+            extras,
             gateway,
             stop,
             ..
         } = self;
         drop((stop, gateway));
-        Self::put_together(phone, data, version, Some(way)).await
+        Self::put_together(phone, data, version, extras).await
     }
 
     /// Waits until the device's facts are as wanted.

@@ -229,6 +229,7 @@ fn config_of(data: &tempfile::TempDir, control: SocketAddr, device: SocketAddr) 
             bind: ([127, 0, 0, 1], 0).into(),
             advertise: vec![],
         },
+        record: None,
     }
 }
 

@@ -1,4 +1,5 @@
-//! A film in place of the screen: a plain .h264 file, cut into pictures and shown in a loop at next to no CPU.
+//! A film in place of the screen, at next to no CPU: a plain .h264 file, cut into pictures and shown in a loop, or a
+//! recording of the wire (recorded.rs), played once with its own times.
 //!
 //! ```text
 //!   file ── NAL units ── pictures: [SPS PPS] [AUD SEI …] slice slice …     a picture ends where the next one begins
@@ -11,6 +12,8 @@
 //! nothing of it. A reader that is behind holds its film up instead of missing pictures, which a decoder could not
 //! do without. ITU-T H.264, Annex B and 7.4.1.2.3 (where a picture begins).
 
+mod recorded;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,14 +21,18 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
+use adb::recording::RecordingError;
 use bytes::{Bytes, BytesMut};
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource;
+use scrcpy::version::VersionError;
 use thiserror::Error;
 
 use crate::android::Size;
 use crate::clock;
 use crate::display::{Attach, Packet, VideoSize, Vsync};
+
+use recorded::Cue;
 
 /// Longest film in bytes: it is held in memory.
 pub const FILM_LEN_MAX: usize = 1 << 30;
@@ -38,6 +45,8 @@ const SESSION_PACKETS: usize = 3;
 pub struct Film {
     size: Size,
     pictures: Arc<[Picture]>,
+    /// When each is due, for a recording; else they come at the display's ticks, for ever.
+    cues: Option<Arc<[Cue]>>,
 }
 
 /// One access unit.
@@ -61,6 +70,12 @@ pub enum FilmError {
     /// Above [`FILM_LEN_MAX`].
     #[error("the film is longer than {FILM_LEN_MAX} bytes")]
     TooLong,
+    /// A recording that cannot be read.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// A recording of a server that this device does not know.
+    #[error("the recording's scrcpy server: {0}")]
+    Version(#[from] VersionError),
     /// No IDR picture with parameter sets.
     #[error("the film has no key frame with parameter sets")]
     NoKey,
@@ -89,11 +104,15 @@ impl Film {
         if file.len() > FILM_LEN_MAX {
             return Err(FilmError::TooLong);
         }
+        if adb::recording::is_recording(file) {
+            return recorded::parse(file.clone());
+        }
         let begins = |picture: &Picture| picture.key && picture.config.is_some();
         let pictures: Arc<[Picture]> = pictures(file).skip_while(|picture| !begins(picture)).collect();
         let first = pictures.first().ok_or(FilmError::NoKey)?;
         let size = size_of(first)?;
-        Ok(Self { size, pictures })
+        let cues = None;
+        Ok(Self { size, pictures, cues })
     }
 
     /// Pixels.
@@ -123,6 +142,9 @@ impl Film {
 
 /// Shows a film to everyone who attaches, until the last sender of `attached` is gone.
 pub(crate) fn show(film: &Film, fps: u32, attached: &mpsc::Receiver<Attach>) {
+    if let Some(cues) = &film.cues {
+        return recorded::show(film, cues, attached);
+    }
     let vsync = Vsync::new(Instant::now(), fps);
     let mut reels: Vec<Reel> = Vec::new();
     loop {
@@ -180,8 +202,7 @@ impl Reel {
         if self.packets.capacity() < SESSION_PACKETS {
             return true;
         }
-        let wanted = self.resets_wanted.load(Ordering::Acquire);
-        let begins = wanted != std::mem::replace(&mut self.resets_done, wanted);
+        let begins = self.reset_wanted();
         let (index, begins) = match self.at {
             At::Fresh => (0, true),
             At::Picture(index) if begins => (film.next_key(index), true),
@@ -197,6 +218,18 @@ impl Reel {
         } else {
             picture.config.clone()
         };
+        self.send_picture(config, picture);
+        self.at = At::Picture((index + 1) % film.pictures.len());
+        true
+    }
+
+    /// Whether a reset was asked for since the last call.
+    fn reset_wanted(&mut self) -> bool {
+        let wanted = self.resets_wanted.load(Ordering::Acquire);
+        wanted != std::mem::replace(&mut self.resets_done, wanted)
+    }
+
+    fn send_picture(&self, config: Option<Bytes>, picture: &Picture) {
         if let Some(config) = config {
             self.send(Packet::Config(config));
         }
@@ -205,8 +238,6 @@ impl Reel {
             key: picture.key,
             data: picture.unit.clone(),
         });
-        self.at = At::Picture((index + 1) % film.pictures.len());
-        true
     }
 
     /// The room was asked for before; a reader that is gone is noticed at the next tick.

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use host_agent::config::{CaptureConfig, Config, ControlConfig, DeviceConfig, MediaConfig};
+use host_agent::Text;
+use host_agent::config::{CaptureConfig, Config, ControlConfig, DeviceConfig, MediaConfig, RecordConfig};
 use tokio_util::sync::CancellationToken;
 
 /// Arguments of `farglass agent`.
@@ -55,6 +56,15 @@ pub(crate) struct Args {
     /// An address that browsers can reach, when it is another than that of --media; may be repeated.
     #[arg(long, value_name = "IP")]
     advertise: Vec<IpAddr>,
+
+    /// Writes what passes between here and the devices to files in this folder, each byte with its time. Pictures are
+    /// in them; what is typed or copied is not.
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+
+    /// Keeps what is typed and copied in the recordings too.
+    #[arg(long, requires = "record")]
+    record_text: bool,
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
@@ -80,6 +90,14 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
             bind: args.media,
             advertise: args.advertise,
         },
+        record: args.record.map(|folder| RecordConfig {
+            folder,
+            text: if args.record_text {
+                Text::Kept
+            } else {
+                Text::Redacted
+            },
+        }),
     };
     Ok(host_agent::run(config, stop).await?)
 }

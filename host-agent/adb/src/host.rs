@@ -11,6 +11,7 @@
 //!
 //! Shell commands use shell v2 where the device lists it, else v1, which has neither stderr nor an exit code.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -27,6 +28,7 @@ use crate::socket::{self, GONE_AFTER};
 use crate::stream::{Stream, WriteError};
 use crate::tls::DeviceTrust;
 use crate::window::Window;
+use crate::witness::{Watch, Witness};
 
 /// Most bytes that [`Host::shell`] collects of stdout and of stderr each. Reached: [`ShellError::TooMuchOutput`];
 /// use [`Host::start_shell`] for a command that talks a lot.
@@ -90,6 +92,7 @@ impl Options {
         let connection = connection::spawn_host(socket, self).await?;
         Ok(Host {
             link: Link::Direct(connection),
+            witness: None,
         })
     }
 
@@ -103,6 +106,7 @@ impl Options {
 #[derive(Clone)]
 pub struct Host {
     link: Link,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 /// The way to the device.
@@ -191,6 +195,16 @@ impl Host {
     pub(crate) fn through(link: host_server::Link) -> Self {
         Self {
             link: Link::Server(link),
+            witness: None,
+        }
+    }
+
+    /// The same connection, with somebody who sees what passes on the streams that are opened on it.
+    #[must_use]
+    pub fn watched(self, witness: Arc<dyn Witness>) -> Self {
+        Self {
+            witness: Some(witness),
+            ..self
         }
     }
 
@@ -207,11 +221,19 @@ impl Host {
             Link::Direct(connection) => Opening::Direct(connection.open(service)),
             Link::Server(link) => Opening::Server(link.clone().open(service.to_owned())),
         };
+        let watch = self
+            .witness
+            .as_ref()
+            .map(|witness| (Arc::clone(witness), service.to_owned()));
         async move {
-            match opening {
-                Opening::Direct(opening) => opening.await,
-                Opening::Server(opening) => opening.await,
-            }
+            let stream = match opening {
+                Opening::Direct(opening) => opening.await?,
+                Opening::Server(opening) => opening.await?,
+            };
+            Ok(match watch {
+                Some((witness, service)) => stream.watched(Watch::new(witness, &service)),
+                None => stream,
+            })
         }
     }
 

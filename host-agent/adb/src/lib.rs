@@ -9,7 +9,8 @@
 //! ```
 //!
 //! One task per connection owns the socket ([`connection`]); everything it decides is in a machine without I/O. Devices
-//! may ask for a [`key`] (AUTH) or for TLS (STLS), and a host may also go through an adb server ([`host_server`]).
+//! may ask for a [`key`] (AUTH) or for TLS (STLS), and a host may also go through an adb server ([`host_server`]). A
+//! [`witness`] sees what passes, and a [`recording`] keeps it.
 
 pub mod banner;
 pub mod connection;
@@ -22,6 +23,7 @@ pub mod key_file;
 pub mod known_keys;
 mod machine;
 pub mod packet;
+pub mod recording;
 pub mod server_reply;
 pub mod shell;
 mod slot;
@@ -31,6 +33,7 @@ pub mod sync;
 pub mod tls;
 pub mod transfer;
 pub mod window;
+pub mod witness;
 
 pub use connection::{Connection, End, Incoming, IncomingOpen, OpenError};
 pub use daemon::Daemon;
@@ -38,3 +41,4 @@ pub use handshake::HandshakeError;
 pub use host::Host;
 pub use host_server::Server;
 pub use stream::{Reader, Stream, Writer};
+pub use witness::Witness;

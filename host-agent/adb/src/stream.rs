@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 
 use crate::connection::{Anchor, End};
 use crate::slot::LocalId;
+use crate::witness::Watch;
 
 /// Bytes that one read of a server's socket makes room for: a few video frames.
 const SOCKET_CHUNK: usize = 64 * 1024;
@@ -41,12 +42,37 @@ pub struct Writer {
 }
 
 /// What both halves share.
-enum Handle {
+struct Handle {
+    wire: Wire,
+    /// Set once, right after the stream was opened.
+    watch: OnceLock<Watch>,
+}
+
+/// Where the bytes go.
+enum Wire {
     Own { anchor: Arc<Anchor>, id: LocalId },
     Server(TcpStream),
 }
 
 impl Handle {
+    fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, End>> {
+        let chunk = ready!(self.wire.poll_chunk(cx));
+        if let (Some(watch), Ok(Some(chunk))) = (self.watch.get(), &chunk) {
+            watch.received(chunk);
+        }
+        Poll::Ready(chunk)
+    }
+
+    fn poll_write(&self, data: &[u8], cx: &mut Context<'_>) -> Poll<Result<Option<usize>, End>> {
+        let written = ready!(self.wire.poll_write(data, cx));
+        if let (Some(watch), Ok(Some(length))) = (self.watch.get(), &written) {
+            watch.sent(&data[..*length]);
+        }
+        Poll::Ready(written)
+    }
+}
+
+impl Wire {
     fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, End>> {
         let socket = match self {
             Self::Own { anchor, id } => return anchor.poll_chunk(*id, cx),
@@ -101,7 +127,7 @@ impl Handle {
     }
 }
 
-impl Drop for Handle {
+impl Drop for Wire {
     fn drop(&mut self) {
         if let Self::Own { anchor, id } = self {
             anchor.close(*id);
@@ -119,16 +145,19 @@ fn is_hang_up(error: &io::Error) -> bool {
 
 impl Stream {
     pub(crate) fn new(anchor: Arc<Anchor>, id: LocalId) -> Self {
-        Self::of(Handle::Own { anchor, id })
+        Self::of(Wire::Own { anchor, id })
     }
 
     /// A stream that an adb server has joined with this socket.
     pub(crate) fn of_server(socket: TcpStream) -> Self {
-        Self::of(Handle::Server(socket))
+        Self::of(Wire::Server(socket))
     }
 
-    fn of(handle: Handle) -> Self {
-        let handle = Arc::new(handle);
+    fn of(wire: Wire) -> Self {
+        let handle = Arc::new(Handle {
+            wire,
+            watch: OnceLock::new(),
+        });
         let reader = Reader {
             handle: Arc::clone(&handle),
             rest: Bytes::new(),
@@ -137,6 +166,12 @@ impl Stream {
             reader,
             writer: Writer { handle },
         }
+    }
+
+    /// Tells this one what passes from now on. The first one stays.
+    pub(crate) fn watched(self, watch: Watch) -> Self {
+        self.writer.handle.watch.get_or_init(|| watch);
+        self
     }
 
     /// Splits the stream so that two tasks can use it.
@@ -248,8 +283,8 @@ impl AsyncWrite for Writer {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.handle.poll_settled(cx));
-        self.handle.close();
+        ready!(self.handle.wire.poll_settled(cx));
+        self.handle.wire.close();
         Poll::Ready(Ok(()))
     }
 }

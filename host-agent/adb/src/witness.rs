@@ -1,0 +1,58 @@
+//! Somebody who sees what passes on a host's streams without being in its way: a recorder.
+//!
+//! ```text
+//!   Host::watched(witness) ── open ──► opened(service) ─► number
+//!        Stream ── read_chunk ───────► received(number, bytes)      before the reader has them
+//!               ── send ─────────────► sent(number, bytes)          once they are taken for the wire
+//!               ── dropped ──────────► closed(number)
+//! ```
+//!
+//! It is asked on the path of pictures and of input, so what it does there has to be short and must not wait. It sees
+//! streams, the same on every way to a device; handshakes, keys and packets it does not see.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::recording::StreamId;
+
+/// Sees what passes.
+pub trait Witness: Send + Sync + fmt::Debug {
+    /// A stream was opened to this service; the number names it from now on.
+    fn opened(&self, service: &str) -> StreamId;
+    /// The device sent bytes.
+    fn received(&self, stream: StreamId, bytes: &Bytes);
+    /// The host sent bytes.
+    fn sent(&self, stream: StreamId, bytes: &[u8]);
+    /// Nothing more will pass on the stream.
+    fn closed(&self, stream: StreamId);
+}
+
+/// A witness of one stream, for as long as the stream is held.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    witness: Arc<dyn Witness>,
+    stream: StreamId,
+}
+
+impl Watch {
+    pub(crate) fn new(witness: Arc<dyn Witness>, service: &str) -> Self {
+        let stream = witness.opened(service);
+        Self { witness, stream }
+    }
+
+    pub(crate) fn received(&self, bytes: &Bytes) {
+        self.witness.received(self.stream, bytes);
+    }
+
+    pub(crate) fn sent(&self, bytes: &[u8]) {
+        self.witness.sent(self.stream, bytes);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.witness.closed(self.stream);
+    }
+}
