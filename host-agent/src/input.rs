@@ -75,11 +75,9 @@ impl Input {
             InputOp::Key(key) => return self.typing.key(now, connection, key, out),
             InputOp::Text(text) => return self.typing.text(now, &text, out),
             InputOp::System(system) => return self.typing.system(now, system, out),
-            InputOp::Down { .. }
-            | InputOp::Move { .. }
-            | InputOp::Up { .. }
-            | InputOp::LiftAll
-            | InputOp::Wheel { .. } => {}
+            // Keys too: whoever says this is gone, or was cut off.
+            InputOp::LiftAll => self.typing.leave(now, connection, out),
+            InputOp::Down { .. } | InputOp::Move { .. } | InputOp::Up { .. } | InputOp::Wheel { .. } => {}
         }
         // Before the first size nothing can be down, and no position would be taken.
         let Some(size) = self.size else { return };

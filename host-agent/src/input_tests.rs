@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use protocol::control::{Key, KeyAction as PersonKeyAction, System};
 use protocol::input::InputOp;
 use protocol::{ConnectionId, Fraction, Generation};
-use scrcpy::control::{KeyAction, TouchAction};
+use scrcpy::control::{KeyAction, Touch, TouchAction};
 use scrcpy::keys::KeyCode;
 use scrcpy::{ControlMsg, ServerVersion};
 use uuid::Uuid;
@@ -354,6 +354,32 @@ fn a_system_button_is_a_whole_press() {
         rig.apply(InputOp::System(System::Rotate)),
         [ControlMsg::RotateDevice]
     );
+}
+
+#[test]
+fn keys_that_are_held_go_up_with_the_fingers_of_a_viewer_that_has_vanished() {
+    let mut rig = Rig::new();
+    rig.apply(key(PersonKeyAction::Down, 29));
+    rig.apply(down(0, (1, 1), 1));
+    let lifted = rig.apply(InputOp::LiftAll);
+    assert!(
+        matches!(
+            &lifted[..],
+            [
+                ControlMsg::Key {
+                    action: KeyAction::UP,
+                    keycode: KeyCode::A,
+                    ..
+                },
+                ControlMsg::Touch(Touch {
+                    action: TouchAction::UP,
+                    ..
+                })
+            ]
+        ),
+        "{lifted:?}"
+    );
+    assert_eq!(rig.apply(key(PersonKeyAction::Up, 29)), [], "is up already");
 }
 
 #[test]
