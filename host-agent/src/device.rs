@@ -17,8 +17,7 @@ use std::sync::Arc;
 use adb::Host;
 use gateway::{Gate, Gateway};
 use protocol::agent::{
-    CloseConnection, DeviceFact, PatchKind, Prepare, RefusalCode, Release, Reply, Reset, Role, WhepOffer,
-    WhepPatch,
+    CloseConnection, DeviceFact, Prepare, RefusalCode, Release, Reply, Reset, WhepOffer, WhepPatch,
 };
 use protocol::{ConnectionId, DeviceId, Epoch};
 use tokio::sync::{Notify, mpsc, watch};
@@ -37,17 +36,16 @@ use crate::job::{Job, Outcome, Running, Work};
 use crate::keyframes::{KeyFrames, Remedy};
 use crate::lifecycle::{Happening, Life, Surroundings};
 use crate::recorder::Recorder;
-use crate::refusals::{fence_refusal, offer_refusal, patch_refusal, refuse};
+use crate::refusals::{fence_refusal, refuse};
 use crate::register::Entry;
 
 mod holder;
+mod negotiation;
 
 use holder::Holder;
 
 /// Requests that wait for one device: control has a handful at work. One more is told `Busy`.
 pub(crate) const COMMANDS_MAX: usize = 64;
-/// Offers and patches that the gateway works on for one device. One more is told `Busy`.
-const NEGOTIATIONS_MAX: usize = 16;
 
 /// What control wants of a device.
 #[derive(Debug)]
@@ -306,80 +304,6 @@ impl Device {
         self.enqueue(Work::Release(request), asker);
     }
 
-    async fn offer(&mut self, offer: WhepOffer, asker: Asker) {
-        let connection = offer.connection;
-        let raised = match self.raise(offer.epoch).await {
-            Ok(raised) => raised,
-            Err(error) => {
-                refuse(asker, &error);
-                return self.not_connected(connection).await;
-            }
-        };
-        if raised == Raise::Raised {
-            self.shut(offer.epoch);
-        }
-        if self.negotiations.len() >= NEGOTIATIONS_MAX {
-            asker.refuse(RefusalCode::Busy, &"too many offers at once");
-            return self.not_connected(connection).await;
-        }
-        let (gateway, events) = (self.common.gateway.clone(), self.common.events.clone());
-        self.negotiations.spawn(async move {
-            let offer = gateway::Offer {
-                connection,
-                device: offer.device,
-                epoch: offer.epoch,
-                role: match offer.role {
-                    Role::Controller => gateway::Role::Controller,
-                    Role::Observer => gateway::Role::Spectator,
-                },
-                sdp: offer.sdp,
-            };
-            match gateway.offer(offer).await {
-                Ok(answer) => asker.reply(Reply::Answer {
-                    sdp: answer.sdp,
-                    etag: answer.etag.trim_matches('"').to_owned(),
-                }),
-                Err(error) => {
-                    asker.refuse(offer_refusal(&error), &error);
-                    // The agent is gone when nobody takes it, and its table with it.
-                    let _ = events.send(DeviceEvent::NotConnected(connection)).await;
-                }
-            }
-        });
-    }
-
-    fn patch(&mut self, patch: WhepPatch, asker: Asker) {
-        let fence = self.pass.borrow().epoch;
-        if patch.epoch < fence {
-            return refuse(
-                asker,
-                &FenceError::Stale {
-                    asked: patch.epoch,
-                    fence,
-                },
-            );
-        }
-        if patch.kind == PatchKind::Restart {
-            return asker.refuse(
-                RefusalCode::BadSdp,
-                &"this host answers no ICE restart: offer anew",
-            );
-        }
-        if self.negotiations.len() >= NEGOTIATIONS_MAX {
-            return asker.refuse(RefusalCode::Busy, &"too many patches at once");
-        }
-        let gateway = self.common.gateway.clone();
-        self.negotiations.spawn(async move {
-            match gateway.patch(patch.connection, patch.fragment).await {
-                Ok(()) => asker.reply(Reply::Patched {
-                    fragment: None,
-                    etag: None,
-                }),
-                Err(error) => asker.refuse(patch_refusal(&error), &error),
-            }
-        });
-    }
-
     /// Starts a job, or lets it wait for the one before it, which ends at its next effect.
     fn enqueue(&mut self, work: Work, asker: Asker) {
         let running = self.running.as_ref().map(Running::job);
@@ -487,14 +411,6 @@ impl Device {
             // The agent is gone when nobody takes it; then this ends too.
             let _ = self.common.events.send(DeviceEvent::Fact(fact)).await;
         }
-    }
-
-    async fn not_connected(&self, connection: ConnectionId) {
-        let _ = self
-            .common
-            .events
-            .send(DeviceEvent::NotConnected(connection))
-            .await;
     }
 }
 

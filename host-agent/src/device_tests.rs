@@ -256,6 +256,53 @@ async fn a_connection_that_is_cut_is_made_again_and_the_session_goes_on() {
 }
 
 #[tokio::test]
+async fn a_device_that_booted_anew_shows_the_app_again_before_its_holder_may_touch_it() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    reply(rig.prepare(1, PAINT)).await;
+    rig.press(1, 0, (0x8000, 0x8000), 1);
+    rig.sees("a finger", |dump| pointers(dump) == 1).await;
+    rig.reboot().await;
+    let away = rig.fact(|fact| fact.health != DeviceHealth::Healthy).await;
+    assert_eq!(away.fence, Epoch(1), "it is the same holder's");
+    rig.healthy().await;
+    assert_eq!(rig.dump().await["foreground"], PAINT);
+    rig.press(1, 0, (0x8000, 0x8000), 1);
+    rig.sees("a finger", |dump| pointers(dump) == 1).await;
+    assert_eq!(rig.dump().await["strokes"], 1, "only the touch of the new boot");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_only_cut_launches_nothing() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    reply(rig.prepare(1, PAINT)).await;
+    rig.shell()
+        .shell("am start -n dev.farglass.echo/.Main")
+        .await
+        .unwrap();
+    rig.phone.cut();
+    rig.fact(|fact| fact.health != DeviceHealth::Healthy).await;
+    rig.healthy().await;
+    assert_eq!(rig.dump().await["foreground"], ECHO);
+}
+
+#[tokio::test]
+async fn a_device_that_was_cleaned_for_the_last_holder_is_not_cleaned_again_for_the_next() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    reply(rig.prepare(1, ECHO)).await;
+    rig.act(1, InputOp::Text("secret".to_owned()));
+    rig.sees("the text", |dump| dump["text"] == "secret").await;
+    assert_eq!(reply(rig.release_with(2, Reset::Full)).await, Reply::Released);
+    assert_eq!(rig.dump().await["text"], "");
+    let before = rig.fuse.count();
+    reply(rig.prepare(3, PAINT)).await;
+    assert_eq!(rig.fuse.count() - before, 1, "the launch is the only command");
+    assert_eq!(rig.dump().await["foreground"], PAINT);
+}
+
+#[tokio::test]
 async fn a_connection_that_went_silent_is_given_up_although_the_screen_may_be_at_rest() {
     let mut rig = Rig::new().await;
     rig.healthy().await;

@@ -32,6 +32,9 @@ pub(crate) enum Work {
     /// The device was prepared for this already, before a restart: only a picture is awaited, and nothing is
     /// cleaned under its holder.
     Resume(Prepare),
+    /// The device has booted since it was prepared for this holder: the app is launched again, and nothing is
+    /// cleaned.
+    Return(Prepare),
     Release(Release),
 }
 
@@ -60,7 +63,16 @@ impl Job {
     pub(crate) fn new(work: Work, asker: Asker) -> Self {
         let askers = Askers::default();
         askers.join(asker);
+        Self::of(work, askers)
+    }
+
+    /// Work that nobody need have asked for.
+    pub(crate) fn of(work: Work, askers: Askers) -> Self {
         Self { work, askers }
+    }
+
+    pub(crate) fn work(&self) -> &Work {
+        &self.work
     }
 
     /// Whether this job is the answer to `work` as well: the same kind under the same epoch.
@@ -69,13 +81,14 @@ impl Job {
             (Work::Prepare(mine), Work::Prepare(other)) => mine.epoch == other.epoch,
             (Work::Release(mine), Work::Release(other)) => mine.epoch == other.epoch,
             (Work::Resume(mine), Work::Resume(other)) => mine.epoch == other.epoch,
-            (Work::Prepare(_) | Work::Resume(_) | Work::Release(_), _) => false,
+            (Work::Return(mine), Work::Return(other)) => mine.epoch == other.epoch,
+            (Work::Prepare(_) | Work::Resume(_) | Work::Return(_) | Work::Release(_), _) => false,
         }
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
         match &self.work {
-            Work::Prepare(request) | Work::Resume(request) => request.epoch,
+            Work::Prepare(request) | Work::Resume(request) | Work::Return(request) => request.epoch,
             Work::Release(request) => request.epoch,
         }
     }
@@ -120,7 +133,7 @@ impl Outcome {
 
 async fn carry_out(effects: &Effects, work: &Work, askers: &Askers) -> Outcome {
     let deadline = match work {
-        Work::Prepare(request) | Work::Resume(request) => {
+        Work::Prepare(request) | Work::Resume(request) | Work::Return(request) => {
             Duration::from_millis(request.deadline_ms).min(DEADLINE_MAX)
         }
         Work::Release(_) => RELEASE_DEADLINE,
@@ -132,6 +145,7 @@ async fn carry_out(effects: &Effects, work: &Work, askers: &Askers) -> Outcome {
                 Ok(Outcome::prepared(size))
             }
             Work::Resume(_) => Ok(Outcome::prepared(effects.fresh_picture().await?)),
+            Work::Return(request) => Ok(Outcome::prepared(tenancy::return_to(effects, request).await?)),
             Work::Release(request) => {
                 tenancy::release(effects, request, |progress| askers.tell(progress)).await?;
                 Ok(Outcome {

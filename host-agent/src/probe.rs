@@ -26,7 +26,12 @@ pub(crate) struct Facts {
     /// Android's API level.
     pub(crate) sdk: Option<u32>,
     pub(crate) screen: Option<PictureSize>,
+    pub(crate) boot: Boot,
 }
+
+/// Which boot of the device this is: the same as long as it has not started anew. Two that do not say are the same.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Boot(String);
 
 /// Waits until the device has booted and asks it.
 pub(crate) async fn probe(host: &Host) -> Result<Facts, ShellError> {
@@ -49,11 +54,13 @@ fn facts(properties: &str, size: &str) -> Facts {
         serial: text("ro.serialno"),
         sdk: property(properties, "ro.build.version.sdk").and_then(|sdk| sdk.parse().ok()),
         screen: screen(size),
+        // Nanoseconds from the kernel's start to init's, so another number at every boot (Android 8 and later).
+        boot: Boot(text("ro.boottime.init")),
     }
 }
 
 /// The value of `[name]: [value]`.
-fn property<'a>(listing: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn property<'a>(listing: &'a str, name: &str) -> Option<&'a str> {
     listing.lines().find_map(|line| {
         let (key, value) = line.trim().split_once("]: [")?;
         (key.strip_prefix('[')? == name).then(|| value.strip_suffix(']'))?

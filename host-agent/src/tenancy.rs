@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   prepare   wake ─► reset (unless kept) ─► launch ─► a picture taken after the launch
+//!   return    wake ─► launch ─► a picture taken after it    the device has booted under its holder
 //!   release   reset (unless kept)                             stages and percent go to control
 //! ```
 //!
@@ -32,6 +33,13 @@ pub(crate) async fn prepare(
     let size = effects.fresh_picture().await?;
     tell(Stage::FirstFrame, 100);
     Ok(size)
+}
+
+/// Makes a device that has booted since ready for the same holder again.
+pub(crate) async fn return_to(effects: &Effects, request: &Prepare) -> Result<PictureSize, EffectError> {
+    effects.press(KeyCode::WAKEUP).await?;
+    launch(effects, request.app.as_ref()).await?;
+    effects.fresh_picture().await
 }
 
 /// Cleans up after a holder.

@@ -8,6 +8,7 @@
 //! `system user_rotation` is the only setting that this device itself acts on.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Android, Model, Rotation, SETTINGS_MAX};
 
@@ -42,6 +43,11 @@ pub(super) fn defaults() -> BTreeMap<(String, String), String> {
 
 /// The properties of a device that has not booted yet.
 pub(super) fn properties(model: &Model) -> BTreeMap<String, String> {
+    // Nanoseconds from the kernel's start to init's: never the same at two boots.
+    let init_ns = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(1, |since| since.as_nanos() % 1_000_000_000_000)
+        .to_string();
     [
         ("ro.product.model", model.name.as_str()),
         ("ro.product.manufacturer", "Farglass"),
@@ -52,6 +58,7 @@ pub(super) fn properties(model: &Model) -> BTreeMap<String, String> {
         ("ro.build.version.sdk", "34"),
         ("ro.build.type", "userdebug"),
         ("ro.debuggable", "1"),
+        ("ro.boottime.init", init_ns.as_str()),
         ("sys.boot_completed", "1"),
         ("dev.bootcomplete", "1"),
     ]
