@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use host_agent::fence::{Fence, Mark, Raise, Stage};
 use protocol::agent::{
     ConnectionEvent, ConnectionState, DeviceFact, DeviceHealth, LiveConnection, Prepare, RELEASE_DEADLINE_MS,
-    Refusal, RefusalCode, Release, Reply, Request,
+    Refusal, RefusalCode, Release, Reply, Report, Request, Touched,
 };
 use protocol::{CloseReason, ConnectionId, DeviceId, Epoch, LeaseId};
 
@@ -42,6 +42,8 @@ pub(super) struct Device {
     pub(super) viewers: Vec<Viewer>,
     /// Whose traces are on it.
     pub(super) traces: BTreeSet<LeaseId>,
+    /// When a viewer last acted, monotonic, and under which epoch: what a living agent remembers.
+    pub(super) touched: Option<(Epoch, u64)>,
     /// The highest epoch that the agent ever acted for.
     pub(super) acted: Epoch,
     /// What the disk holds if the fence was not persisted.
@@ -80,6 +82,7 @@ impl Device {
             inbox: VecDeque::new(),
             viewers: Vec::new(),
             traces: BTreeSet::new(),
+            touched: None,
             acted: Epoch(0),
             unsynced: None,
         }
@@ -130,6 +133,7 @@ impl World<'_> {
             device.queued = None;
             device.inbox.clear();
             device.viewers.clear();
+            device.touched = None;
             device.open = false;
         }
     }
@@ -152,6 +156,24 @@ impl World<'_> {
             labels: std::collections::BTreeMap::new(),
         };
         self.devices.iter().enumerate().map(fact).collect()
+    }
+
+    /// The agent tells how its devices are, and when somebody last acted on them.
+    pub(super) fn agent_reports(&mut self) {
+        let now = self.monotonic;
+        let touched = |device: &Device| {
+            let (epoch, at) = device.touched?;
+            Some(Touched {
+                device: device.id,
+                epoch,
+                ago_ms: now - at,
+            })
+        };
+        let report = Report {
+            devices: self.facts(),
+            touched: self.devices.iter().filter_map(touched).collect(),
+        };
+        self.network.send(Message::Report(report, now));
     }
 
     pub(super) fn live_connections(&self) -> Vec<LiveConnection> {

@@ -17,9 +17,11 @@ use signaling::link::call::CallError;
 use super::mutants::Mutant;
 use super::network::{CallId, Message};
 use super::world::{Checked, TABLES, Violation, World};
+use crate::agents;
 use crate::app::Owed;
+use crate::domain::deadlines::{Deadlines, RECONNECT_WINDOW};
 use crate::domain::session::Session;
-use crate::domain::time::UnixMs;
+use crate::domain::time::{Moment, Steady, UnixMs};
 use crate::jobs::{prepare, release, reset, sweep};
 use crate::store::StoreError;
 use crate::store::audit::Actor;
@@ -44,6 +46,9 @@ pub(super) struct Memory {
     /// Whether a Hello was accepted over the present link.
     pub(super) host_up: bool,
     pub(super) calls: BTreeMap<CallId, Call>,
+    /// What the wall clock said when it started; only a mutant looks at it.
+    wall_since: i64,
+    deadlines: Deadlines,
     releases: BTreeSet<LeaseId>,
 }
 
@@ -64,9 +69,11 @@ impl World<'_> {
         if self.mutant == Some(Mutant::EpochReset) {
             self.sql("UPDATE generation SET since = 0").await;
         }
+        self.stays.control_starts();
         self.control = Memory {
             up: true,
             since: self.monotonic,
+            wall_since: self.wall,
             ..Memory::default()
         };
         Ok(())
@@ -124,6 +131,9 @@ impl World<'_> {
         if self.mutant == Some(Mutant::EpochReset) {
             hello.devices.iter_mut().for_each(|fact| fact.fence = Epoch(0));
         }
+        self.control
+            .deadlines
+            .greeted(hello.devices.iter().map(|fact| fact.id));
         let mut live = self
             .ground
             .store
@@ -145,12 +155,14 @@ impl World<'_> {
         Ok(())
     }
 
-    pub(super) async fn on_report(&mut self, mut report: Report) -> Checked {
+    pub(super) async fn on_report(&mut self, mut report: Report, sent: u64) -> Checked {
         if self.mutant == Some(Mutant::EpochReset) {
             report.devices.iter_mut().for_each(|fact| fact.fence = Epoch(0));
         }
         if self.control.host_up {
-            let now = self.now();
+            let (now, steady) = (self.now(), self.moment().steady);
+            agents::hear(&mut self.control.deadlines, &report, steady);
+            self.stays.reported(sent);
             self.ground
                 .store
                 .report(self.ground.host, &report.devices, now)
@@ -163,7 +175,7 @@ impl World<'_> {
     pub(super) async fn control_hears(&mut self, message: Message) -> Checked {
         match message {
             Message::Hello(hello) => self.on_hello(hello).await,
-            Message::Report(report) => self.on_report(report).await,
+            Message::Report(report, sent) => self.on_report(report, sent).await,
             Message::Connection(event) => {
                 if !self.control.host_up {
                     return Ok(());
@@ -225,7 +237,9 @@ impl World<'_> {
                 release::conclude(store, &session, answered, up, now).await?
             }
             Call::Reset(device, epoch) => {
-                store.device_was_reset(device, epoch, answered.is_ok()).await?;
+                store
+                    .device_was_reset(device, epoch, reset::outcome(&answered), now)
+                    .await?;
                 None
             }
             Call::Offer(connection, lease) if answered.is_err() => {
@@ -274,13 +288,33 @@ impl World<'_> {
         }
     }
 
+    /// Now, as control's clocks show it.
+    fn moment(&self) -> Moment {
+        let mut up = self.monotonic - self.control.since;
+        if self.mutant == Some(Mutant::WallClockAtControl) {
+            up = u64::try_from(self.wall - self.control.wall_since).unwrap_or(0);
+        }
+        if self.mutant == Some(Mutant::ExpireRightAfterRestart) {
+            up += RECONNECT_WINDOW.as_millis() as u64;
+        }
+        Moment {
+            steady: Steady(Duration::from_millis(up)),
+            wall: self.now(),
+        }
+    }
+
     /// Control looks through its leases.
     pub(super) async fn sweeps(&mut self) -> Checked {
-        let mut uptime = Duration::from_millis(self.monotonic - self.control.since);
-        if self.mutant == Some(Mutant::ExpireRightAfterRestart) {
-            uptime += sweep::RECONNECT_WINDOW;
+        let held = self.ground.store.held().await?;
+        let now = self.moment();
+        self.stays.swept(&held, self.monotonic, self.wall);
+        let mut look = self.control.deadlines.look(&held, now);
+        look.due.sort_by_key(|(lease, _)| self.ledger.epoch_of(*lease));
+        if self.dice.percent(30) {
+            let spent = self.control.deadlines.spent(&held, now.steady);
+            self.ground.store.note_spent(&spent).await?;
         }
-        let mut ended = sweep::end_due(&self.ground.store, uptime, self.now()).await?;
+        let mut ended = sweep::end_due(&self.ground.store, &look, now.wall).await?;
         if !ended.is_empty() && self.control_dies_here() {
             return Ok(());
         }
@@ -324,6 +358,8 @@ impl World<'_> {
     pub(super) async fn restore(&mut self) -> Checked {
         self.control_dies();
         self.copy("kept", "main").await;
+        // The database forgot whom it granted what.
+        self.granted_for.clear();
         self.wall = self.wall.max(self.wall_max) + 1;
         self.before = self.look().await?;
         self.control_starts().await

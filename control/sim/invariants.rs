@@ -6,7 +6,7 @@
 //!   I3 effects are of the fence's epoch   I8  nobody holds through a revoked link
 //!      (agent_side.rs)                    I9  nothing runs out before agents may be back
 //!   I4 free is wiped for its epoch        I10 one audit row for each change; owners only (people.rs)
-//!   I5 deadlines (agent_side.rs)          I11 at rest everything is free, held or quarantined
+//!   I5 deadlines (agent_side, stays)      I11 at rest everything is free, held or quarantined
 //!                                         I12 a connection has one lease and epoch   (people.rs)
 //! ```
 //!
@@ -19,7 +19,7 @@ use protocol::{DeviceId, Epoch, LeaseId};
 
 use super::mutants::Mutant;
 use super::world::{Checked, Violation, World, broken};
-use crate::jobs::sweep::RECONNECT_WINDOW;
+use crate::domain::deadlines::RECONNECT_WINDOW;
 
 /// The rows that matter, as they are after an event.
 #[derive(Debug, Default, Clone)]
@@ -39,16 +39,18 @@ struct DeviceRow {
 }
 
 #[derive(Debug, Clone)]
-struct LeaseRow {
-    id: LeaseId,
+pub(super) struct LeaseRow {
+    pub(super) id: LeaseId,
     device: DeviceId,
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     release_epoch: Option<Epoch>,
-    state: String,
-    until: Option<i64>,
-    reason: Option<String>,
+    pub(super) state: String,
+    pub(super) until: Option<i64>,
+    pub(super) reason: Option<String>,
     link_state: String,
-    expires_at: Option<i64>,
+    pub(super) idle_s: u64,
+    pub(super) max_s: Option<u64>,
+    pub(super) cut: bool,
 }
 
 /// Every epoch that was ever given out, also those that a restored database forgot.
@@ -77,7 +79,7 @@ impl Ledger {
 }
 
 impl LeaseRow {
-    fn is_held(&self) -> bool {
+    pub(super) fn is_held(&self) -> bool {
         matches!(self.state.as_str(), "preparing" | "active" | "grace")
     }
 
@@ -91,14 +93,18 @@ impl Rows {
         self.lease(lease).is_some_and(LeaseRow::is_held)
     }
 
-    fn lease(&self, id: LeaseId) -> Option<&LeaseRow> {
+    pub(super) fn held(&self) -> impl Iterator<Item = &LeaseRow> {
+        self.leases.iter().filter(|lease| lease.is_held())
+    }
+
+    pub(super) fn lease(&self, id: LeaseId) -> Option<&LeaseRow> {
         self.leases.iter().find(|lease| lease.id == id)
     }
 }
 
 const LOOK: &str =
     "SELECT d.id AS device, d.occupancy, d.health, d.epoch, l.id AS lease, l.epoch AS lease_epoch,
-     l.release_epoch, l.state, l.until_at, l.reason, k.state AS link_state, k.expires_at,
+     l.release_epoch, l.state, l.until_at, l.reason, k.state AS link_state, k.idle_timeout_s, k.max_duration_s, k.on_expiry,
      (SELECT count(*) FROM audit_log WHERE resource_type = 'lease') AS audited
      FROM devices d LEFT JOIN leases l ON l.device_id = d.id AND l.state <> 'released'
      LEFT JOIN links k ON k.id = l.link_id";
@@ -129,7 +135,9 @@ impl World<'_> {
                     until: row.maybe_number("until_at")?,
                     reason: row.maybe_text("reason")?,
                     link_state: row.text("link_state")?,
-                    expires_at: row.maybe_number("expires_at")?,
+                    idle_s: row.number("idle_timeout_s")?,
+                    max_s: row.maybe_number("max_duration_s")?,
+                    cut: row.text("on_expiry")? == "cut",
                 });
             }
         }
@@ -148,8 +156,12 @@ impl World<'_> {
         self.one_lease_per_device(&after)?;
         self.epochs_rise(&before, &after)?;
         self.free_is_clean(&after)?;
-        self.links_are_good(&after, swept)?;
+        Self::links_are_good(&after)?;
         self.nothing_ran_out(&before, &after)?;
+        let up = self.monotonic - self.control.since;
+        let settled = self.control.up && up >= RECONNECT_WINDOW.as_millis() as u64;
+        self.stays
+            .check(&before, &after, self.monotonic, swept.then_some(settled))?;
         Self::all_is_audited(&before, &after)?;
         self.before = after;
         Ok(())
@@ -221,32 +233,26 @@ impl World<'_> {
         Ok(())
     }
 
-    /// I8: nobody holds a device through a link that was cut off, or whose time is over once control looked.
-    fn links_are_good(&self, after: &Rows, swept: bool) -> Checked {
-        for lease in after.leases.iter().filter(|lease| lease.is_held()) {
-            if lease.link_state != "active" {
+    /// I8: nobody holds a device through a link that was cut off. Those whose time is over: `stays`.
+    fn links_are_good(after: &Rows) -> Checked {
+        for lease in after.held() {
+            if !matches!(lease.link_state.as_str(), "active" | "paused") {
                 return broken(format!(
                     "I8: the lease at {} is held through a {} link",
                     lease.epoch, lease.link_state
-                ));
-            }
-            if swept && lease.expires_at.is_some_and(|end| end <= self.wall) {
-                return broken(format!(
-                    "I8: the lease at {} is held through an expired link",
-                    lease.epoch
                 ));
             }
         }
         Ok(())
     }
 
-    /// I9: a lease that ends by the clock ends only once the agents had their time to come back.
+    /// I9: a lease from before the start ends by the clock only once the agents had their time to come back.
     fn nothing_ran_out(&self, before: &Rows, after: &Rows) -> Checked {
         let up = self.monotonic - self.control.since;
         if !self.control.up || !self.sweeping || up >= RECONNECT_WINDOW.as_millis() as u64 {
             return Ok(());
         }
-        for lease in before.leases.iter().filter(|lease| lease.is_held()) {
+        for lease in before.held().filter(|lease| self.stays.is_inherited(lease.id)) {
             let now = after.lease(lease.id);
             let why = now.and_then(|now| now.reason.as_deref());
             if now.is_none_or(|now| !now.is_held()) && why != Some("link_expired") {

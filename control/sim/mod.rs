@@ -21,6 +21,7 @@ mod invariants;
 mod mutants;
 mod network;
 mod people;
+mod stays;
 mod world;
 
 use std::thread;

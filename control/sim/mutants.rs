@@ -12,6 +12,8 @@ pub(super) enum Mutant {
     ReleaseByAnyone,
     /// The agent measures its deadlines by the wall clock.
     WallClockAtAgent,
+    /// Control measures its deadlines by the wall clock.
+    WallClockAtControl,
     /// Control ends leases before the agents can be back.
     ExpireRightAfterRestart,
     /// A claim is decided by what was read before, and no index is there to refuse it.
@@ -33,10 +35,11 @@ pub(super) enum Mutant {
 }
 
 impl Mutant {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::SkipWipe,
         Self::ReleaseByAnyone,
         Self::WallClockAtAgent,
+        Self::WallClockAtControl,
         Self::ExpireRightAfterRestart,
         Self::GrantFromStaleRead,
         Self::RetryNotIdempotent,

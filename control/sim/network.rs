@@ -20,7 +20,8 @@ pub(super) enum Message {
     Request(CallId, Request),
     Answer(CallId, Reply),
     Hello(Hello),
-    Report(Report),
+    /// With the monotonic time at which it was sent.
+    Report(Report, u64),
     Connection(ConnectionEvent),
 }
 

@@ -19,6 +19,8 @@ use crate::store::connections::Owner;
 #[derive(Default)]
 pub(super) struct Person {
     pub(super) cookies: [Option<Cookie>; super::world::LINKS],
+    /// The fresh cookie of a request whose answer never came: it is asked again under the same key.
+    unanswered: [Option<Hash>; super::world::LINKS],
 }
 
 /// What the answer of a claim left in a browser.
@@ -39,12 +41,19 @@ impl World<'_> {
             presented = None;
         }
         self.cookies_made += 1;
-        let mut fresh = [0; 32];
-        fresh[..8].copy_from_slice(&self.cookies_made.to_le_bytes());
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&self.cookies_made.to_le_bytes());
+        let unanswered = self.people[who].unanswered[link].replace(Hash(bytes));
+        let fresh = match unanswered {
+            Some(again) if self.mutant != Some(Mutant::RetryNotIdempotent) => again,
+            _ => Hash(bytes),
+        };
+        self.people[who].unanswered[link] = Some(fresh);
         let claim = Claim {
             token: self.ground.tokens[link],
             presented,
-            fresh: Hash(fresh),
+            fresh,
+            repeatable: true,
             actor: &Actor::SYSTEM,
         };
         if self.mutant == Some(Mutant::GrantFromStaleRead) {
@@ -63,6 +72,9 @@ impl World<'_> {
         let session = match claimed {
             Claimed::Granted(session) => {
                 self.owners.insert(session.lease, who);
+                if let Some(first) = self.granted_for.insert(fresh, session.lease) {
+                    return broken(format!("I7: one request was granted {first} and {}", session.lease));
+                }
                 if self.control_dies_here() {
                     return Ok(());
                 }
@@ -75,10 +87,15 @@ impl World<'_> {
                 }
                 session
             }
-            Claimed::Refused(refused) => return self.refusal_is_right(own, refused),
+            Claimed::Refused(refused) => {
+                let asked_before = unanswered.and_then(|cookie| self.granted_for.get(&cookie)).copied();
+                self.people[who].unanswered[link] = None;
+                return self.refusal_is_right(own.map(|own| own.lease).or(asked_before), refused);
+            }
         };
         // The answer may be lost on its way to the browser.
         if !self.faults || !self.dice.percent(10) {
+            self.people[who].unanswered[link] = None;
             self.people[who].cookies[link] = Some(Cookie {
                 hash: Hash(session.binding),
                 session: session.id,
@@ -89,8 +106,8 @@ impl World<'_> {
     }
 
     /// I7: whoever holds a lease and asks again is never told that somebody else has it.
-    fn refusal_is_right(&self, own: Option<Cookie>, refused: Refused) -> Checked {
-        let holds = own.is_some_and(|own| self.before.is_held(own.lease));
+    fn refusal_is_right(&self, own: Option<LeaseId>, refused: Refused) -> Checked {
+        let holds = own.is_some_and(|own| self.before.is_held(own));
         if holds && matches!(refused, Refused::BoundElsewhere | Refused::DeviceInUse) {
             return broken(format!("I7: a holder's second request is refused: {refused:?}"));
         }
@@ -99,12 +116,11 @@ impl World<'_> {
 
     /// What a claim would do that trusts what it read a while ago, with nothing behind it.
     async fn forget_who_has_it(&self, link: usize) {
-        let device = self.ground.device_of(link);
-        self.sql(&format!(
-            "DROP INDEX IF EXISTS leases_one_live_per_device;
-             UPDATE devices SET occupancy = 'free' WHERE id = '{device}'"
-        ))
-        .await;
+        self.sql("DROP INDEX IF EXISTS leases_one_live_per_device").await;
+        for device in self.ground.devices_of(link) {
+            self.sql(&format!("UPDATE devices SET occupancy = 'free' WHERE id = '{device}'"))
+                .await;
+        }
     }
 
     /// A holder's page makes its connection.
@@ -122,8 +138,13 @@ impl World<'_> {
             lease: session.lease,
             hash: cookie.hash,
             role: Role::Controller,
+            operator: None,
         };
-        let Some(opened) = self.ground.store.open_connection(owner, 1, self.now()).await? else {
+        let opened = self
+            .ground
+            .store
+            .open_connection(owner, 1, &Actor::SYSTEM, self.now());
+        let Some(opened) = opened.await? else {
             return Ok(());
         };
         self.connections.insert(opened.id, session.lease);
@@ -189,7 +210,7 @@ impl World<'_> {
         let cut = self
             .ground
             .store
-            .cut_link(id, link::Event::Revoke, &Actor::SYSTEM, self.now())
+            .change_link(id, link::Event::Revoke, &Actor::SYSTEM, self.now())
             .await?;
         self.note(|| format!("link {link} is revoked"));
         if let Some(Some(session)) = cut
@@ -224,6 +245,8 @@ impl World<'_> {
             ));
         }
         device.traces.insert(lease);
+        device.touched = Some((viewer.epoch, self.monotonic));
+        self.stays.touched(lease, self.monotonic);
         Ok(())
     }
 }

@@ -18,18 +18,25 @@ use super::agent_side::Device;
 use super::control_side::Memory;
 use super::dice::Dice;
 use super::invariants::{Ledger, Rows};
+use super::stays::Stays;
 use super::mutants::Mutant;
 use super::network::{Message, Network};
 use super::people::Person;
-use crate::domain::link::{Link, State};
+use crate::domain::labels::Selector;
+use crate::domain::link::{Link, State, Target};
+use crate::domain::policy::{OnExpiry, Policy};
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;
 use crate::store::Store;
 use crate::store::audit::Actor;
 use crate::store::hosts::NewHost;
 
-/// Links of a world: three to the first device, one to the second.
-pub(super) const LINKS: usize = 4;
+/// Links of a world: three to the first device, one to the second, one to whichever is free.
+pub(super) const LINKS: usize = 5;
+/// The link to the second device.
+const SECOND: usize = 3;
+/// The link to whichever is free.
+const EITHER: usize = 4;
 /// Devices of the one host.
 const DEVICES: usize = 2;
 const PEOPLE: usize = 3;
@@ -100,8 +107,11 @@ pub(super) struct World<'a> {
     pub(super) people: Vec<Person>,
     /// Who was granted which lease.
     pub(super) owners: BTreeMap<LeaseId, usize>,
+    /// What was granted for a request, by its fresh cookie.
+    pub(super) granted_for: HashMap<Hash, LeaseId>,
     pub(super) connections: HashMap<ConnectionId, LeaseId>,
     pub(super) ledger: Ledger,
+    pub(super) stays: Stays,
     pub(super) before: Rows,
 }
 
@@ -167,13 +177,18 @@ impl Ground {
                 id: LinkId::from_uuid(Uuid::now_v7()),
                 name: String::new(),
                 token_hint: String::new(),
-                device: self.devices[usize::from(at == LINKS - 1)],
+                target: match at {
+                    EITHER => Target::Any(Selector::default()),
+                    _ => Target::Device(self.devices[usize::from(at == SECOND)]),
+                },
                 app: None,
                 state: State::Active,
-                expires_at: (at == 2).then_some(UnixMs(EXPIRY)),
+                not_before: None,
+                expires_at: matches!(at, 2 | SECOND).then_some(UnixMs(EXPIRY)),
                 max_uses: None,
                 uses: 0,
                 max_connections: 1,
+                policy: policy_of(at),
                 created_at: begin,
             };
             let token = Hash([at as u8; 32]);
@@ -192,8 +207,24 @@ impl Ground {
         self.store.run(sql).await.unwrap();
     }
 
-    pub(super) fn device_of(&self, link: usize) -> DeviceId {
-        self.devices[usize::from(link == LINKS - 1)]
+    /// The devices that a link may take.
+    pub(super) fn devices_of(&self, link: usize) -> &[DeviceId] {
+        match link {
+            EITHER => &self.devices,
+            SECOND => &self.devices[1..],
+            _ => &self.devices[..1],
+        }
+    }
+}
+
+/// What each link says about the length of its sessions, so that every end comes within a world's time.
+fn policy_of(link: usize) -> Policy {
+    let seconds = |idle, max, on_expiry| Policy::parse(Some(idle), max, on_expiry).expect("within bounds");
+    match link {
+        0 => seconds(60, None, OnExpiry::Cut),
+        1 => seconds(300, Some(100), OnExpiry::Cut),
+        SECOND => seconds(40, Some(300), OnExpiry::Finish),
+        _ => seconds(300, None, OnExpiry::Cut),
     }
 }
 
@@ -223,8 +254,10 @@ impl<'a> World<'a> {
             devices: devices.collect(),
             people: (0..PEOPLE).map(|_| Person::default()).collect(),
             owners: BTreeMap::new(),
+            granted_for: HashMap::new(),
             connections: HashMap::new(),
             ledger: Ledger::default(),
+            stays: Stays::default(),
             before: Rows::default(),
         };
         world.copy("base", "main").await;
@@ -254,7 +287,7 @@ impl<'a> World<'a> {
         self.pass(ms);
         let (who, link) = (self.dice.below(PEOPLE), self.dice.below(LINKS));
         // As the links are spread.
-        let at = usize::from(self.dice.below(LINKS) == LINKS - 1);
+        let at = usize::from(self.dice.below(LINKS) >= SECOND);
         let which = self.dice.below(4);
         match self.dice.below(100) {
             0..27 => return self.something_arrives().await,
@@ -275,11 +308,7 @@ impl<'a> World<'a> {
                         self.note(|| "the link rises".to_owned());
                         self.link_rises();
                     } else if self.control.host_up {
-                        let devices = self.facts();
-                        self.network.send(Message::Report(protocol::agent::Report {
-                            devices,
-                            touched: vec![],
-                        }));
+                        self.agent_reports();
                     }
                 } else if !self.agent_is_up() {
                     self.note(|| "agent starts".to_owned());
@@ -405,8 +434,6 @@ impl<'a> World<'a> {
     async fn rest(mut self) -> Checked {
         self.note(|| "rest".to_owned());
         self.faults = false;
-        // A clock that was put back by an hour makes a grace an hour longer: leases end by the wall clock.
-        self.wall = self.wall_max;
         for _ in 0..REST_ROUNDS {
             if !self.agent_is_up() {
                 self.agent_starts()?;
@@ -439,6 +466,7 @@ impl<'a> World<'a> {
                 }
             }
             self.pass(15_000);
+            self.agent_reports();
             while self.network.flying.is_empty() && !self.control.calls.is_empty() {
                 self.call_times_out().await?;
                 self.check(false).await?;

@@ -1,14 +1,15 @@
 //! Control's side of the agent link: who may join, what a Hello means, what follows from events.
 
 use std::net::IpAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use protocol::HostId;
-use protocol::agent::{ConnectionEvent, Hello, Refusal, RefusalCode, Report};
+use protocol::agent::{ConnectionEvent, Hello, Refusal, RefusalCode, Report, Touched};
 use signaling::link::server::{Backend, Host, Join, close_code};
 
 use crate::app::{App, Shared};
-use crate::domain::time::UnixMs;
+use crate::domain::deadlines::Deadlines;
+use crate::domain::time::{Steady, UnixMs};
 use crate::secret::Hash;
 use crate::store::StoreError;
 use crate::store::audit::{Actor, ActorKind};
@@ -77,6 +78,9 @@ impl Backend for Agents {
                 detail,
             });
         }
+        self.0
+            .deadlines()
+            .greeted(hello.devices.iter().map(|fact| fact.id));
         let live = self
             .0
             .store
@@ -94,6 +98,8 @@ impl Backend for Agents {
     }
 
     async fn report(&self, host: &Host, report: Report) {
+        let now = self.0.now().steady;
+        hear(&mut self.0.deadlines(), &report, now);
         if !self.0.hosts.is_news(host.id(), &report.devices) {
             return;
         }
@@ -132,6 +138,17 @@ impl Backend for Agents {
         if let Err(error) = self.0.store.host_offline(host.id()).await {
             tracing::error!(host.id = %host.id(), %error, "a host's absence could not be noted");
         }
+    }
+}
+
+/// Takes in when people last acted on a host's devices.
+pub(crate) fn hear(deadlines: &mut Deadlines, report: &Report, now: Steady) {
+    for fact in &report.devices {
+        // What was done under an older epoch was somebody else.
+        let of_now = |touched: &&Touched| touched.device == fact.id && touched.epoch == fact.fence;
+        let touched = report.touched.iter().find(of_now);
+        let quiet = touched.map(|touched| Duration::from_millis(touched.ago_ms));
+        deadlines.heard(fact.id, fact.fence, quiet, now);
     }
 }
 

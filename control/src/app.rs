@@ -4,7 +4,7 @@
 //! watch a session) or may be forgotten at a restart (limits). [`App::changed`] is the one place where
 //! a lease that changed in the database starts to have effects.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use dashmap::DashMap;
@@ -14,11 +14,14 @@ use signaling::origin::Origin;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::deadlines::Deadlines;
 use crate::domain::lease::State;
 use crate::domain::session::Session;
+use crate::domain::time::{Moment, Steady, UnixMs};
 use crate::hosts::Hosts;
 use crate::jobs::{prepare, release};
 use crate::limits::Limits;
+use crate::secret::Seal;
 use crate::store::Store;
 use crate::watch::Watches;
 
@@ -38,6 +41,10 @@ pub(crate) struct App {
     pub authority: Fingerprint,
     /// When this process started; of the clock that never jumps.
     pub started: Instant,
+    /// What secrets are made from that have to be made twice.
+    pub seal: Seal,
+    /// When leases end by themselves.
+    pub deadlines: Mutex<Deadlines>,
     /// Leases whose release is being asked for right now.
     pub releases: DashMap<LeaseId, ()>,
     /// Jobs that run; counted down at the end.
@@ -79,6 +86,20 @@ impl App {
             Owed::Release => release::spawn(self, session),
             Owed::Nothing => {}
         }
+    }
+
+    /// Now, by both clocks.
+    pub(crate) fn now(&self) -> Moment {
+        Moment {
+            steady: Steady(self.started.elapsed()),
+            wall: UnixMs::now(),
+        }
+    }
+
+    /// The deadlines; never held over an await.
+    pub(crate) fn deadlines(&self) -> MutexGuard<'_, Deadlines> {
+        // Whoever panicked over them left values that the next look sets right.
+        self.deadlines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The address that a link's token is put behind.

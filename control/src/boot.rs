@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 
 use crate::domain::time::UnixMs;
 use crate::routes::auth;
-use crate::secret::{Hash, Secret};
+use crate::secret::{Hash, Seal, Secret};
 use crate::store::Store;
 use crate::store::audit::Actor;
 
@@ -43,7 +43,7 @@ pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Opens the certificate authority, or makes it at the first start.
-pub(crate) fn authority(folder: &Path, now: SystemTime) -> anyhow::Result<Authority> {
+pub(crate) fn authority(folder: &Path, now: SystemTime) -> anyhow::Result<(Authority, Seal)> {
     let (certificate, key) = (folder.join("authority.pem"), folder.join("authority.key"));
     let read = |path: &Path| match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
@@ -51,14 +51,17 @@ pub(crate) fn authority(folder: &Path, now: SystemTime) -> anyhow::Result<Author
         Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
     };
     match (read(&certificate)?, read(&key)?) {
-        (Some(certificate_pem), Some(key_pem)) => Authority::open(&certificate_pem, &key_pem)
-            .with_context(|| format!("the certificate authority in {} is damaged", folder.display())),
+        (Some(certificate_pem), Some(key_pem)) => {
+            let authority = Authority::open(&certificate_pem, &key_pem)
+                .with_context(|| format!("the certificate authority in {} is damaged", folder.display()))?;
+            Ok((authority, Seal::of(&key_pem)))
+        }
         // A certificate without its key is a first start that was cut short: it signed nothing.
         (_, None) => {
             let (authority, key_pem) = Authority::create(now)?;
             write_secret(&certificate, authority.certificate_pem())?;
             write_secret(&key, &key_pem)?;
-            Ok(authority)
+            Ok((authority, Seal::of(&key_pem)))
         }
         (None, Some(_)) => bail!("{} is missing beside its key", certificate.display()),
     }

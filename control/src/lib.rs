@@ -44,7 +44,7 @@ mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
@@ -107,7 +107,8 @@ impl Control {
     pub async fn open(config: Config, stop: CancellationToken) -> anyhow::Result<Self> {
         let now = SystemTime::now();
         boot::make_folder(&config.data)?;
-        let authority = Arc::new(boot::authority(&config.data, now)?);
+        let (authority, seal) = boot::authority(&config.data, now)?;
+        let authority = Arc::new(authority);
         let address = match &config.database {
             Some(text) => text.parse()?,
             None => Address::in_folder(&config.data),
@@ -132,6 +133,8 @@ impl Control {
             origins,
             authority: authority.fingerprint(),
             started: Instant::now(),
+            seal,
+            deadlines: Mutex::default(),
             releases: DashMap::new(),
             jobs: TaskTracker::new(),
             stop,

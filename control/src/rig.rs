@@ -1,7 +1,7 @@
 //! The rig of tests that move the clock: an app on a real database, a host that said Hello once and is
 //! out of reach, one device. What outlives a request is called by hand, with any `now`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
@@ -14,13 +14,14 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::app::{App, Shared};
-use crate::domain::link::{Link, State};
+use crate::domain::link::{Link, State, Target};
+use crate::domain::policy::Policy;
 use crate::domain::session::Session;
-use crate::domain::time::UnixMs;
+use crate::domain::time::{Moment, Steady, UnixMs};
 use crate::hosts::Hosts;
 use crate::jobs::sweep;
 use crate::limits::Limits;
-use crate::secret::Hash;
+use crate::secret::{Hash, Seal};
 use crate::store::Store;
 use crate::store::address::Address;
 use crate::store::audit::Actor;
@@ -67,6 +68,8 @@ impl Rig {
             origins: vec!["http://localhost:3000".parse().unwrap()],
             authority: key,
             started: Instant::now(),
+            seal: Seal::of("key"),
+            deadlines: Mutex::default(),
             releases: DashMap::new(),
             jobs: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -110,13 +113,15 @@ impl Rig {
             id: LinkId::from_uuid(Uuid::now_v7()),
             name: String::new(),
             token_hint: String::new(),
-            device: self.device,
+            target: Target::Device(self.device),
             app: None,
             state: State::Active,
+            not_before: None,
             expires_at,
             max_uses,
             uses: 0,
             max_connections: 1,
+            policy: Policy::default(),
             created_at: START,
         };
         let (admin, _) = self.app.store.user_by_login("admin").await.unwrap().unwrap();
@@ -135,6 +140,7 @@ impl Rig {
             token: Hash::of(token),
             presented: Some(cookie),
             fresh: cookie,
+            repeatable: false,
             actor: &Actor::SYSTEM,
         };
         self.app.store.claim(claim, now).await.unwrap()
@@ -154,11 +160,12 @@ impl Rig {
             lease: session.lease,
             hash: Hash(session.binding),
             role: Role::Controller,
+            operator: None,
         };
         let opened = self
             .app
             .store
-            .open_connection(owner, 1, now)
+            .open_connection(owner, 1, &Actor::SYSTEM, now)
             .await
             .unwrap()
             .unwrap();
@@ -183,8 +190,13 @@ impl Rig {
 
     /// What the sweep does at this time, if no clock jumped since the start.
     pub(crate) async fn sweep(&self, now: UnixMs) {
-        let uptime = Duration::from_millis((now.0 - START.0).unsigned_abs());
-        sweep::end_due(&self.app.store, uptime, now).await.unwrap();
+        let held = self.app.store.held().await.unwrap();
+        let moment = Moment {
+            steady: Steady(START.until(now)),
+            wall: now,
+        };
+        let look = self.app.deadlines().look(&held, moment);
+        sweep::end_due(&self.app.store, &look, now).await.unwrap();
     }
 
     /// The session as it is kept.

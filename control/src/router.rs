@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::middleware::from_fn;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use signaling::error::{Code, Problem, with_request_id};
 use signaling::whep;
 use tower_http::compression::CompressionLayer;
@@ -10,7 +10,7 @@ use tower_http::compression::CompressionLayer;
 use crate::app::Shared;
 use crate::headers;
 use crate::routes::viewers::Viewers;
-use crate::routes::{auth, devices, health, hosts, launch, links, pages};
+use crate::routes::{auth, devices, health, hosts, launch, links, observers, pages};
 
 /// Builds the router.
 pub(crate) fn router(app: &Shared) -> Router {
@@ -29,9 +29,14 @@ pub(crate) fn router(app: &Shared) -> Router {
         .route("/devices", get(devices::list))
         .route("/devices/{id}", get(devices::show))
         .route("/devices/{id}/reset", post(devices::reset))
+        .route("/devices/{id}/labels", put(devices::set_labels))
         .route("/links", get(links::list).post(links::create))
         .route("/links/{id}", get(links::show).delete(links::delete))
         .route("/links/{id}/revoke", post(links::revoke))
+        .route("/links/{id}/pause", post(links::pause))
+        .route("/links/{id}/resume", post(links::resume))
+        .route("/links/{id}/extend", post(links::extend))
+        .route("/sessions/{id}/observe", post(observers::observe))
         .route("/registration-tokens", post(hosts::add_join_token))
         // For people with a link.
         .route("/launch/describe", post(launch::describe))
@@ -39,7 +44,7 @@ pub(crate) fn router(app: &Shared) -> Router {
         .route("/launch/current", get(launch::show))
         .route("/launch/events", get(launch::events))
         .route("/launch/end", post(launch::end))
-        .route("/launch/viewer-token", post(launch::add_viewer_token))
+        .route("/launch/viewer-token", post(observers::add_viewer_token))
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "This address does not take this method.")
         })

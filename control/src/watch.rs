@@ -8,6 +8,7 @@ use dashmap::mapref::entry::Entry;
 use protocol::SessionId;
 use tokio::sync::watch;
 
+use crate::domain::deadlines::Outlook;
 use crate::domain::session::{Advance, Session, Stage};
 
 /// A session as people see it.
@@ -17,6 +18,8 @@ pub(crate) struct View {
     pub session: Session,
     /// How far it is.
     pub advance: Advance,
+    /// When it will end, as far as that is known.
+    pub outlook: Outlook,
 }
 
 /// The channels. One for each session that is live or watched; [`Watches::prune`] drops the rest.
@@ -42,6 +45,19 @@ impl Watches {
         }
     }
 
+    /// Shows what the holder has to expect.
+    pub(crate) fn expect(&self, session: SessionId, outlook: Outlook) {
+        if let Some(channel) = self.0.get(&session) {
+            channel.send_if_modified(|view| {
+                let news = !view.outlook.is_about(&outlook);
+                if news {
+                    view.outlook = outlook;
+                }
+                news
+            });
+        }
+    }
+
     /// The newest view, given what the store says now, and all that follow.
     pub(crate) fn follow(&self, session: &Session) -> watch::Receiver<View> {
         self.channel(session)
@@ -61,6 +77,7 @@ impl Watches {
                 let (channel, receiver) = watch::channel(View {
                     session: session.clone(),
                     advance,
+                    outlook: Outlook::default(),
                 });
                 vacant.insert(channel);
                 receiver
@@ -77,6 +94,7 @@ impl Watches {
                     let next = View {
                         session: session.clone(),
                         advance,
+                        outlook: view.outlook,
                     };
                     let changed = *view != next;
                     *view = next;

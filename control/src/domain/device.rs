@@ -9,8 +9,9 @@
 //! `idle`, `busy` and `offline` are derived, never kept.
 
 use protocol::agent::DeviceHealth;
-use protocol::{DeviceId, Epoch, HostId, LeaseId};
+use protocol::{DeviceId, Epoch, HostId, LeaseId, SessionId};
 
+use super::labels::Labels;
 use super::lease::{self, Left};
 use super::time::UnixMs;
 
@@ -43,6 +44,14 @@ pub struct Device {
     pub seen_at: UnixMs,
     /// The live lease, if there is one.
     pub lease: Option<LeaseId>,
+    /// The live lease's session.
+    pub session: Option<SessionId>,
+    /// What its agent's config says about it.
+    pub told_labels: Labels,
+    /// What an admin says about it.
+    pub own_labels: Labels,
+    /// Why it is quarantined, and since when, while it is.
+    pub quarantine: Option<(Soiled, UnixMs)>,
 }
 
 /// The derived state that people are shown.
@@ -130,7 +139,29 @@ named! {
     }
 }
 
+named! {
+    /// Why a device is quarantined.
+    Soiled {
+        /// Its agent said that it could not clean it.
+        NotCleaned = "not_cleaned",
+        /// Its agent did not say in time that it cleaned it.
+        NoAnswer = "no_answer",
+        /// It was cleaned for an older epoch than its newest.
+        Overtaken = "overtaken",
+        /// Its agent's fence is above what we remember: somebody whom we forgot may have been on it.
+        Forgotten = "forgotten",
+        /// Its cleaning was cut short by a restart of control, and no lease remembers it.
+        Interrupted = "interrupted",
+    }
+}
+
 impl Device {
+    /// What selectors see.
+    #[must_use]
+    pub fn labels(&self) -> Labels {
+        self.told_labels.overlaid(&self.own_labels)
+    }
+
     /// What people are shown.
     #[must_use]
     pub fn status(&self) -> Status {

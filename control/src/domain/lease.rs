@@ -13,34 +13,44 @@
 //!
 //! Entering `releasing` raises the device's epoch: that is what cuts media and input. It lasts as long as
 //! the host is out of reach, since no clock makes a device clean; the job that asks the agent measures
-//! how long an agent that is there may take. Nothing here knows time beyond `now`, or how the device is told.
+//! how long an agent that is there may take. `until` is the wall clock's: it is what people read, and it
+//! names one stay in a state, so that a deadline that comes late ends no other. When a stay is over is measured
+//! in `deadlines`. Nothing here knows time beyond `now`, or how the device is told.
 
 use std::time::Duration;
 
 use protocol::CloseReason;
+use protocol::agent::{ANSWER_MARGIN_MS, RELEASE_DEADLINE_MS};
 
+use super::device::Soiled;
 use super::time::UnixMs;
 
 /// How long preparing may take. Set-up that takes longer is a failure to the person who waits.
 pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a holder whose last connection is gone keeps the device: a reload, a tunnel, a phone call.
 pub const GRACE: Duration = Duration::from_secs(30);
-/// How long an agent that is there may take to clean. After it the device is quarantined.
+/// How long an agent that is there may take to clean. After it the device is quarantined. It is more than the
+/// agent gives itself, so that its own reason arrives.
 pub const RELEASE_TIMEOUT: Duration = Duration::from_secs(30);
+
+const _: () = assert!(
+    RELEASE_DEADLINE_MS + ANSWER_MARGIN_MS <= RELEASE_TIMEOUT.as_millis() as u64,
+    "an agent must be done, and its answer here, before control gives up"
+);
 
 /// Where a lease stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// The device is being made ready.
     Preparing {
-        /// Failed at this time.
+        /// Failed at this time, as the wall clock stood when it began.
         until: UnixMs,
     },
     /// The holder has it.
     Active,
     /// The holder has it but is not there.
     Grace {
-        /// Lost at this time.
+        /// Lost at this time, as the wall clock stood when it began.
         until: UnixMs,
     },
     /// Cut; being cleaned.
@@ -84,12 +94,15 @@ pub enum Event {
     Returned,
     /// Somebody or something ends it.
     End(CloseReason),
-    /// The time of the present state is over.
-    Deadline,
+    /// The time of a stay in a state is over.
+    Deadline {
+        /// The stay's own `until`.
+        until: UnixMs,
+    },
     /// The agent cut and cleaned for the release's epoch.
     Cleaned,
-    /// The agent could not clean.
-    CleanFailed,
+    /// The agent could not clean, or did not say so in time.
+    CleanFailed(Soiled),
 }
 
 impl State {
@@ -112,13 +125,15 @@ impl State {
             (Self::Preparing { .. }, Event::Prepared { attended: true }) => Some(Self::Active),
             (Self::Preparing { .. }, Event::Prepared { attended: false }) => grace,
             (Self::Preparing { .. }, Event::Failed) => releasing(CloseReason::SetupFailed),
-            (Self::Preparing { until }, Event::Deadline) if until <= now => {
+            (Self::Preparing { until }, Event::Deadline { until: over }) if until == over => {
                 releasing(CloseReason::SetupFailed)
             }
             (Self::Active, Event::Unattended) => grace,
             (Self::Grace { .. }, Event::Attended) => Some(Self::Active),
-            (Self::Grace { until }, Event::Returned) if now < until => grace,
-            (Self::Grace { until }, Event::Deadline) if until <= now => releasing(CloseReason::LeaseEnded),
+            (Self::Grace { .. }, Event::Returned) => grace,
+            (Self::Grace { until }, Event::Deadline { until: over }) if until == over => {
+                releasing(CloseReason::LeaseEnded)
+            }
             (Self::Preparing { .. } | Self::Active | Self::Grace { .. }, Event::End(reason)) => {
                 releasing(reason)
             }
@@ -126,7 +141,7 @@ impl State {
                 reason,
                 left: Left::Clean,
             }),
-            (Self::Releasing { reason }, Event::CleanFailed) => Some(Self::Released {
+            (Self::Releasing { reason }, Event::CleanFailed(_)) => Some(Self::Released {
                 reason,
                 left: Left::Quarantined,
             }),
@@ -140,7 +155,7 @@ impl State {
         matches!(self, Self::Preparing { .. } | Self::Active | Self::Grace { .. })
     }
 
-    /// When the state ends by itself.
+    /// When the state ends by itself, as the wall clock stood when it began.
     #[must_use]
     pub const fn until(self) -> Option<UnixMs> {
         match self {
@@ -220,14 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_ends_before_its_time() {
+    fn a_deadline_ends_only_the_stay_that_it_was_measured_for() {
         let grace = State::Grace { until: later(GRACE) };
-        assert_eq!(grace.after(Event::Deadline, NOW), None);
-        assert!(!grace.after(Event::Deadline, later(GRACE)).unwrap().is_held());
-        assert_eq!(grace.after(Event::Returned, later(GRACE)), None);
+        let over = |until| Event::Deadline { until };
+        assert_eq!(grace.after(over(NOW), NOW), None, "the deadline of another stay");
+        assert!(!grace.after(over(later(GRACE)), NOW).unwrap().is_held());
         let preparing = State::granted(NOW);
-        assert_eq!(preparing.after(Event::Deadline, NOW), None);
-        let failed = preparing.after(Event::Deadline, later(STARTUP_TIMEOUT)).unwrap();
+        assert_eq!(preparing.after(over(NOW), NOW), None);
+        let failed = preparing.after(over(later(STARTUP_TIMEOUT)), NOW).unwrap();
         assert_eq!(failed.reason(), Some(CloseReason::SetupFailed));
         assert!(refunds(preparing, failed));
     }
@@ -252,7 +267,7 @@ mod tests {
             .unwrap();
         let (clean, dirty) = (
             state.after(Event::Cleaned, NOW),
-            state.after(Event::CleanFailed, NOW),
+            state.after(Event::CleanFailed(Soiled::NotCleaned), NOW),
         );
         assert_eq!(
             clean,
@@ -269,7 +284,7 @@ mod tests {
             })
         );
         assert_eq!(
-            state.after(Event::Deadline, later(Duration::from_secs(3600))),
+            state.after(Event::Deadline { until: NOW }, later(Duration::from_secs(3600))),
             None,
             "no clock cleans"
         );
@@ -283,9 +298,9 @@ mod tests {
             Just(Event::Unattended),
             Just(Event::Returned),
             Just(Event::End(CloseReason::LinkRevoked)),
-            Just(Event::Deadline),
+            (0..40_000i64).prop_map(|wait| Event::Deadline { until: UnixMs(NOW.0 + wait) }),
             Just(Event::Cleaned),
-            Just(Event::CleanFailed),
+            Just(Event::CleanFailed(Soiled::NoAnswer)),
         ]
     }
 

@@ -4,9 +4,12 @@
 //! applies these rules inside its transactions, the routes turn refusals into problems, and a
 //! simulation can run them millions of times a second.
 
+pub mod deadlines;
 pub mod device;
+pub mod labels;
 pub mod lease;
 pub mod link;
+pub mod policy;
 pub mod session;
 pub mod time;
 pub mod token_bucket;

@@ -8,9 +8,12 @@
 //! The stages before `ready` come from the agent's own progress; nothing is invented to fill time. A
 //! stage never goes back while a device is prepared.
 
+use std::time::Duration;
+
 use protocol::agent::{App, Progress, Stage as AgentStage};
 use protocol::{CloseReason, DeviceId, Epoch, HostId, LeaseId, SessionId};
 
+use super::device::Health;
 use super::lease;
 use super::link::Link;
 
@@ -31,10 +34,14 @@ pub struct Session {
     pub binding: [u8; 32],
     /// The link that it came from.
     pub link: Link,
+    /// How much of its greatest length was counted when it was last noted.
+    pub spent: Duration,
     /// The device.
     pub device: DeviceId,
     /// The device's host.
     pub host: HostId,
+    /// How well the device does.
+    pub health: Health,
     /// The device's name.
     pub device_name: String,
     /// Pixels; 0 while unknown.

@@ -1,6 +1,11 @@
-//! Wall-clock time as control keeps it: whole milliseconds since 1970, UTC.
+//! The two clocks of control.
 //!
-//! JSON shows RFC 3339 with milliseconds. Only the driver, the routes and the jobs ask the clock;
+//! ```text
+//!   UnixMs   whole milliseconds since 1970, UTC: what people read and what is kept. It may jump.
+//!   Steady   time since this process started: what deadlines are measured by. It never jumps.
+//! ```
+//!
+//! JSON shows RFC 3339 with milliseconds. Only the driver, the routes and the jobs ask the clocks;
 //! everything else gets `now` as an argument.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -27,6 +32,12 @@ impl UnixMs {
         )
     }
 
+    /// How far away a later time is; nothing when it is not later.
+    #[must_use]
+    pub fn until(self, later: Self) -> Duration {
+        Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
+    }
+
     /// RFC 3339 with milliseconds.
     #[must_use]
     pub fn rfc3339(self) -> String {
@@ -41,6 +52,33 @@ impl UnixMs {
             .ok()
             .map(|timestamp| Self(timestamp.as_millisecond()))
     }
+}
+
+/// Time since this process started, by the clock that never jumps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Steady(pub Duration);
+
+impl Steady {
+    /// This much later.
+    #[must_use]
+    pub const fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
+    }
+
+    /// How long ago an earlier time was; nothing when it was not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// The same moment by both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// What is measured by.
+    pub steady: Steady,
+    /// What is written down.
+    pub wall: UnixMs,
 }
 
 impl From<SystemTime> for UnixMs {

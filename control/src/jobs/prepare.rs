@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::agent::{Prepare, Reset};
+use protocol::agent::{ANSWER_MARGIN_MS, Prepare, Reset};
 use signaling::link::call::CallError;
 
 use crate::app::{App, Shared};
@@ -13,7 +13,7 @@ use crate::store::audit::Actor;
 use crate::store::{Store, StoreError};
 
 /// How much longer than the agent control waits, so that the agent's own reason arrives.
-const MARGIN: Duration = Duration::from_secs(5);
+const MARGIN: Duration = Duration::from_millis(ANSWER_MARGIN_MS);
 
 /// Starts the job.
 pub(crate) fn spawn(app: &Shared, session: Session) {

@@ -8,6 +8,7 @@ use protocol::{CloseReason, LeaseId};
 use signaling::link::call::CallError;
 
 use crate::app::{App, Shared};
+use crate::domain::device::Soiled;
 use crate::domain::lease::{Event, RELEASE_TIMEOUT};
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
@@ -82,7 +83,10 @@ pub(crate) async fn conclude(
         }
         Err(error) => {
             tracing::error!(lease.id = %session.lease, device.id = %session.device, %error, "a device was not cleaned and is quarantined");
-            Event::CleanFailed
+            Event::CleanFailed(match error {
+                CallError::Refused(_) => Soiled::NotCleaned,
+                _ => Soiled::NoAnswer,
+            })
         }
     };
     store.step(session.lease, event, &Actor::SYSTEM, now).await

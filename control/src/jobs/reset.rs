@@ -2,10 +2,13 @@
 
 use protocol::agent::{Release, Reset};
 use protocol::{CloseReason, DeviceId, Epoch};
+use signaling::link::call::CallError;
 use signaling::link::server::Host;
 
 use crate::app::Shared;
+use crate::domain::device::Soiled;
 use crate::domain::lease::RELEASE_TIMEOUT;
+use crate::domain::time::UnixMs;
 
 /// Starts the job.
 pub(crate) fn spawn(app: &Shared, host: Host, device: DeviceId, epoch: Epoch) {
@@ -17,12 +20,21 @@ pub(crate) fn spawn(app: &Shared, host: Host, device: DeviceId, epoch: Epoch) {
         }
         if let Err(error) = shared
             .store
-            .device_was_reset(device, epoch, cleaned.is_ok())
+            .device_was_reset(device, epoch, outcome(&cleaned), UnixMs::now())
             .await
         {
             tracing::error!(device.id = %device, %error, "a cleaned device could not be noted");
         }
     });
+}
+
+/// What the answer means for the device.
+pub(crate) fn outcome(cleaned: &Result<(), CallError>) -> Result<(), Soiled> {
+    match cleaned {
+        Ok(()) => Ok(()),
+        Err(CallError::Refused(_)) => Err(Soiled::NotCleaned),
+        Err(_) => Err(Soiled::NoAnswer),
+    }
 }
 
 /// What the agent is asked for.

@@ -1,24 +1,23 @@
 //! The clock's part: leases whose time is over, and memory that may go.
 //!
-//! A control that has just started knows nothing about viewers until the agents are back, so for one
-//! reconnect window it lets no lease run out. Links expire on time regardless: that needs no agent.
+//! When something is over is `domain::deadlines`, by the clock that never jumps; here it is asked, and what is due
+//! goes through the store like any other event. Whoever is to come to an end hears of it before (see `watch`).
 
 use std::time::{Duration, Instant};
 
 use crate::app::{App, Shared};
-use crate::domain::lease::Event;
+use crate::domain::deadlines::Look;
 use crate::domain::session::Session;
-use crate::domain::time::UnixMs;
+use crate::domain::time::{Moment, UnixMs};
 use crate::jobs::release;
 use crate::store::audit::Actor;
 use crate::store::{Store, StoreError};
 
 /// How often leases are looked at: the promise is an end within a second.
 const LEASES_EVERY: Duration = Duration::from_millis(500);
-/// How often memory and old sessions are looked at.
+/// How often memory and old sessions are looked at, and what leases have used is written down: a control that dies
+/// forgets at most this much of it.
 const MEMORY_EVERY: Duration = Duration::from_secs(30);
-/// After a start no lease runs out for this long: an agent's longest wait between two dials is 36 s.
-pub(crate) const RECONNECT_WINDOW: Duration = Duration::from_secs(60);
 
 /// Runs until control stops.
 pub(crate) async fn run(app: Shared) {
@@ -28,24 +27,30 @@ pub(crate) async fn run(app: Shared) {
         tokio::select! {
             () = app.stop.cancelled() => return,
             _ = leases.tick() => {
-                if let Err(error) = end_leases(&app, app.started.elapsed(), UnixMs::now()).await {
+                if let Err(error) = look_at_leases(&app).await {
                     tracing::error!(%error, "leases could not be looked through");
                 }
             }
             _ = memory.tick() => {
                 app.limits.prune(Instant::now());
                 app.watches.prune();
-                if let Err(error) = app.store.forget_old_sessions(UnixMs::now()).await {
-                    tracing::error!(%error, "old sessions could not be forgotten");
+                if let Err(error) = tidy(&app).await {
+                    tracing::error!(%error, "old rows could not be tidied");
                 }
             }
         }
     }
 }
 
-/// Ends every lease whose time is over at `now`, and asks again for releases that are owed.
-async fn end_leases(app: &Shared, uptime: Duration, now: UnixMs) -> Result<(), StoreError> {
-    for changed in end_due(&app.store, uptime, now).await? {
+/// Ends every lease whose time is over, tells the holders of the others, and asks again for releases that are owed.
+async fn look_at_leases(app: &Shared) -> Result<(), StoreError> {
+    let held = app.store.held().await?;
+    let now = app.now();
+    let look = app.deadlines().look(&held, now);
+    for (session, outlook) in &look.outlooks {
+        app.watches.expect(*session, *outlook);
+    }
+    for changed in end_due(&app.store, &look, now.wall).await? {
         App::changed(app, changed);
     }
     for session in app.store.releasing().await? {
@@ -54,27 +59,30 @@ async fn end_leases(app: &Shared, uptime: Duration, now: UnixMs) -> Result<(), S
     Ok(())
 }
 
-/// Ends every lease whose time is over at `now`. How long control is up is not asked of the wall clock:
-/// one that jumps right after the start would end the window.
-pub(crate) async fn end_due(
-    store: &Store,
-    uptime: Duration,
-    now: UnixMs,
-) -> Result<Vec<Session>, StoreError> {
-    let settling = uptime < RECONNECT_WINDOW;
+/// Ends what a look found to be due.
+pub(crate) async fn end_due(store: &Store, look: &Look, now: UnixMs) -> Result<Vec<Session>, StoreError> {
     let mut ended = Vec::new();
-    for (lease, event) in store.due(now).await? {
-        if settling && event == Event::Deadline {
-            continue;
-        }
-        ended.extend(store.step(lease, event, &Actor::SYSTEM, now).await?);
+    for (lease, event) in &look.due {
+        ended.extend(store.step(*lease, *event, &Actor::SYSTEM, now).await?);
     }
     Ok(ended)
+}
+
+async fn tidy(app: &Shared) -> Result<(), StoreError> {
+    let held = app.store.held().await?;
+    let Moment { steady, wall } = app.now();
+    let spent = app.deadlines().spent(&held, steady);
+    if !spent.is_empty() {
+        app.store.note_spent(&spent).await?;
+    }
+    app.store.forget_old_sessions(wall).await?;
+    app.store.forget_old_answers(wall).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::lease::Event;
     use crate::domain::device::Occupancy;
     use crate::domain::lease::State;
     use crate::domain::link::Standing;
@@ -92,6 +100,7 @@ mod tests {
         let session = rig.granted("t", "a", after(100)).await;
         rig.app.store.prepared(session.lease, after(101)).await.unwrap();
         rig.view(&session, true, after(110)).await;
+        rig.sweep(after(110)).await;
         rig.sweep(UnixMs(after(140).0 - 1)).await;
         assert_eq!(rig.now(&session).await.state, State::Grace { until: after(140) });
         assert!(matches!(
@@ -128,10 +137,11 @@ mod tests {
             lease: session.lease,
             hash: Hash(session.binding),
             role: Role::Controller,
+            operator: None,
         };
         let store = &rig.app.store;
         let opened = store
-            .open_connection(owner, 1, after(120))
+            .open_connection(owner, 1, &Actor::SYSTEM, after(120))
             .await
             .unwrap()
             .unwrap();
@@ -153,6 +163,7 @@ mod tests {
             panic!("its own lease")
         };
         assert_eq!((again.id, again.epoch), (session.id, session.epoch));
+        rig.sweep(after(120)).await;
         rig.sweep(after(140)).await;
         assert_eq!(rig.now(&session).await.state, State::Grace { until: after(150) });
         rig.view(&session, false, after(145)).await;
@@ -166,6 +177,7 @@ mod tests {
         rig.link("t", None, None).await;
         let session = rig.granted("t", "a", START).await;
         rig.app.store.prepared(session.lease, after(1)).await.unwrap();
+        rig.sweep(after(1)).await;
         rig.sweep(after(59)).await;
         assert!(
             rig.now(&session).await.state.is_held(),
@@ -180,6 +192,7 @@ mod tests {
         let rig = Rig::new().await;
         rig.link("t", Some(after(10)), None).await;
         let session = rig.granted("t", "a", after(9)).await;
+        rig.sweep(after(9)).await;
         rig.sweep(after(10)).await;
         assert_eq!(
             rig.now(&session).await.state.reason(),
@@ -197,6 +210,7 @@ mod tests {
         let rig = Rig::new().await;
         let link = rig.link("t", None, Some(1)).await;
         let session = rig.granted("t", "a", after(100)).await;
+        rig.sweep(after(100)).await;
         rig.sweep(after(160)).await;
         assert_eq!(
             rig.now(&session).await.state.reason(),

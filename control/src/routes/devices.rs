@@ -1,17 +1,23 @@
 //! Devices, for admins.
 
+use std::collections::BTreeMap;
+
 use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use protocol::DeviceId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use signaling::error::{Code, Problem};
 
-use super::request::Admin;
+use super::idempotency::{self, IdempotencyKey};
+use super::link_wish::labels;
+use super::request::{Admin, Json};
 use crate::app::Shared;
 use crate::domain::device::Device;
 use crate::domain::time::UnixMs;
 use crate::jobs::reset;
+use crate::secret::Hash;
 
 #[derive(Serialize)]
 pub(crate) struct Shown {
@@ -28,8 +34,27 @@ pub(crate) struct Shown {
     health: &'static str,
     epoch: u64,
     seen_at: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantine: Option<Quarantine>,
+}
+
+#[derive(Serialize)]
+struct Quarantine {
+    reason: &'static str,
+    since: String,
+}
+
+/// What an admin says about a device.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OwnLabels {
+    labels: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -48,7 +73,13 @@ impl From<Device> for Shown {
             health: device.health.as_str(),
             epoch: device.epoch.0,
             seen_at: device.seen_at.rfc3339(),
+            labels: device.labels().pairs().clone(),
             lease_id: device.lease.map(|id| id.to_string()),
+            session_id: device.session.map(|id| id.to_string()),
+            quarantine: device.quarantine.map(|(why, since)| Quarantine {
+                reason: why.as_str(),
+                since: since.rfc3339(),
+            }),
             name: device.name,
             serial: device.serial,
             model: device.model,
@@ -72,13 +103,24 @@ pub(crate) async fn show(
     Ok(Answer(device.into()))
 }
 
-/// Has a quarantined device cleaned and, if that succeeds, given free.
+/// Releases a quarantined device: it is cleaned under a new epoch and, if that succeeds, given free.
 pub(crate) async fn reset(
     State(app): State<Shared>,
     admin: Admin,
+    key: IdempotencyKey,
     Path(id): Path<String>,
-) -> Result<(StatusCode, Answer<Shown>), Problem> {
+) -> Result<Response, Problem> {
     let id = parse(&id)?;
+    let question = key.question(&admin, "devices.reset", Hash::of(&id.to_string()));
+    let work = async |_| {
+        let device = start_reset(&app, &admin, id).await?;
+        idempotency::answer(StatusCode::ACCEPTED, None, &Shown::from(device))
+    };
+    let (kept, _) = idempotency::once(&app, question.as_ref(), UnixMs::now(), work).await?;
+    Ok(idempotency::respond(kept))
+}
+
+async fn start_reset(app: &Shared, admin: &Admin, id: DeviceId) -> Result<Device, Problem> {
     let device = app.store.device(id).await?.ok_or_else(unknown)?;
     let offline = || {
         Problem::new(
@@ -97,9 +139,24 @@ pub(crate) async fn reset(
                 "Only a quarantined device is reset by hand; end its lease instead.",
             )
         })?;
-    reset::spawn(&app, host, id, epoch);
+    reset::spawn(app, host, id, epoch);
+    app.store.device(id).await?.ok_or_else(unknown)
+}
+
+/// Sets the labels that an admin gives to a device; the rest come from its agent's config.
+pub(crate) async fn set_labels(
+    State(app): State<Shared>,
+    admin: Admin,
+    Path(id): Path<String>,
+    Json(wish): Json<OwnLabels>,
+) -> Result<Answer<Shown>, Problem> {
+    let (id, labels) = (parse(&id)?, labels(wish.labels)?);
+    let set = app.store.set_own_labels(id, &labels, &admin.actor, UnixMs::now());
+    if !set.await? {
+        return Err(unknown());
+    }
     let device = app.store.device(id).await?.ok_or_else(unknown)?;
-    Ok((StatusCode::ACCEPTED, Answer(device.into())))
+    Ok(Answer(device.into()))
 }
 
 fn parse(id: &str) -> Result<DeviceId, Problem> {

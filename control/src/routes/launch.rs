@@ -13,18 +13,19 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use futures_util::stream::{self, Stream};
-use protocol::agent::{App as DeviceApp, Role};
+use protocol::agent::App as DeviceApp;
 use protocol::{CloseReason, LinkId, SessionId};
 use serde::{Deserialize, Serialize};
 use signaling::error::{Code, Problem};
-use tokio_util::sync::CancellationToken;
 
+use super::idempotency::IdempotencyKey;
 use super::request::{Json, Peer, Query, SameOrigin, cookie, guest};
 use crate::app::{App, Shared};
+use crate::domain::deadlines::{Ending, Outlook};
 use crate::domain::lease::Event;
-use crate::domain::link::{Link, Standing};
+use crate::domain::link::{Link, Standing, Target};
 use crate::domain::session::{Session, Stage};
-use crate::domain::time::UnixMs;
+use crate::domain::time::{Moment, UnixMs};
 use crate::secret::{Hash, Secret};
 use crate::store::claims::{Claim, Claimed, Refused};
 use crate::watch::View;
@@ -50,7 +51,7 @@ pub(crate) enum Launch {
 #[derive(Deserialize)]
 pub(crate) struct OfSession {
     #[serde(alias = "session")]
-    session_id: String,
+    pub session_id: String,
 }
 
 /// What the page needs to know, on every change.
@@ -68,8 +69,22 @@ struct Current {
     device: DeviceShown,
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<DeviceApp>,
+    /// The end that comes whatever the holder does: as a time for people, as a duration for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_in_ms: Option<u64>,
+    /// The end that is near.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<Warning>,
     #[serde(skip_serializing_if = "Option::is_none")]
     end_reason: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Warning {
+    reason: &'static str,
+    ends_in_ms: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,13 +95,24 @@ struct DeviceShown {
 }
 
 impl Current {
-    fn new(view: &View, now: UnixMs) -> Self {
-        let View { session, advance } = view;
+    fn new(view: &View, now: Moment) -> Self {
+        let View {
+            session,
+            advance,
+            outlook,
+        } = view;
+        let left = |ending: Ending| ending.at.since(now.steady);
+        // What is over has no end to come any more.
+        let Outlook { ends, warning } = if session.state.is_held() {
+            *outlook
+        } else {
+            Outlook::default()
+        };
         Self {
             session_id: session.id.to_string(),
             epoch: session.epoch.0,
             state: session.state.as_str(),
-            link_state: session.link.standing(now, session.state.is_held()).as_str(),
+            link_state: session.link.standing(now.wall, session.state.is_held()).as_str(),
             lease_state: session.state.as_str(),
             session_state: session.state_name(),
             stage: advance.stage.as_str(),
@@ -97,6 +123,12 @@ impl Current {
                 height: session.height,
             },
             app: session.app().cloned(),
+            ends_at: ends.map(|ending| now.wall.plus(left(ending)).rfc3339()),
+            ends_in_ms: ends.map(|ending| left(ending).as_millis() as u64),
+            warning: warning.map(|ending| Warning {
+                reason: ending.reason.as_str(),
+                ends_in_ms: left(ending).as_millis() as u64,
+            }),
             end_reason: session.state.reason().map(CloseReason::as_str),
         }
     }
@@ -111,7 +143,9 @@ pub(crate) async fn describe(
     #[derive(Serialize)]
     struct Described {
         link: LinkShown,
-        device: DeviceName,
+        /// Not known before the claim when any of several will do.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        device: Option<DeviceName>,
         #[serde(skip_serializing_if = "Option::is_none")]
         app: Option<DeviceApp>,
     }
@@ -133,11 +167,10 @@ pub(crate) async fn describe(
     if standing != Standing::Active {
         return Err(refusal(Refused::Over(standing)));
     }
-    let device = app
-        .store
-        .device(link.device)
-        .await?
-        .ok_or_else(|| refusal(Refused::DeviceOffline))?;
+    let device = match link.target {
+        Target::Device(id) => app.store.device(id).await?,
+        Target::Any(_) => None,
+    };
     let Link {
         name,
         expires_at,
@@ -151,7 +184,7 @@ pub(crate) async fn describe(
     };
     Ok(Answer(Described {
         link,
-        device: DeviceName { name: device.name },
+        device: device.map(|device| DeviceName { name: device.name }),
         app: opens,
     })
     .into_response())
@@ -162,11 +195,12 @@ pub(crate) async fn launch(
     State(app): State<Shared>,
     peer: Peer,
     SameOrigin(headers): SameOrigin,
+    key: IdempotencyKey,
     Json(body): Json<Launch>,
 ) -> Result<Response, Problem> {
     app.limits.launch(peer.ip(), Instant::now())?;
     match body {
-        Launch::Link { token } => claim(&app, peer, &headers, &token).await,
+        Launch::Link { token } => claim(&app, peer, &headers, key, &token).await,
         Launch::Session { session_id } => {
             let session = come_back(&app, peer, &headers, &session_id).await?;
             Ok((StatusCode::OK, current(&app, &session)).into_response())
@@ -174,41 +208,50 @@ pub(crate) async fn launch(
     }
 }
 
-async fn claim(app: &Shared, peer: Peer, headers: &HeaderMap, token: &str) -> Result<Response, Problem> {
+async fn claim(
+    app: &Shared,
+    peer: Peer,
+    headers: &HeaderMap,
+    key: IdempotencyKey,
+    token: &str,
+) -> Result<Response, Problem> {
     let token = Hash::of(token);
     // The cookie's name needs the link's id; that the link is still there is judged by the claim.
     let found = app.store.link_by_token(token).await?;
     let (link, _) = found.ok_or_else(|| refusal(Refused::Unknown))?;
-    let fresh = Secret::generate().map_err(Problem::internal)?;
+    let fresh = match key.0 {
+        // Whoever repeats this request is given the same cookie, and is known by it.
+        Some(key) => app.seal.secret("binding", &[&token.0, &key.0]),
+        None => Secret::generate().map_err(Problem::internal)?,
+    };
     let presented = cookie(headers, &binding_name(link.id));
     let claim = Claim {
         token,
         presented,
         fresh: fresh.hash(),
-        actor: &guest(peer),
+        repeatable: key.0.is_some(),
+        actor: &guest(peer, link.id),
     };
-    match app.store.claim(claim, UnixMs::now()).await? {
-        Claimed::Granted(session) => {
-            let answer = current(app, &session);
-            App::changed(app, session);
-            let cookie = format!(
-                "{}={}; Path=/; Secure; HttpOnly; SameSite=Strict",
-                binding_name(link.id),
-                fresh.reveal()
-            );
-            Ok((
-                StatusCode::ACCEPTED,
-                AppendHeaders([("set-cookie", cookie)]),
-                answer,
-            )
-                .into_response())
-        }
-        Claimed::Resumed(session) => {
-            app.watches.publish(&session);
-            Ok((StatusCode::OK, current(app, &session)).into_response())
-        }
-        Claimed::Refused(refused) => Err(refusal(refused)),
+    let (session, granted) = match app.store.claim(claim, UnixMs::now()).await? {
+        Claimed::Granted(session) => (session, true),
+        Claimed::Resumed(session) => (session, false),
+        Claimed::Refused(refused) => return Err(refusal(refused)),
+    };
+    let answer = current(app, &session);
+    let bound_afresh = session.is_bound_to(fresh.hash().0);
+    if granted {
+        App::changed(app, session);
     }
+    if !bound_afresh {
+        return Ok((StatusCode::OK, answer).into_response());
+    }
+    let cookie = format!(
+        "{}={}; Path=/; Secure; HttpOnly; SameSite=Strict",
+        binding_name(link.id),
+        fresh.reveal()
+    );
+    let cookie = AppendHeaders([("set-cookie", cookie)]);
+    Ok((StatusCode::ACCEPTED, cookie, answer).into_response())
 }
 
 async fn come_back(app: &Shared, peer: Peer, headers: &HeaderMap, id: &str) -> Result<Session, Problem> {
@@ -217,7 +260,7 @@ async fn come_back(app: &Shared, peer: Peer, headers: &HeaderMap, id: &str) -> R
         let binding = Hash(session.binding);
         if let Some(resumed) = app
             .store
-            .resume(session.id, binding, &guest(peer), UnixMs::now())
+            .resume(session.id, binding, &guest(peer, session.link.id), UnixMs::now())
             .await?
         {
             app.watches.publish(&resumed);
@@ -248,30 +291,30 @@ pub(crate) async fn events(
     let mut views = app.watches.follow(&session);
     views.mark_changed();
     let keep_alive = KeepAlive::new().interval(SSE_KEEP_ALIVE);
-    Ok(Sse::new(states(views, app.stop.clone()))
+    Ok(Sse::new(states(views, app.clone()))
         .keep_alive(keep_alive)
         .into_response())
 }
 
 fn states(
     views: tokio::sync::watch::Receiver<View>,
-    stop: CancellationToken,
+    app: Shared,
 ) -> impl Stream<Item = Result<SseEvent, Infallible>> {
-    stream::unfold((views, stop, false), |(mut views, stop, ended)| async move {
+    stream::unfold((views, app, false), |(mut views, app, ended)| async move {
         if ended {
             return None;
         }
         tokio::select! {
             changed = views.changed() => changed.ok()?,
-            () = stop.cancelled() => return None,
+            () = app.stop.cancelled() => return None,
         }
         let view = views.borrow_and_update().clone();
-        let current = Current::new(&view, UnixMs::now());
+        let current = Current::new(&view, app.now());
         let json = serde_json::to_string(&current).expect("strings and numbers are JSON");
         let ended = view.advance.stage == Stage::Ended;
         Some((
             Ok(SseEvent::default().event("state").data(json)),
-            (views, stop, ended),
+            (views, app, ended),
         ))
     })
 }
@@ -287,7 +330,7 @@ pub(crate) async fn end(
     let event = Event::End(CloseReason::LeaseEnded);
     let ended = app
         .store
-        .step(session.lease, event, &guest(peer), UnixMs::now())
+        .step(session.lease, event, &guest(peer, session.link.id), UnixMs::now())
         .await?;
     let session = match ended {
         Some(ended) => {
@@ -299,37 +342,8 @@ pub(crate) async fn end(
     Ok(current(&app, &session).into_response())
 }
 
-/// Makes a token with which a plain WHEP player may watch this session.
-pub(crate) async fn add_viewer_token(
-    State(app): State<Shared>,
-    SameOrigin(headers): SameOrigin,
-    Json(of): Json<OfSession>,
-) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct NewToken<'a> {
-        token: &'a str,
-        role: &'static str,
-        whep: String,
-    }
-    let session = held_by(&app, &headers, &of.session_id).await?;
-    if !session.state.is_held() {
-        return Err(over());
-    }
-    let token = Secret::generate().map_err(Problem::internal)?;
-    app.store
-        .add_viewer_token(token.hash(), session.lease, Role::Observer, UnixMs::now())
-        .await?;
-    let whep = format!("/whep/{}", session.id);
-    let shown = NewToken {
-        token: token.reveal(),
-        role: "observer",
-        whep,
-    };
-    Ok((StatusCode::CREATED, Answer(shown)).into_response())
-}
-
 /// The session, if this browser has its binding. Everybody else is told that there is none.
-async fn held_by(app: &Shared, headers: &HeaderMap, id: &str) -> Result<Session, Problem> {
+pub(crate) async fn held_by(app: &Shared, headers: &HeaderMap, id: &str) -> Result<Session, Problem> {
     let unknown = || {
         Problem::new(
             Code::SessionNotFound,
@@ -348,7 +362,7 @@ async fn held_by(app: &Shared, headers: &HeaderMap, id: &str) -> Result<Session,
 
 fn current(app: &Shared, session: &Session) -> Answer<Current> {
     let view = app.watches.follow(session).borrow().clone();
-    Answer(Current::new(&view, UnixMs::now()))
+    Answer(Current::new(&view, app.now()))
 }
 
 /// The cookie that binds a link to a browser. The last twelve digits of the id are its random ones.
@@ -376,6 +390,15 @@ fn refusal(refused: Refused) -> Problem {
             Code::LinkRevoked,
             "This link was revoked. Ask whoever sent it for a new one.",
         ),
+        Refused::Over(Standing::Paused) => Problem::new(
+            Code::LinkPaused,
+            "This link is closed for a while. Try again later, or ask whoever sent it.",
+        ),
+        Refused::Over(Standing::Scheduled { from }) => {
+            let detail = format!("This link opens at {}. Come back then.", from.rfc3339());
+            let wait = UnixMs::now().until(from).as_secs().saturating_add(1);
+            Problem::new(Code::LinkScheduled, detail).retry_after(u32::try_from(wait).unwrap_or(u32::MAX))
+        }
         Refused::Over(Standing::Exhausted | Standing::Active) => Problem::new(
             Code::LinkExhausted,
             "This link was used up. Ask whoever sent it for a new one.",

@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum_extra::extract::CookieJar;
+use protocol::LinkId;
 use serde::de::DeserializeOwned;
 use signaling::error::{Code, Problem};
 use signaling::origin;
@@ -27,7 +28,24 @@ const COOKIE_PREFIX: &str = "__Host-fg_";
 /// A JSON body.
 pub(crate) struct Json<T>(pub T);
 
+/// A JSON body, and the hash of its bytes.
+pub(crate) struct Told<T> {
+    /// What it says.
+    pub value: T,
+    /// What it says, to the byte.
+    pub hash: Hash,
+}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let told = Told::from_request(request, state).await?;
+        Ok(Self(told.value))
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Told<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -47,11 +65,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         let body = to_bytes(request.into_body(), BODY_BYTES_MAX).await;
         let body = body.map_err(|_| Problem::new(Code::TooLarge, "Send at most 64 KiB."))?;
         // The parser's words may quote the body, and with it a token; its position is enough.
-        serde_json::from_slice(&body).map(Self).map_err(|error| {
+        let value = serde_json::from_slice(&body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             let detail = format!("The body is not what this address takes (line {line}, column {column}).");
             Problem::new(Code::Validation, detail)
-        })
+        })?;
+        let hash = Hash::of_bytes(&body);
+        Ok(Self { value, hash })
     }
 }
 
@@ -170,10 +190,10 @@ impl FromRequestParts<Shared> for Admin {
 }
 
 /// Somebody with a link.
-pub(crate) fn guest(peer: Peer) -> Actor {
+pub(crate) fn guest(peer: Peer, link: LinkId) -> Actor {
     Actor {
         kind: ActorKind::Link,
-        id: None,
+        id: Some(link.to_string()),
         ip: Some(peer.ip()),
     }
 }

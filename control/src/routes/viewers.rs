@@ -15,17 +15,21 @@ use signaling::link::call::{Call, CallError};
 use signaling::whep::{Accepted, Backend, ETag, Restarted};
 
 use super::launch::{binding_name, over};
-use super::request::{Peer, bearer, check_origin, cookie};
+use super::request::{Peer, bearer, check_origin, cookie, guest};
 use crate::app::{App, Shared};
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;
+use crate::store::audit::{Actor, ActorKind};
 use crate::store::connections::Owner;
 
 /// An agent answers an offer within this, or not at all.
 const OFFER_TIMEOUT: Duration = Duration::from_secs(10);
 /// When a host may be back, seconds.
 const OFFLINE_RETRY_S: u32 = 2;
+
+/// Operators who look into one session at the same time; one more is refused. The link's own limit is the holder's.
+const OPERATORS_MAX: u32 = 4;
 
 /// The backend of `signaling::whep`.
 #[derive(Clone)]
@@ -35,6 +39,8 @@ pub(crate) struct Viewers(pub(crate) Shared);
 pub(crate) struct Viewer {
     session: Session,
     owner: Owner,
+    /// Who, for the audit log.
+    actor: Actor,
 }
 
 impl Backend for Viewers {
@@ -59,8 +65,7 @@ impl Backend for Viewers {
         };
         let lease = session.lease;
         let owner = if let Some(hash) = bearer(&request.headers) {
-            let role = app.store.viewer_role(hash, lease).await?.ok_or_else(unknown)?;
-            Owner { lease, hash, role }
+            app.store.viewer(hash, lease).await?.ok_or_else(unknown)?
         } else {
             let hash = cookie(&request.headers, &binding_name(session.link.id)).ok_or_else(unknown)?;
             check_origin(app, request)?;
@@ -71,20 +76,44 @@ impl Backend for Viewers {
                 lease,
                 hash,
                 role: Role::Controller,
+                operator: None,
             }
         };
+        let actor = match owner.operator {
+            Some(user) => Actor {
+                kind: ActorKind::User,
+                id: Some(user.to_string()),
+                ip: Some(peer.ip()),
+            },
+            None => guest(peer, session.link.id),
+        };
         if session.state.is_held() {
-            Ok(Viewer { session, owner })
+            Ok(Viewer {
+                session,
+                owner,
+                actor,
+            })
         } else {
             Err(over())
         }
     }
 
     async fn offer(&self, viewer: Viewer, sdp: String) -> Result<Accepted, Problem> {
-        let (app, Viewer { session, owner }) = (&self.0, viewer);
+        let (
+            app,
+            Viewer {
+                session,
+                owner,
+                actor,
+            },
+        ) = (&self.0, viewer);
+        let most = match owner.operator {
+            Some(_) => OPERATORS_MAX,
+            None => session.link.max_connections,
+        };
         let opened = app
             .store
-            .open_connection(owner, session.link.max_connections, UnixMs::now())
+            .open_connection(owner, most, &actor, UnixMs::now())
             .await?;
         let opened = opened.ok_or_else(|| {
             Problem::new(

@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use super::audit::{self, Actor, Deed};
 use super::batch::Verdict;
-use super::devices::next_epoch;
+use super::devices::{device, device_where, next_epoch};
 use super::leases::{by_lease, session, session_where, step_in};
 use super::links::{link, link_where};
 use super::statement::{args, statements};
 use super::{Store, StoreError, Write};
-use crate::domain::device::{Health, Lifecycle, Occupancy};
+use crate::domain::device::{Device, Status};
 use crate::domain::lease::{Event, State};
-use crate::domain::link::Standing;
+use crate::domain::link::{Link, Standing, Target};
 use crate::domain::session::{Session, session_state};
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;
@@ -25,11 +25,16 @@ statements! {
     HELD_THROUGH(Text) session_where!("k.id = $1 AND l.state IN ('preparing', 'active', 'grace')");
     TAKE_USE(Text, Number)
         "UPDATE links SET uses = uses + 1 WHERE id = $1 AND state = 'active'
-         AND (expires_at IS NULL OR expires_at > $2) AND (max_uses IS NULL OR uses < max_uses)";
+         AND (not_before IS NULL OR not_before <= $2) AND (expires_at IS NULL OR expires_at > $2)
+         AND (max_uses IS NULL OR uses < max_uses)";
+    /// What was granted for a cookie, also when it is over.
+    GRANTED_FOR(Text, Bytes) session_where!("k.id = $1 AND l.binding_hash = $2 LIMIT 1");
+    /// What any link may take. The least used first, so that all are used alike.
+    CANDIDATES() device_where!("d.lifecycle <> 'gone' ORDER BY d.epoch, d.id");
     TAKE_DEVICE(Text)
         concat!("UPDATE devices SET occupancy = 'reserved', epoch = ", next_epoch!(),
             " WHERE id = $1 AND occupancy = 'free' AND health <> 'offline' AND lifecycle = 'ready' RETURNING epoch");
-    AXES(Text) "SELECT occupancy, health, lifecycle FROM devices WHERE id = $1";
+    TARGET(Text) device_where!("d.id = $1");
     ADD_LEASE(Text, Text, Text, Number, Text, Number, Bytes, Number)
         "INSERT INTO leases (id, device_id, link_id, epoch, state, until_at, binding_hash, acquired_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -45,8 +50,19 @@ pub(crate) struct Claim<'a> {
     pub presented: Option<Hash>,
     /// Hash of the cookie that it gets if it is granted a new lease.
     pub fresh: Hash,
+    /// Whether this may be the repetition of a request whose answer was lost: it would have had the same fresh
+    /// cookie, which is then its proof.
+    pub repeatable: bool,
     /// Who.
     pub actor: &'a Actor,
+}
+
+impl Claim<'_> {
+    /// Whether it comes from whoever holds this session.
+    fn is_of(&self, session: &Session) -> bool {
+        let cookies = [self.presented, self.repeatable.then_some(self.fresh)];
+        cookies.into_iter().flatten().any(|cookie| session.is_bound_to(cookie.0))
+    }
 }
 
 /// What a claim came to.
@@ -82,6 +98,7 @@ impl Store {
             token,
             presented,
             fresh,
+            repeatable,
             ..
         } = claim;
         let actor = claim.actor.clone();
@@ -91,6 +108,7 @@ impl Store {
                     token,
                     presented,
                     fresh,
+                    repeatable,
                     actor: &actor,
                 };
                 Ok(match claim_in(tx, claim, now).await? {
@@ -111,21 +129,31 @@ async fn claim_in(tx: &mut Write, claim: Claim<'_>, now: UnixMs) -> Result<Claim
     let link = link(&row)?;
     let holding = tx.maybe(&HELD_THROUGH, args![link.id]).await?;
     let holding = holding.as_ref().map(session).transpose()?;
+    // Whoever holds the device comes back to it; a standing is about who comes in.
+    if let Some(own) = holding.as_ref().filter(|own| claim.is_of(own)) {
+        let stepped = step_in(tx, own.lease, Event::Returned, claim.actor, now).await?;
+        return Ok(Claimed::Resumed(stepped.unwrap_or_else(|| own.clone())));
+    }
+    let repeated = if claim.repeatable {
+        tx.maybe(&GRANTED_FOR, args![link.id, claim.fresh]).await?
+    } else {
+        None
+    };
+    if let Some(row) = repeated {
+        return Ok(Claimed::Resumed(session(&row)?));
+    }
     let standing = link.standing(now, holding.is_some());
     if standing != Standing::Active {
         return Ok(Claimed::Refused(Refused::Over(standing)));
     }
-    if let Some(own) = holding {
-        if !claim.presented.is_some_and(|cookie| own.is_bound_to(cookie.0)) {
-            return Ok(Claimed::Refused(Refused::BoundElsewhere));
-        }
-        let stepped = step_in(tx, own.lease, Event::Returned, claim.actor, now).await?;
-        return Ok(Claimed::Resumed(stepped.unwrap_or(own)));
+    if holding.is_some() {
+        return Ok(Claimed::Refused(Refused::BoundElsewhere));
     }
-    let Some(epoch) = reserve(tx, link.id, link.device, now).await? else {
-        return Ok(Claimed::Refused(why_not_reserved(tx, link.device).await?));
+    let (device, epoch) = match reserve(tx, &link, now).await? {
+        Ok(reserved) => reserved,
+        Err(refused) => return Ok(Claimed::Refused(refused)),
     };
-    let lease = grant(tx, link.id, link.device, epoch, claim.fresh, now).await?;
+    let lease = grant(tx, link.id, device, epoch, claim.fresh, now).await?;
     let deed = Deed {
         action: "lease.grant",
         resource: "lease",
@@ -139,29 +167,42 @@ async fn claim_in(tx: &mut Write, claim: Claim<'_>, now: UnixMs) -> Result<Claim
     ))
 }
 
-/// Takes one use of the link and the device, or neither. Each UPDATE carries its own conditions.
+/// Takes one use of the link and a device, or neither. Each UPDATE carries its own conditions.
 async fn reserve(
     tx: &mut Write,
-    link: LinkId,
-    device: DeviceId,
+    link: &Link,
     now: UnixMs,
-) -> Result<Option<Epoch>, StoreError> {
-    if tx.run(&TAKE_USE, args![link, now]).await? != 1 {
-        return Ok(None);
+) -> Result<Result<(DeviceId, Epoch), Refused>, StoreError> {
+    if tx.run(&TAKE_USE, args![link.id, now]).await? != 1 {
+        return Ok(Err(Refused::Over(Standing::Exhausted)));
     }
-    let reserved = tx.maybe(&TAKE_DEVICE, args![device]).await?;
-    reserved.map(|row| row.number("epoch").map(Epoch)).transpose()
+    let candidates = candidates(tx, &link.target).await?;
+    for device in candidates.iter().filter(|device| device.status() == Status::Idle) {
+        if let Some(row) = tx.maybe(&TAKE_DEVICE, args![device.id]).await? {
+            return Ok(Ok((device.id, Epoch(row.number("epoch")?))));
+        }
+    }
+    let reachable = candidates.iter().any(|device| device.status() != Status::Offline);
+    Ok(Err(if reachable {
+        Refused::DeviceInUse
+    } else {
+        Refused::DeviceOffline
+    }))
 }
 
-async fn why_not_reserved(tx: &mut Write, device: DeviceId) -> Result<Refused, StoreError> {
-    let row = tx.one(&AXES, args![device]).await?;
-    let reachable = row.text("health")? != Health::Offline.as_str()
-        && row.text("lifecycle")? == Lifecycle::Ready.as_str();
-    let free = row.text("occupancy")? == Occupancy::Free.as_str();
-    Ok(match (reachable, free) {
-        (false, _) => Refused::DeviceOffline,
-        (true, false) => Refused::DeviceInUse,
-        (true, true) => Refused::Over(Standing::Exhausted),
+/// The devices that a link may take, to be tried in this order.
+async fn candidates(tx: &mut Write, target: &Target) -> Result<Vec<Device>, StoreError> {
+    let rows = match target {
+        Target::Device(id) => tx.all(&TARGET, args![*id]).await?,
+        Target::Any(_) => tx.all(&CANDIDATES, []).await?,
+    };
+    let devices: Vec<Device> = rows.iter().map(device).collect::<Result<_, _>>()?;
+    Ok(match target {
+        Target::Device(_) => devices,
+        Target::Any(selector) => {
+            let matching = devices.into_iter().filter(|device| selector.matches(&device.labels()));
+            matching.collect()
+        }
     })
 }
 

@@ -6,7 +6,7 @@ use protocol::agent::{ConnectionEvent, ConnectionState, Hello, Role};
 use protocol::{CloseReason, ConnectionId, Epoch, HostId, LeaseId};
 use uuid::Uuid;
 
-use super::audit::Actor;
+use super::audit::{self, Actor, Deed};
 use super::devices::note_facts;
 use super::leases::{by_lease, live_of_host, step_in};
 use super::statement::{args, statements};
@@ -17,7 +17,10 @@ use crate::domain::time::UnixMs;
 use crate::secret::Hash;
 
 statements! {
-    LIVE_CONNECTIONS(Text) "SELECT id, owner_hash FROM connections WHERE lease_id = $1 AND state <> 'closed'";
+    LIVE_CONNECTIONS(Text)
+        "SELECT c.id, c.owner_hash, CAST(CASE WHEN t.user_id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS by_operator
+         FROM connections c LEFT JOIN viewer_tokens t ON t.token_hash = c.owner_hash
+         WHERE c.lease_id = $1 AND c.state <> 'closed' ORDER BY c.id";
     OPEN(Text, Text, Bytes, Text, Number)
         "INSERT INTO connections (id, lease_id, owner_hash, role, state, opened_at) VALUES ($1, $2, $3, $4, 'new', $5)";
     SET_ETAG(Text, Text) "UPDATE connections SET etag = $1 WHERE id = $2";
@@ -29,9 +32,9 @@ statements! {
     OF_HOST(Text)
         "SELECT c.id FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
          WHERE d.host_id = $1 AND c.state <> 'closed'";
-    ADD_VIEWER_TOKEN(Bytes, Text, Text, Number)
-        "INSERT INTO viewer_tokens (token_hash, lease_id, role, created_at) VALUES ($1, $2, $3, $4)";
-    VIEWER_ROLE(Bytes, Text) "SELECT role FROM viewer_tokens WHERE token_hash = $1 AND lease_id = $2";
+    ADD_VIEWER_TOKEN(Bytes, Text, Text, Text, Number)
+        "INSERT INTO viewer_tokens (token_hash, lease_id, role, user_id, created_at) VALUES ($1, $2, $3, $4, $5)";
+    VIEWER_TOKEN(Bytes, Text) "SELECT role, user_id FROM viewer_tokens WHERE token_hash = $1 AND lease_id = $2";
     CONTROLLER(Text)
         "SELECT id FROM connections WHERE lease_id = $1 AND state = 'connected' AND role = 'controller' LIMIT 1";
     CONNECT(Number, Text)
@@ -49,6 +52,20 @@ pub(crate) struct Owner {
     pub hash: Hash,
     /// What it may do.
     pub role: Role,
+    /// The operator who looks in; none for the holder and whomever the holder lets watch.
+    pub operator: Option<Uuid>,
+}
+
+/// A viewer token to be kept.
+pub(crate) struct NewViewerToken {
+    /// Its hash.
+    pub token: Hash,
+    /// The lease that it belongs to.
+    pub lease: LeaseId,
+    /// What it allows.
+    pub role: Role,
+    /// The operator who made it for himself.
+    pub operator: Option<Uuid>,
 }
 
 /// A connection that may be negotiated.
@@ -61,11 +78,13 @@ pub(crate) struct Opened {
 }
 
 impl Store {
-    /// Makes a connection for an offer. None when the lease is over or has too many viewers.
+    /// Makes a connection for an offer. None when the lease is over or has too many viewers. Operators who look in
+    /// are counted apart. Whoever only watches is written down.
     pub(crate) async fn open_connection(
         &self,
         owner: Owner,
         connections_max: u32,
+        actor: &Actor,
         now: UnixMs,
     ) -> Result<Option<Opened>, StoreError> {
         let mut tx = self.begin().await?;
@@ -77,7 +96,7 @@ impl Store {
         for row in &rows {
             if row.hash("owner_hash")? == owner.hash {
                 replaced.push(row.parsed("id")?);
-            } else {
+            } else if row.truth("by_operator")? == owner.operator.is_some() {
                 others += 1;
             }
         }
@@ -90,6 +109,15 @@ impl Store {
         let id = ConnectionId::from_uuid(Uuid::now_v7());
         let values = args![id, owner.lease, owner.hash, role_name(owner.role), now];
         tx.run(&OPEN, values).await?;
+        if owner.role == Role::Observer {
+            let deed = Deed {
+                action: "connection.observe",
+                resource: "connection",
+                id: &id.to_string(),
+                result: "ok",
+            };
+            audit::record(&mut tx, actor, deed, now).await?;
+        }
         tx.commit().await?;
         Ok(Some(Opened { id, replaced }))
     }
@@ -192,23 +220,45 @@ impl Store {
     /// Keeps a viewer token for a lease.
     pub(crate) async fn add_viewer_token(
         &self,
-        token: Hash,
-        lease: LeaseId,
-        role: Role,
+        new: NewViewerToken,
+        actor: &Actor,
         now: UnixMs,
     ) -> Result<(), StoreError> {
-        let values = args![token, lease, role_name(role), now];
-        self.write.run(&ADD_VIEWER_TOKEN, values).await?;
-        Ok(())
+        let mut tx = self.begin().await?;
+        let NewViewerToken {
+            token,
+            lease,
+            role,
+            operator,
+        } = new;
+        tx.run(&ADD_VIEWER_TOKEN, args![token, lease, role_name(role), operator, now])
+            .await?;
+        // Not `lease`: the lease itself does not change.
+        let deed = Deed {
+            action: "viewer_token.create",
+            resource: "viewer_token",
+            id: &lease.to_string(),
+            result: "ok",
+        };
+        audit::record(&mut tx, actor, deed, now).await?;
+        tx.commit().await
     }
 
-    /// What a viewer token allows on a lease.
-    pub(crate) async fn viewer_role(&self, token: Hash, lease: LeaseId) -> Result<Option<Role>, StoreError> {
-        let row = self.read.maybe(&VIEWER_ROLE, args![token, lease]).await?;
-        row.map(|row| match row.text("role")?.as_str() {
-            "controller" => Ok(Role::Controller),
-            "observer" => Ok(Role::Observer),
-            _ => Err(StoreError::Damaged("viewer_tokens.role")),
+    /// Who a viewer token stands for on a lease.
+    pub(crate) async fn viewer(&self, hash: Hash, lease: LeaseId) -> Result<Option<Owner>, StoreError> {
+        let row = self.read.maybe(&VIEWER_TOKEN, args![hash, lease]).await?;
+        row.map(|row| {
+            let role = match row.text("role")?.as_str() {
+                "controller" => Role::Controller,
+                "observer" => Role::Observer,
+                _ => return Err(StoreError::Damaged("viewer_tokens.role")),
+            };
+            Ok(Owner {
+                lease,
+                hash,
+                role,
+                operator: row.maybe_parsed("user_id")?,
+            })
         })
         .transpose()
     }

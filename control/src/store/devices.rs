@@ -7,7 +7,8 @@ use super::audit::{self, Actor, Deed};
 use super::row::Row;
 use super::statement::{args, statements};
 use super::{Store, StoreError, Write};
-use crate::domain::device::{Device, Health, Lifecycle, Occupancy, axes};
+use crate::domain::device::{Device, Health, Lifecycle, Occupancy, Soiled, axes};
+use crate::domain::labels::Labels;
 use crate::domain::time::UnixMs;
 
 /// Everything about devices; append a WHERE.
@@ -15,12 +16,16 @@ macro_rules! device_where {
     ($tail:literal) => {
         concat!(
             "SELECT d.id, d.host_id, d.name, d.serial, d.model, d.width, d.height, d.lifecycle, d.health, d.occupancy,
-                 d.epoch, d.seen_at, l.id AS lease_id
-             FROM devices d LEFT JOIN leases l ON l.device_id = d.id AND l.state <> 'released' WHERE ",
+                 d.epoch, d.seen_at, d.told_labels, d.own_labels, d.quarantined_at, d.quarantine_reason,
+                 l.id AS lease_id, s.id AS session_id
+             FROM devices d LEFT JOIN leases l ON l.device_id = d.id AND l.state <> 'released'
+             LEFT JOIN sessions s ON s.lease_id = l.id WHERE ",
             $tail
         )
     };
 }
+
+pub(super) use device_where;
 
 /// The next epoch of a row of `devices`: above its last one and above everything given out before the last start.
 macro_rules! next_epoch {
@@ -41,17 +46,24 @@ statements! {
          AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.device_id = devices.id AND l.state <> 'released')";
     HOST_OFFLINE(Text) "UPDATE devices SET health = 'offline' WHERE host_id = $1";
     START_RESET(Text)
-        concat!("UPDATE devices SET occupancy = 'wiping', epoch = ", next_epoch!(),
+        concat!("UPDATE devices SET occupancy = 'wiping', quarantined_at = NULL, quarantine_reason = NULL, epoch = ",
+            next_epoch!(),
             " WHERE id = $1 AND occupancy = 'quarantined' RETURNING host_id, epoch");
     END_RESET(Text, Text, Number)
         "UPDATE devices SET occupancy = $1 WHERE id = $2 AND epoch = $3 AND occupancy = 'wiping'";
     ALL_GONE(Text) "UPDATE devices SET lifecycle = 'gone', health = 'offline' WHERE host_id = $1";
-    NOTE_FACT(Text, Text, Text, Text, Text, Number, Number, Text, Text, Number, Number)
-        "INSERT INTO devices (id, host_id, name, serial, model, width, height, lifecycle, health, occupancy, epoch, seen_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 > 0 THEN 'quarantined' ELSE 'free' END, $10, $11)
+    /// Every quarantine is named in the transaction that began it.
+    NAME_QUARANTINE(Number, Text)
+        "UPDATE devices SET quarantined_at = $1, quarantine_reason = $2
+         WHERE occupancy = 'quarantined' AND quarantined_at IS NULL RETURNING id";
+    SET_OWN_LABELS(Text, Text) "UPDATE devices SET own_labels = $1 WHERE id = $2 AND lifecycle <> 'gone'";
+    NOTE_FACT(Text, Text, Text, Text, Text, Number, Number, Text, Text, Number, Number, Text)
+        "INSERT INTO devices (id, host_id, name, serial, model, width, height, lifecycle, health, occupancy, epoch, seen_at,
+             told_labels)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 > 0 THEN 'quarantined' ELSE 'free' END, $10, $11, $12)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, serial = excluded.serial, model = excluded.model,
              width = excluded.width, height = excluded.height, lifecycle = excluded.lifecycle,
-             health = excluded.health, seen_at = excluded.seen_at,
+             health = excluded.health, seen_at = excluded.seen_at, told_labels = excluded.told_labels,
              epoch = CASE WHEN excluded.epoch > devices.epoch THEN excluded.epoch ELSE devices.epoch END,
              occupancy = CASE WHEN devices.occupancy = 'free' AND excluded.epoch > devices.epoch
                  THEN 'quarantined' ELSE devices.occupancy END
@@ -82,6 +94,7 @@ impl Store {
         tx.run(&BEGIN_GENERATION, args![now]).await?;
         tx.run(&ALL_OFFLINE, []).await?;
         tx.run(&QUARANTINE_FORGOTTEN, []).await?;
+        name_quarantine(&mut tx, Soiled::Interrupted, &Actor::SYSTEM, now).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -132,17 +145,72 @@ impl Store {
         &self,
         id: DeviceId,
         epoch: Epoch,
-        clean: bool,
+        cleaned: Result<(), Soiled>,
+        now: UnixMs,
     ) -> Result<(), StoreError> {
-        let occupancy = if clean {
-            Occupancy::Free
-        } else {
-            Occupancy::Quarantined
+        let mut tx = self.begin().await?;
+        let (occupancy, result) = match cleaned {
+            Ok(()) => (Occupancy::Free, "ok"),
+            Err(why) => (Occupancy::Quarantined, why.as_str()),
         };
-        let values = args![occupancy.as_str(), id, epoch];
-        self.write.run(&END_RESET, values).await?;
-        Ok(())
+        if tx.run(&END_RESET, args![occupancy.as_str(), id, epoch]).await? == 1 {
+            let deed = Deed {
+                action: "device.clean",
+                resource: "device",
+                id: &id.to_string(),
+                result,
+            };
+            audit::record(&mut tx, &Actor::SYSTEM, deed, now).await?;
+        }
+        if let Err(why) = cleaned {
+            name_quarantine(&mut tx, why, &Actor::SYSTEM, now).await?;
+        }
+        tx.commit().await
     }
+
+    /// Sets the labels that an admin gives to a device. False when there is no such device.
+    pub(crate) async fn set_own_labels(
+        &self,
+        id: DeviceId,
+        labels: &Labels,
+        actor: &Actor,
+        now: UnixMs,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        if tx.run(&SET_OWN_LABELS, args![labels.to_json(), id]).await? != 1 {
+            return Ok(false);
+        }
+        let deed = Deed {
+            action: "device.label",
+            resource: "device",
+            id: &id.to_string(),
+            result: "ok",
+        };
+        audit::record(&mut tx, actor, deed, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Gives every quarantine that has just begun its reason, its time and its row in the audit log.
+pub(super) async fn name_quarantine(
+    tx: &mut Write,
+    why: Soiled,
+    actor: &Actor,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    for row in tx.all(&NAME_QUARANTINE, args![now, why.as_str()]).await? {
+        let id = row.text("id")?;
+        tracing::error!(device.id = %id, why = why.as_str(), "a device is quarantined until an operator has it reset");
+        let deed = Deed {
+            action: "device.quarantine",
+            resource: "device",
+            id: &id,
+            result: why.as_str(),
+        };
+        audit::record(tx, actor, deed, now).await?;
+    }
+    Ok(())
 }
 
 /// Writes a host's facts. A fence above our epoch means that we lost commits (an old backup, say): the
@@ -170,17 +238,29 @@ pub(super) async fn note_facts(
             health.as_str(),
             fact.fence,
             now,
+            told_labels(fact).to_json(),
         ];
         let noted = tx.run(&NOTE_FACT, values).await?;
         if noted == 0 {
             tracing::error!(host.id = %host, device.id = %fact.id, "a host reports a device id of another host; it is left out");
         }
     }
-    Ok(())
+    name_quarantine(tx, Soiled::Forgotten, &Actor::SYSTEM, now).await
 }
 
-fn device(row: &Row) -> Result<Device, StoreError> {
+/// What a host's config says about a device; nothing if it says too much or in another form.
+fn told_labels(fact: &DeviceFact) -> Labels {
+    Labels::parse(fact.labels.clone()).unwrap_or_else(|| {
+        tracing::warn!(device.id = %fact.id, "a host's labels of a device are left out: too many, too long, or no words");
+        Labels::default()
+    })
+}
+
+pub(super) fn device(row: &Row) -> Result<Device, StoreError> {
     let damaged = StoreError::Damaged;
+    let labels = |name| Labels::from_json(&row.text(name)?).ok_or(damaged(name));
+    let why = row.maybe_text("quarantine_reason")?;
+    let why = why.map(|why| Soiled::parse(&why).ok_or(damaged("quarantine_reason")));
     Ok(Device {
         id: row.parsed("id")?,
         host: row.parsed("host_id")?,
@@ -195,5 +275,9 @@ fn device(row: &Row) -> Result<Device, StoreError> {
         epoch: Epoch(row.number("epoch")?),
         seen_at: row.time("seen_at")?,
         lease: row.maybe_parsed("lease_id")?,
+        session: row.maybe_parsed("session_id")?,
+        told_labels: labels("told_labels")?,
+        own_labels: labels("own_labels")?,
+        quarantine: why.transpose()?.zip(row.maybe_time("quarantined_at")?),
     })
 }

@@ -4,15 +4,17 @@
 //! the row, ask `domain::lease`, write what follows (the device's occupancy and epoch, the session, a
 //! refunded use, closed connections, an audit row). Granting, the other way in, is in `claims`.
 
+use std::time::Duration;
+
 use protocol::{CloseReason, Epoch, HostId, LeaseId, LinkId, SessionId};
 
 use super::audit::{self, Actor, Deed};
-use super::devices::next_epoch;
-use super::links::{link, link_where, state_name};
+use super::devices::{name_quarantine, next_epoch};
+use super::links::{link, link_where};
 use super::row::Row;
 use super::statement::{args, statements};
 use super::{Store, StoreError, Write};
-use crate::domain::device::occupancy;
+use crate::domain::device::{Health, Soiled, occupancy};
 use crate::domain::lease::{self, Event, Left, State};
 use crate::domain::link as link_rules;
 use crate::domain::session::{Session, session_state};
@@ -24,8 +26,8 @@ macro_rules! session_where {
     ($tail:literal) => {
         concat!(
             "SELECT s.id AS session_id, l.id AS lease_id, l.state AS lease_state, l.until_at, l.reason, l.left_as,
-                 l.epoch AS lease_epoch, l.release_epoch, l.binding_hash, d.id AS leased_device, d.host_id,
-                 d.name AS device_name, d.width, d.height, ",
+                 l.epoch AS lease_epoch, l.release_epoch, l.binding_hash, l.spent_ms, d.id AS leased_device, d.host_id,
+                 d.health, d.name AS device_name, d.width, d.height, ",
             $crate::store::links::link_columns!(),
             "
              FROM sessions s JOIN leases l ON l.id = s.lease_id JOIN devices d ON d.id = l.device_id
@@ -45,10 +47,8 @@ statements! {
     SET_LINK_STATE(Text, Text) "UPDATE links SET state = $1 WHERE id = $2";
     HELD_LEASE(Text)
         "SELECT id FROM leases WHERE link_id = $1 AND state IN ('preparing', 'active', 'grace')";
-    DUE(Number)
-        "SELECT l.id, CAST(CASE WHEN k.expires_at <= $1 THEN 1 ELSE 0 END AS BIGINT) AS expired
-         FROM leases l JOIN links k ON k.id = l.link_id
-         WHERE l.state IN ('preparing', 'active', 'grace') AND (l.until_at <= $1 OR k.expires_at <= $1)";
+    HELD() session_where!("l.state IN ('preparing', 'active', 'grace') ORDER BY l.id");
+    NOTE_SPENT(Number, Text) "UPDATE leases SET spent_ms = $1 WHERE id = $2 AND spent_ms < $1";
     /// A device is free only if it was cleaned for its newest epoch.
     SET_OCCUPANCY(Text, Number, Text)
         "UPDATE devices SET occupancy = CASE WHEN $1 <> 'free' OR epoch = $2 THEN $1 ELSE 'quarantined' END
@@ -105,9 +105,9 @@ impl Store {
         Ok(stepped)
     }
 
-    /// Revokes or deletes a link and cuts its live lease, in one transaction. None when there is no such
-    /// link; otherwise the lease that was cut, if there was one.
-    pub(crate) async fn cut_link(
+    /// Does something to a link, and cuts its live lease in the same transaction if the event does. None when
+    /// there is no such link; otherwise the lease that was cut, if there was one.
+    pub(crate) async fn change_link(
         &self,
         id: LinkId,
         event: link_rules::Event,
@@ -118,9 +118,11 @@ impl Store {
         let row = tx.maybe(&UNDELETED_LINK, args![id]).await?;
         let Some(row) = row else { return Ok(None) };
         if let Some(state) = link(&row)?.state.after(event) {
-            tx.run(&SET_LINK_STATE, args![state_name(state), id]).await?;
+            tx.run(&SET_LINK_STATE, args![state.as_str(), id]).await?;
         }
         let action = match event {
+            link_rules::Event::Pause => "link.pause",
+            link_rules::Event::Resume => "link.resume",
             link_rules::Event::Revoke => "link.revoke",
             link_rules::Event::Delete => "link.delete",
         };
@@ -136,7 +138,11 @@ impl Store {
             now,
         )
         .await?;
-        let live = tx.maybe(&HELD_LEASE, args![id]).await?;
+        let live = if event.cuts() {
+            tx.maybe(&HELD_LEASE, args![id]).await?
+        } else {
+            None
+        };
         let cut = match live {
             Some(row) => {
                 let end = Event::End(CloseReason::LinkRevoked);
@@ -154,19 +160,20 @@ impl Store {
         rows.iter().map(session).collect()
     }
 
-    /// Leases whose state is over by the clock, with what to do about each.
-    pub(crate) async fn due(&self, now: UnixMs) -> Result<Vec<(LeaseId, Event)>, StoreError> {
-        let rows = self.read.all(&DUE, args![now]).await?;
-        rows.iter()
-            .map(|row| {
-                let event = if row.truth("expired")? {
-                    Event::End(CloseReason::LinkExpired)
-                } else {
-                    Event::Deadline
-                };
-                Ok((row.parsed("id")?, event))
-            })
-            .collect()
+    /// Sessions whose holder still has the device.
+    pub(crate) async fn held(&self) -> Result<Vec<Session>, StoreError> {
+        let rows = self.read.all(&HELD, []).await?;
+        rows.iter().map(session).collect()
+    }
+
+    /// Notes how long leases were held, for a process that comes after this one. It only ever rises.
+    pub(crate) async fn note_spent(&self, spent: &[(LeaseId, Duration)]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for (lease, spent) in spent {
+            let ms = i64::try_from(spent.as_millis()).unwrap_or(i64::MAX);
+            tx.run(&NOTE_SPENT, args![ms, *lease]).await?;
+        }
+        tx.commit().await
     }
 }
 
@@ -189,6 +196,11 @@ pub(super) async fn step_in(
     } else {
         let values = args![occupancy(after).as_str(), before.release_epoch, before.device];
         tx.run(&SET_OCCUPANCY, values).await?;
+        let why = match event {
+            Event::CleanFailed(why) => why,
+            _ => Soiled::Overtaken,
+        };
+        name_quarantine(tx, why, actor, now).await?;
     }
     if lease::refunds(before.state, after) {
         tx.run(&REFUND, args![before.link.id]).await?;
@@ -269,8 +281,10 @@ pub(super) fn session(row: &Row) -> Result<Session, StoreError> {
         release_epoch: row.maybe_number("release_epoch")?.map(Epoch),
         binding: row.hash("binding_hash")?.0,
         link: link(row)?,
+        spent: Duration::from_millis(row.number("spent_ms")?),
         device: row.parsed("leased_device")?,
         host: row.parsed("host_id")?,
+        health: Health::parse(&row.text("health")?).ok_or(StoreError::Damaged("devices.health"))?,
         device_name: row.text("device_name")?,
         width: row.number("width")?,
         height: row.number("height")?,

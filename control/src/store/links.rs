@@ -1,5 +1,7 @@
 //! Links: made, listed, found by their token's hash.
 
+use std::time::Duration;
+
 use protocol::LinkId;
 use uuid::Uuid;
 
@@ -7,7 +9,9 @@ use super::audit::{self, Actor, Deed};
 use super::row::Row;
 use super::statement::{args, statements};
 use super::{Store, StoreError};
-use crate::domain::link::{Link, State};
+use crate::domain::labels::{Labels, Selector};
+use crate::domain::link::{Link, State, Target};
+use crate::domain::policy::{OnExpiry, Policy};
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;
 
@@ -17,8 +21,9 @@ const LIST_MAX: i64 = 500;
 /// The columns that [`link`] reads, of `links` under the name `k`.
 macro_rules! link_columns {
     () => {
-        "k.id, k.name, k.token_hint, k.device_id, k.package, k.activity, k.state, k.expires_at, k.max_uses, k.uses,
-         k.max_connections, k.created_at"
+        "k.id, k.name, k.token_hint, k.device_id, k.selector, k.package, k.activity, k.state, k.not_before,
+         k.expires_at, k.max_uses, k.uses, k.max_connections, k.idle_timeout_s, k.max_duration_s, k.on_expiry,
+         k.created_at"
     };
 }
 pub(super) use link_columns;
@@ -49,10 +54,12 @@ macro_rules! held_where {
 }
 
 statements! {
-    ADD_LINK(Text, Text, Bytes, Text, Text, Text, Text, Number, Number, Number, Text, Number)
-        "INSERT INTO links (id, name, token_hash, token_hint, device_id, package, activity, state, expires_at,
-             max_uses, uses, max_connections, created_by, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, 0, $10, $11, $12)";
+    ADD_LINK(Text, Text, Bytes, Text, Text, Text, Text, Text, Number, Number, Number, Number, Number, Number, Text, Text, Number)
+        "INSERT INTO links (id, name, token_hash, token_hint, device_id, selector, package, activity, state, not_before,
+             expires_at, max_uses, uses, max_connections, idle_timeout_s, max_duration_s, on_expiry, created_by, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, $10, $11, 0, $12, $13, $14, $15, $16, $17)";
+    EXTEND(Number, Number, Text)
+        "UPDATE links SET expires_at = $1, max_duration_s = $2 WHERE id = $3 AND state IN ('active', 'paused')";
     LINKS(Number) held_where!("k.state <> 'deleted' ORDER BY k.created_at DESC, k.id DESC LIMIT $1");
     LINK(Text) held_where!("k.id = $1 AND k.state <> 'deleted'");
     LINK_BY_TOKEN(Bytes) held_where!("k.token_hash = $1 AND k.state <> 'deleted'");
@@ -72,17 +79,26 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let id = link.id.to_string();
+        let (device, selector) = match &link.target {
+            Target::Device(device) => (Some(*device), None),
+            Target::Any(selector) => (None, Some(selector.labels().to_json())),
+        };
         let values = args![
             &id,
             &link.name,
             token,
             &link.token_hint,
-            link.device,
+            device,
+            selector,
             link.app.as_ref().map(|app| &app.package),
             link.app.as_ref().and_then(|app| app.activity.as_ref()),
+            link.not_before,
             link.expires_at,
             link.max_uses,
             link.max_connections,
+            seconds(link.policy.idle_timeout),
+            link.policy.max_duration.map(seconds),
+            link.policy.on_expiry.as_str(),
             creator,
             link.created_at,
         ];
@@ -96,6 +112,30 @@ impl Store {
         audit::record(&mut tx, actor, deed, link.created_at).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Moves the end of a link and the greatest length of its sessions. False when it is over for good.
+    pub(crate) async fn extend_link(
+        &self,
+        id: LinkId,
+        expires_at: Option<UnixMs>,
+        max_duration: Option<Duration>,
+        actor: &Actor,
+        now: UnixMs,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        if tx.run(&EXTEND, args![expires_at, max_duration.map(seconds), id]).await? != 1 {
+            return Ok(false);
+        }
+        let deed = Deed {
+            action: "link.extend",
+            resource: "link",
+            id: &id.to_string(),
+            result: "ok",
+        };
+        audit::record(&mut tx, actor, deed, now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// The newest links that are not deleted.
@@ -119,36 +159,40 @@ impl Store {
 
 /// Reads the columns of `links`, in any statement that selects all of them.
 pub(super) fn link(row: &Row) -> Result<Link, StoreError> {
+    let damaged = StoreError::Damaged;
+    let seconds = |name| Ok::<_, StoreError>(row.maybe_number(name)?.map(Duration::from_secs));
+    let selector = row.maybe_text("selector")?;
+    let target = match (row.maybe_parsed("device_id")?, selector) {
+        (Some(device), None) => Target::Device(device),
+        (None, Some(text)) => Target::Any(Selector::of(
+            Labels::from_json(&text).ok_or(damaged("links.selector"))?,
+        )),
+        _ => return Err(damaged("links.device_id")),
+    };
     Ok(Link {
         id: row.parsed("id")?,
         name: row.text("name")?,
         token_hint: row.text("token_hint")?,
-        device: row.parsed("device_id")?,
+        target,
         app: row.app()?,
-        state: state(&row.text("state")?)?,
+        state: State::parse(&row.text("state")?).ok_or(damaged("links.state"))?,
+        not_before: row.maybe_time("not_before")?,
         expires_at: row.maybe_time("expires_at")?,
         max_uses: row.maybe_number("max_uses")?,
         uses: row.number("uses")?,
         max_connections: row.number("max_connections")?,
+        policy: Policy {
+            idle_timeout: seconds("idle_timeout_s")?.ok_or(damaged("links.idle_timeout_s"))?,
+            max_duration: seconds("max_duration_s")?,
+            on_expiry: OnExpiry::parse(&row.text("on_expiry")?).ok_or(damaged("links.on_expiry"))?,
+        },
         created_at: UnixMs(row.number("created_at")?),
     })
 }
 
-pub(super) fn state(text: &str) -> Result<State, StoreError> {
-    match text {
-        "active" => Ok(State::Active),
-        "revoked" => Ok(State::Revoked),
-        "deleted" => Ok(State::Deleted),
-        _ => Err(StoreError::Damaged("links.state")),
-    }
-}
-
-pub(super) const fn state_name(state: State) -> &'static str {
-    match state {
-        State::Active => "active",
-        State::Revoked => "revoked",
-        State::Deleted => "deleted",
-    }
+/// Whole seconds, as they are kept.
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn held(row: &Row) -> Result<Held, StoreError> {

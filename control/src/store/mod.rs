@@ -14,6 +14,7 @@
 //! where that promise is broken. Rules are not here but in `domain`.
 
 pub(crate) mod address;
+pub(crate) mod answers;
 pub(crate) mod audit;
 mod batch;
 pub(crate) mod claims;

@@ -21,7 +21,8 @@ use super::*;
 use crate::postgres_child::Postgres as Server;
 
 /// The statements of each file.
-const FILES: [(&str, &[Listed]); 9] = [
+const FILES: [(&str, &[Listed]); 10] = [
+    ("answers.rs", answers::STATEMENTS),
     ("audit.rs", audit::STATEMENTS),
     ("claims.rs", claims::STATEMENTS),
     ("connections.rs", connections::STATEMENTS),

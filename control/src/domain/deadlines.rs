@@ -1,0 +1,305 @@
+//! When held leases end by themselves, measured by the clock that never jumps.
+//!
+//! ```text
+//!   store ── held leases ──► ┌───────────┐ ── due: (lease, event) ──► store.step
+//!   agents ── last input ──► │ Deadlines │
+//!   now: steady, wall ─────► └───────────┘ ── outlook: ends, warning ──► the holder's page
+//! ```
+//!
+//! The database keeps wall-clock times for people and how much of a session's length was counted. A deadline
+//! counts from the look that first saw what it measures: the wall clock may jump by years, and of two controls
+//! on one database neither needs the other's clock. After a restart every span but the greatest length starts
+//! anew, and for one reconnect window nothing that was held before it runs out but links, for which no agent is
+//! needed. The wall clock is read once per lease and process: how far away the end of its link is.
+//!
+//! It does not know the database, the agents' messages, or how an end is carried out.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use protocol::{CloseReason, DeviceId, Epoch, LeaseId, SessionId};
+
+use super::lease::{Event, GRACE, STARTUP_TIMEOUT, State};
+use super::policy::{OnExpiry, WARNING, warning_of};
+use super::session::Session;
+use super::time::{Moment, Steady, UnixMs};
+
+/// After a start no lease that was there before runs out for this long: an agent's longest wait between two dials
+/// is 36 s.
+pub const RECONNECT_WINDOW: Duration = Duration::from_secs(60);
+
+/// The deadlines of every held lease: as many entries as there are such leases, and as devices that agents
+/// told of since the last look.
+#[derive(Debug, Default)]
+pub struct Deadlines {
+    /// Whether there was a look before: what the first one sees was granted before this process.
+    looked: bool,
+    watches: HashMap<LeaseId, Watch>,
+    heard: HashMap<DeviceId, Heard>,
+}
+
+/// What a look came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Leases that are over, and why.
+    pub due: Vec<(LeaseId, Event)>,
+    /// What each holder has to expect.
+    pub outlooks: Vec<(SessionId, Outlook)>,
+}
+
+/// What a holder has to expect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outlook {
+    /// The end that comes whatever the holder does; none while there is none.
+    pub ends: Option<Ending>,
+    /// The end that is near.
+    pub warning: Option<Ending>,
+}
+
+impl Outlook {
+    /// Whether another one says the same, give or take a second: what agents tell comes with the network's delay.
+    #[must_use]
+    pub fn is_about(&self, other: &Self) -> bool {
+        let about = |ours: Option<Ending>, theirs: Option<Ending>| match (ours, theirs) {
+            (None, None) => true,
+            (Some(our), Some(their)) => {
+                let apart = our.at.since(their.at).max(their.at.since(our.at));
+                our.reason == their.reason && apart < Duration::from_secs(1)
+            }
+            _ => false,
+        };
+        about(self.ends, other.ends) && about(self.warning, other.warning)
+    }
+}
+
+/// An end that is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// Why.
+    pub reason: CloseReason,
+    /// When.
+    pub at: Steady,
+}
+
+/// One held lease, since it was first seen.
+#[derive(Debug)]
+struct Watch {
+    state: State,
+    /// When this stay in this state was first seen.
+    since: Steady,
+    /// When it was first seen ready.
+    running_since: Option<Steady>,
+    /// What was counted before that, by processes before this one.
+    spent_before: Duration,
+    expiry: Option<Expiry>,
+    /// Whether it may have been held before this process started.
+    inherited: bool,
+}
+
+/// The end of a link, as both clocks see it.
+#[derive(Debug, Clone, Copy)]
+struct Expiry {
+    wall: UnixMs,
+    at: Steady,
+}
+
+/// What an agent said about people's input on a device.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    epoch: Epoch,
+    /// How long nobody had acted; none if nobody had under this epoch.
+    quiet: Option<Duration>,
+    /// When it said so.
+    at: Steady,
+    /// When it first did about this epoch, since it greeted: what was before that it may have forgotten.
+    first: Steady,
+}
+
+/// One of the ends that a lease may come to.
+struct End {
+    event: Event,
+    reason: CloseReason,
+    at: Steady,
+    /// Whether it is over, for sure.
+    is_due: bool,
+    /// How long before it the holder is warned; none when no warning makes sense.
+    warning: Option<Duration>,
+}
+
+impl Deadlines {
+    /// An agent told when a person last acted on a device: `quiet` ago, under its fence's epoch.
+    pub fn heard(&mut self, device: DeviceId, epoch: Epoch, quiet: Option<Duration>, now: Steady) {
+        let known = self.heard.get(&device).filter(|known| known.epoch == epoch);
+        let first = known.map_or(now, |known| known.first);
+        let heard = Heard {
+            epoch,
+            quiet,
+            at: now,
+            first,
+        };
+        self.heard.insert(device, heard);
+    }
+
+    /// An agent greeted: it may have restarted, and what it said of its devices before is over.
+    pub fn greeted(&mut self, devices: impl IntoIterator<Item = DeviceId>) {
+        for device in devices {
+            self.heard.remove(&device);
+        }
+    }
+
+    /// Looks at every held lease. What is not among them is forgotten.
+    pub fn look(&mut self, held: &[Session], now: Moment) -> Look {
+        let leases: HashSet<LeaseId> = held.iter().map(|session| session.lease).collect();
+        let devices: HashSet<DeviceId> = held.iter().map(|session| session.device).collect();
+        self.watches.retain(|lease, _| leases.contains(lease));
+        self.heard.retain(|device, _| devices.contains(device));
+        let mut look = Look::default();
+        for session in held {
+            let watch = self
+                .watches
+                .entry(session.lease)
+                .or_insert_with(|| Watch::new(session, !self.looked, now.steady));
+            watch.see(session, now);
+            let heard = self.heard.get(&session.device);
+            let ends = watch.ends(session, heard, now.steady);
+            let settled = now.steady.0 >= RECONNECT_WINDOW || !watch.inherited;
+            let may_run_out = |end: &&End| settled || end.reason == CloseReason::LinkExpired;
+            if let Some(end) = ends.iter().filter(|end| end.is_due).find(may_run_out) {
+                look.due.push((session.lease, end.event));
+            }
+            look.outlooks.push((session.id, outlook(&ends, now.steady)));
+        }
+        self.looked = true;
+        look
+    }
+
+    /// How much of its greatest length each lease that has one has used, for a process that comes after this one.
+    #[must_use]
+    pub fn spent(&self, held: &[Session], now: Steady) -> Vec<(LeaseId, Duration)> {
+        let limited = held.iter().filter(|session| session.link.policy.max_duration.is_some());
+        limited
+            .filter_map(|session| {
+                let watch = self.watches.get(&session.lease)?;
+                Some((session.lease, watch.spent(now)?))
+            })
+            .collect()
+    }
+}
+
+impl Watch {
+    fn new(session: &Session, inherited: bool, now: Steady) -> Self {
+        Self {
+            state: session.state,
+            since: now,
+            running_since: None,
+            spent_before: session.spent,
+            expiry: None,
+            inherited,
+        }
+    }
+
+    fn see(&mut self, session: &Session, now: Moment) {
+        if self.state != session.state {
+            self.state = session.state;
+            self.since = now.steady;
+        }
+        if matches!(session.state, State::Active | State::Grace { .. }) {
+            self.running_since.get_or_insert(now.steady);
+        }
+        let wall = session.link.expires_at;
+        if self.expiry.map(|known| known.wall) != wall {
+            self.expiry = wall.map(|wall| Expiry {
+                wall,
+                at: now.steady.plus(now.wall.until(wall)),
+            });
+        }
+    }
+
+    fn spent(&self, now: Steady) -> Option<Duration> {
+        Some(self.spent_before + now.since(self.running_since?))
+    }
+
+    /// Every end that the lease may come to; the one that is told first stands first.
+    fn ends(&self, session: &Session, heard: Option<&Heard>, now: Steady) -> Vec<End> {
+        let expiry = self.expiry.filter(|_| session.link.policy.on_expiry == OnExpiry::Cut);
+        let expired = expiry.map(|expiry| End {
+            is_due: expiry.at <= now,
+            ..End::of(CloseReason::LinkExpired, expiry.at, WARNING)
+        });
+        let used_up = session.link.policy.max_duration.and_then(|max| {
+            let at = self.running_since?.plus(max.saturating_sub(self.spent_before));
+            Some(End {
+                is_due: at <= now,
+                ..End::of(CloseReason::MaxDuration, at, warning_of(max))
+            })
+        });
+        let ends = [expired, used_up, self.idle(session, heard), self.overstayed(now)];
+        ends.into_iter().flatten().collect()
+    }
+
+    /// Nobody acts. An agent tells so every few seconds; between two words somebody may have, and only what
+    /// it said counts.
+    fn idle(&self, session: &Session, heard: Option<&Heard>) -> Option<End> {
+        let heard = heard.filter(|heard| heard.epoch == session.epoch && self.state == State::Active)?;
+        let told = heard.quiet.unwrap_or(heard.at.since(heard.first));
+        let quiet = told.min(heard.at.since(self.since));
+        let timeout = session.link.policy.idle_timeout;
+        let at = heard.at.plus(timeout.saturating_sub(quiet));
+        Some(End {
+            is_due: quiet >= timeout,
+            ..End::of(CloseReason::Idle, at, warning_of(timeout))
+        })
+    }
+
+    /// The state itself lasts only so long.
+    fn overstayed(&self, now: Steady) -> Option<End> {
+        let length = match self.state {
+            State::Preparing { .. } => STARTUP_TIMEOUT,
+            State::Grace { .. } => GRACE,
+            State::Active | State::Releasing { .. } | State::Released { .. } => return None,
+        };
+        let at = self.since.plus(length);
+        Some(End {
+            event: Event::Deadline {
+                until: self.state.until()?,
+            },
+            reason: CloseReason::LeaseEnded,
+            at,
+            is_due: at <= now,
+            warning: None,
+        })
+    }
+}
+
+impl End {
+    const fn of(reason: CloseReason, at: Steady, warning: Duration) -> Self {
+        Self {
+            event: Event::End(reason),
+            reason,
+            at,
+            is_due: false,
+            warning: Some(warning),
+        }
+    }
+
+    const fn told(&self) -> Ending {
+        Ending {
+            reason: self.reason,
+            at: self.at,
+        }
+    }
+}
+
+fn outlook(ends: &[End], now: Steady) -> Outlook {
+    let told = || ends.iter().filter(|end| end.warning.is_some());
+    let sure = told().filter(|end| end.reason != CloseReason::Idle);
+    let near = told().filter(|end| end.warning.is_some_and(|warning| end.at <= now.plus(warning)));
+    Outlook {
+        ends: sure.min_by_key(|end| end.at).map(End::told),
+        warning: near.min_by_key(|end| end.at).map(End::told),
+    }
+}
+
+#[cfg(test)]
+#[path = "deadlines_tests.rs"]
+mod tests;

@@ -1,0 +1,119 @@
+//! `Idempotency-Key`: a request whose answer was lost may be sent again, and changes nothing the second time.
+//!
+//! ```text
+//!   key, same body     the first answer, also its secrets
+//!   key, other body    422 VALIDATION
+//!   key, at work       409 CONFLICT
+//! ```
+//!
+//! Follows draft-ietf-httpapi-idempotency-key-header-07. A refusal is not kept: what was refused may be asked again
+//! under the same key. What is kept for how long is `store::answers`; opening a link keeps its own word (see `launch`).
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use signaling::error::{Code, Problem};
+
+use super::request::Admin;
+use crate::app::Shared;
+use crate::domain::time::UnixMs;
+use crate::secret::Hash;
+use crate::store::answers::{Answer, Known, Question};
+
+/// Shortest and longest key, characters. A UUID has 36; of a shorter one it is not sure that nobody else has it.
+const KEY_BOUNDS: (usize, usize) = (16, 255);
+/// When to ask again for what is still at work, seconds.
+const AT_WORK_RETRY_S: u32 = 1;
+
+/// The hash of the request's key, if it has one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IdempotencyKey(pub Option<Hash>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get("idempotency-key") else {
+            return Ok(Self(None));
+        };
+        let (least, most) = KEY_BOUNDS;
+        let good = (least..=most).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic);
+        if !good {
+            let detail = "An Idempotency-Key is 16 to 255 visible characters. A random UUID will do.";
+            return Err(Problem::new(Code::Validation, detail));
+        }
+        Ok(Self(Some(Hash::of_bytes(value.as_bytes()))))
+    }
+}
+
+impl IdempotencyKey {
+    /// The question that an admin asks with this key: `what` he wants of which thing, and the hash of the body.
+    pub(crate) fn question(self, admin: &Admin, what: &str, body: Hash) -> Option<Question> {
+        self.0.map(|key| Question {
+            scope: format!("{} {what}", admin.user.id),
+            key,
+            body,
+        })
+    }
+}
+
+/// An answer to be kept and sent.
+pub(crate) fn answer(status: StatusCode, location: Option<String>, body: &impl Serialize) -> Result<Answer, Problem> {
+    Ok(Answer {
+        status: status.as_u16(),
+        location,
+        body: serde_json::to_string(body).map_err(Problem::internal)?,
+    })
+}
+
+/// Does the work, or finds the answer of the first time. `work` is told when the question was first asked, and
+/// must bear being done twice as of the same time.
+pub(crate) async fn once<W, F>(
+    app: &Shared,
+    question: Option<&Question>,
+    now: UnixMs,
+    work: W,
+) -> Result<(Answer, UnixMs), Problem>
+where
+    W: FnOnce(UnixMs) -> F,
+    F: Future<Output = Result<Answer, Problem>>,
+{
+    let Some(question) = question else {
+        return Ok((work(now).await?, now));
+    };
+    let since = match app.store.ask(question, now).await? {
+        Known::Answer(answer, since) => return Ok((answer, since)),
+        Known::Nothing(since) => since,
+        Known::AtWork => {
+            let detail = "The first request with this Idempotency-Key is still at work. Ask again in a moment.";
+            return Err(Problem::new(Code::Conflict, detail).retry_after(AT_WORK_RETRY_S));
+        }
+        Known::Misused => {
+            let detail = "This Idempotency-Key was used for another request. Use a new one.";
+            return Err(Problem::new(Code::Validation, detail));
+        }
+    };
+    match work(since).await {
+        Ok(answer) => {
+            app.store.keep_answer(question, &answer).await?;
+            Ok((answer, since))
+        }
+        Err(problem) => {
+            app.store.drop_question(question).await?;
+            Err(problem)
+        }
+    }
+}
+
+/// The answer as a response.
+pub(crate) fn respond(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let kind = HeaderValue::from_static("application/json");
+    let mut response = (status, [(header::CONTENT_TYPE, kind)], answer.body).into_response();
+    if let Some(location) = answer.location.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}

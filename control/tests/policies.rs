@@ -1,0 +1,292 @@
+//! What links say about when they open, whom they take and how long their sessions last, from outside.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use protocol::CloseReason;
+use protocol::agent::{Release, Request};
+use reqwest::Method;
+use serde_json::{Value, json};
+use support::browser::{Answer, Browser};
+use support::{Base, DEADLINE, Link, TestApp, on_both};
+
+on_both![
+    a_paused_link_lets_nobody_in_and_keeps_who_is_in,
+    a_link_opens_at_its_time_and_says_when,
+    a_session_is_warned_and_ends_after_its_greatest_length,
+    a_session_that_nobody_touches_is_warned_and_given_back,
+    a_link_that_lets_its_session_finish_only_closes_the_door,
+    a_moved_end_moves_the_end_of_the_session_that_runs,
+    a_link_for_any_device_takes_one_with_its_labels,
+    what_is_out_of_bounds_is_refused,
+    a_quarantined_device_says_why_and_since_when,
+];
+
+/// A browser that is connected to a ready session.
+async fn streaming(app: &mut TestApp, link: &Link) -> (Browser, String) {
+    let (mut browser, session) = app.holder(link).await;
+    assert_eq!(browser.offer(&session).await.status, 201);
+    let connection = app.agent.live()[0];
+    app.agent.connected(connection);
+    let path = format!("/api/v1/launch/current?session={session}");
+    let active = async { while browser.get(&path).await.json()["lease_state"] != "active" {} };
+    tokio::time::timeout(DEADLINE, active).await.unwrap();
+    app.agent.unasked();
+    (browser, session)
+}
+
+async fn released(app: &mut TestApp) -> Release {
+    loop {
+        if let Request::Release(release) = app.agent.asked().await {
+            return release;
+        }
+    }
+}
+
+async fn post(app: &mut TestApp, path: &str, body: Value) -> Answer {
+    app.admin.post(&format!("/api/v1/{path}"), &body).await
+}
+
+fn in_ms(ms: i64) -> String {
+    (jiff::Timestamp::now() + jiff::SignedDuration::from_millis(ms)).to_string()
+}
+
+async fn shows(app: &mut TestApp, link: &Link, state: &str) {
+    let path = format!("/api/v1/links/{}", link.id);
+    let shows = async { while app.admin.get(&path).await.json()["state"] != state {} };
+    tokio::time::timeout(DEADLINE, shows).await.unwrap_or_else(|_| panic!("never {state}"));
+}
+
+async fn a_paused_link_lets_nobody_in_and_keeps_who_is_in(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({})).await;
+    let (mut browser, session) = streaming(&mut app, &link).await;
+    let paused = post(&mut app, &format!("links/{}/pause", link.id), json!({})).await;
+    assert_eq!((paused.status, &paused.json()["state"]), (200, &json!("paused")));
+    let other = app.browser().launch(&link.token).await;
+    assert_eq!((other.status, other.code().as_str()), (409, "LINK_PAUSED"));
+    let described = app
+        .browser()
+        .post("/api/v1/launch/describe", &json!({ "token": link.token }))
+        .await;
+    assert_eq!(described.code(), "LINK_PAUSED");
+    let own = browser.launch(&link.token).await;
+    assert_eq!((own.status, &own.json()["session_id"]), (200, &json!(session)));
+    assert_eq!(app.agent.unasked(), [], "nobody is cut");
+
+    let resumed = post(&mut app, &format!("links/{}/resume", link.id), json!({})).await;
+    assert_eq!(resumed.json()["state"], "active");
+    assert_eq!(app.browser().launch(&link.token).await.code(), "LINK_BOUND_ELSEWHERE");
+    app.revoke(&link).await;
+    let again = post(&mut app, &format!("links/{}/resume", link.id), json!({})).await;
+    assert_eq!(again.json()["state"], "revoked", "revoked is for good");
+}
+
+async fn a_link_opens_at_its_time_and_says_when(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({ "not_before": in_ms(1500) })).await;
+    assert_eq!(link.shown["state"], "scheduled");
+    let early = app.browser().launch(&link.token).await;
+    assert_eq!((early.status, early.code().as_str()), (409, "LINK_SCHEDULED"));
+    let wait: u64 = early.header("retry-after").parse().unwrap();
+    assert!((1..=2).contains(&wait), "{wait}");
+    let shown = app.admin.get(&format!("/api/v1/links/{}", link.id)).await.json();
+    assert_eq!(shown["uses"], 0);
+    shows(&mut app, &link, "active").await;
+    assert_eq!(app.browser().launch(&link.token).await.status, 202);
+}
+
+async fn a_session_is_warned_and_ends_after_its_greatest_length(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({ "max_duration_s": 2 })).await;
+    let (browser, session) = streaming(&mut app, &link).await;
+    let mut events = browser.events(&session).await;
+    let since = Instant::now();
+    let mut warned = false;
+    let ended = loop {
+        let state = events.next().await.unwrap();
+        if state["stage"] == "ended" {
+            break state;
+        }
+        let left = state["ends_in_ms"].as_u64().unwrap_or(0);
+        assert!(left <= 2000, "{state}");
+        if state["warning"]["reason"] == "max_duration" {
+            warned = true;
+            assert!(state["warning"]["ends_in_ms"].as_u64().unwrap() <= 1000, "at its half: {state}");
+            assert!(state["ends_at"].is_string());
+        }
+    };
+    assert!(warned, "the holder hears of it before");
+    assert_eq!(ended["end_reason"], "max_duration");
+    assert_eq!(ended["warning"], Value::Null);
+    assert!(since.elapsed() > Duration::from_millis(1000), "{:?}", since.elapsed());
+    assert_eq!(released(&mut app).await.reason, CloseReason::MaxDuration);
+}
+
+/// Tells again and again how long ago somebody touched the device, until the page says something.
+async fn quiet_until(app: &TestApp, browser: &mut Browser, session: &str, done: impl Fn(&Value) -> bool) -> Value {
+    let path = format!("/api/v1/launch/current?session={session}");
+    let since = Instant::now();
+    let told = async {
+        loop {
+            app.agent.touched(Some(since.elapsed().as_millis() as u64));
+            let state = browser.get(&path).await.json();
+            if done(&state) {
+                return state;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, told).await.unwrap()
+}
+
+async fn a_session_that_nobody_touches_is_warned_and_given_back(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({ "idle_timeout_s": 2 })).await;
+    let (mut browser, session) = streaming(&mut app, &link).await;
+    let is_idle = |state: &Value| state["warning"]["reason"] == "idle";
+    quiet_until(&app, &mut browser, &session, is_idle).await;
+    // A touch takes the warning back, and the time begins anew.
+    let touched = Instant::now();
+    quiet_until(&app, &mut browser, &session, |state| state["warning"].is_null()).await;
+    let ended = quiet_until(&app, &mut browser, &session, |state| state["stage"] == "ended").await;
+    assert!(touched.elapsed() > Duration::from_secs(2), "{:?}", touched.elapsed());
+    assert_eq!(ended["end_reason"], "idle");
+    assert_eq!(released(&mut app).await.reason, CloseReason::Idle);
+    app.device_shows("status", "idle").await;
+}
+
+async fn a_link_that_lets_its_session_finish_only_closes_the_door(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({ "expires_at": in_ms(1500), "on_expiry": "finish" })).await;
+    let (mut browser, session) = streaming(&mut app, &link).await;
+    shows(&mut app, &link, "expired").await;
+    assert_eq!(app.browser().launch(&link.token).await.code(), "LINK_EXPIRED");
+    let own = browser.launch(&link.token).await;
+    assert_eq!((own.status, &own.json()["session_id"]), (200, &json!(session)));
+    assert_eq!(own.json()["lease_state"], "active");
+    let ended = browser.post("/api/v1/launch/end", &json!({ "session_id": session })).await;
+    assert_eq!(ended.json()["end_reason"], "lease_ended");
+    app.device_shows("status", "idle").await;
+    assert_eq!(browser.launch(&link.token).await.code(), "LINK_EXPIRED");
+}
+
+async fn a_moved_end_moves_the_end_of_the_session_that_runs(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({ "expires_at": in_ms(4000), "max_duration_s": 4 })).await;
+    let (mut browser, session) = streaming(&mut app, &link).await;
+    let path = format!("links/{}/extend", link.id);
+    let later = json!({ "expires_at": in_ms(3_600_000), "max_duration_s": 600 });
+    let extended = post(&mut app, &path, later).await;
+    assert_eq!((extended.status, &extended.json()["max_duration_s"]), (200, &json!(600)));
+    let current = format!("/api/v1/launch/current?session={session}");
+    let (state, since) = (browser.get(&current).await.json(), Instant::now());
+    assert_eq!(state["lease_state"], "active");
+    while since.elapsed() < Duration::from_millis(5500) {
+        assert_eq!(browser.get(&current).await.json()["lease_state"], "active");
+    }
+    let left = browser.get(&current).await.json()["ends_in_ms"].as_u64().unwrap();
+    assert!((500_000..=600_000).contains(&left), "{left}");
+    assert_eq!(post(&mut app, &path, json!({})).await.code(), "VALIDATION");
+    app.revoke(&link).await;
+    let late = post(&mut app, &path, json!({ "max_duration_s": 60 })).await;
+    assert_eq!((late.status, late.code().as_str()), (410, "LINK_REVOKED"));
+}
+
+async fn a_link_for_any_device_takes_one_with_its_labels(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let any = json!({ "device_id": null, "selector": { "labels": { "pool": "demo" } } });
+    let (link, other) = (app.link(any.clone()).await, app.link(any).await);
+    assert_eq!(link.shown["selector"]["labels"]["pool"], "demo");
+    assert_eq!(link.shown["device_id"], Value::Null);
+    let none = app.browser().launch(&link.token).await;
+    assert_eq!((none.status, none.code().as_str()), (503, "DEVICE_OFFLINE"), "no device has such labels");
+
+    app.agent.labels(&[("pool", "demo"), ("android", "14")]);
+    let labelled = async { while app.device().await["labels"]["pool"] != "demo" {} };
+    tokio::time::timeout(DEADLINE, labelled).await.unwrap();
+    let device = app.device().await["id"].as_str().unwrap().to_owned();
+    let labels = format!("/api/v1/devices/{device}/labels");
+    let json = [("content-type", "application/json")];
+    let body = json!({ "labels": { "pool": "tests" } }).to_string();
+    let set = app.admin.send(Method::PUT, &labels, &json, Some(body)).await;
+    let expected = json!({ "pool": "tests", "android": "14" });
+    assert_eq!((set.status, &set.json()["labels"]), (200, &expected), "an admin's word wins");
+    assert_eq!(app.browser().launch(&link.token).await.code(), "DEVICE_OFFLINE");
+    let body = json!({ "labels": {} }).to_string();
+    assert_eq!(app.admin.send(Method::PUT, &labels, &json, Some(body)).await.status, 200);
+
+    let mut browser = app.browser();
+    let launched = browser.launch(&link.token).await;
+    assert_eq!(launched.status, 202, "{}", launched.body);
+    assert_eq!(launched.json()["device"]["name"], "one");
+    let second = app.browser().launch(&other.token).await;
+    assert_eq!((second.status, second.code().as_str()), (409, "DEVICE_IN_USE"));
+    let shown = app.admin.get(&format!("/api/v1/links/{}", other.id)).await.json();
+    assert_eq!(shown["uses"], 0, "a refused claim costs no use");
+}
+
+async fn what_is_out_of_bounds_is_refused(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let device = app.device().await["id"].clone();
+    let long = "x".repeat(64);
+    let wishes = [
+        json!({}),
+        json!({ "device_id": device, "selector": { "labels": {} } }),
+        json!({ "selector": { "labels": { "a b": "c" } } }),
+        json!({ "selector": { "labels": { "a": long } } }),
+        json!({ "selector": { "names": [] } }),
+        json!({ "device_id": device, "idle_timeout_s": 1 }),
+        json!({ "device_id": device, "idle_timeout_s": 86_401 }),
+        json!({ "device_id": device, "max_duration_s": 0 }),
+        json!({ "device_id": device, "max_duration_s": 604_801 }),
+        json!({ "device_id": device, "max_duration_s": -1 }),
+        json!({ "device_id": device, "on_expiry": "maybe" }),
+        json!({ "device_id": device, "not_before": "tomorrow" }),
+        json!({ "device_id": device, "not_before": in_ms(20_000), "expires_at": in_ms(10_000) }),
+        json!({ "device_id": device, "expires_at": in_ms(-1000) }),
+        json!({ "device_id": device, "permissions": {} }),
+    ];
+    for wish in wishes {
+        let answer = app.admin.post("/api/v1/links", &wish).await;
+        assert_eq!((answer.status, answer.code().as_str()), (422, "VALIDATION"), "{wish}");
+    }
+    let listed = app.admin.get("/api/v1/links").await.json();
+    assert_eq!(listed["items"], json!([]));
+    let defaults = app.link(json!({})).await.shown;
+    assert_eq!(
+        (&defaults["idle_timeout_s"], &defaults["max_duration_s"], &defaults["on_expiry"]),
+        (&json!(300), &Value::Null, &json!("cut"))
+    );
+}
+
+async fn a_quarantined_device_says_why_and_since_when(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({})).await;
+    app.agent.release(support::agent::Manner::Fails);
+    let (mut browser, session) = app.holder(&link).await;
+    browser.post("/api/v1/launch/end", &json!({ "session_id": session })).await;
+    app.device_shows("occupancy", "quarantined").await;
+    let device = app.device().await;
+    assert_eq!(device["quarantine"]["reason"], "not_cleaned");
+    assert!(device["quarantine"]["since"].is_string());
+    // An operator's release cleans again; what fails again says so again.
+    let path = format!("devices/{}/reset", device["id"].as_str().unwrap());
+    assert_eq!(post(&mut app, &path, json!({})).await.status, 202);
+    let once_more = async {
+        loop {
+            let now = app.device().await;
+            if now["quarantine"]["since"].is_string() && now["quarantine"]["since"] != device["quarantine"]["since"] {
+                return now;
+            }
+        }
+    };
+    let again = tokio::time::timeout(DEADLINE, once_more).await.unwrap();
+    assert_eq!(again["quarantine"]["reason"], "not_cleaned");
+    app.agent.release(support::agent::Manner::Well);
+    assert_eq!(post(&mut app, &path, json!({})).await.status, 202);
+    app.device_shows("occupancy", "free").await;
+    assert_eq!(app.device().await["quarantine"], Value::Null);
+}
