@@ -11,25 +11,30 @@
 //! ```
 //!
 //! It does not know what commands do or what is spoken on sockets. Each host has its own connection and tasks, all of
-//! which end when [`serve`] is cancelled. Who may come in is [`Options::guard`]'s matter; a host that begins anew on its
+//! which end when [`serve`] is cancelled, and when the daemon is told to [die](crate::fault) and to come back. Who may come in is [`Options::guard`]'s matter; a host that begins anew on its
 //! connection has no streams and no reverses any more.
 
 mod bridge;
+mod link;
 mod reverse;
 mod shell_service;
 mod sync_service;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use adb::IncomingOpen;
 use adb::banner::{Banner, DELAYED_ACK, LS_V2, Product, SENDRECV_V2, STAT_V2};
 use adb::daemon::{self, Guard};
 use adb::window::Window;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::fault::LifePlan;
 use crate::userland::Userland;
+use link::Link;
 use reverse::Reverses;
 
 /// Hosts that are connected at once. Reached: the next one's connection is closed at once.
@@ -83,15 +88,48 @@ pub async fn serve(listener: TcpListener, userland: Userland, options: &Options,
         guard: options.guard.clone(),
         window: options.window,
     };
+    let lives = async {
+        let mut listener = listener;
+        loop {
+            let address = listener.local_addr();
+            let plan = userland.faults.next_life();
+            live(listener, &door, &userland, plan).await;
+            tracing::info!("the adb daemon dies");
+            tokio::time::sleep(plan.map_or(Duration::ZERO, |plan| plan.away)).await;
+            listener = match again(address).await {
+                Ok(listener) => listener,
+                Err(error) => return tracing::warn!(%error, "the adb daemon does not come back"),
+            };
+        }
+    };
+    cancel.run_until_cancelled(lives).await;
+}
+
+/// Listens where the last life did.
+async fn again(address: io::Result<SocketAddr>) -> io::Result<TcpListener> {
+    TcpListener::bind(address?).await
+}
+
+/// One life of the daemon; without a plan it does not end.
+async fn live(listener: TcpListener, door: &daemon::Options, userland: &Userland, plan: Option<LifePlan>) {
     let mut hosts = JoinSet::new();
+    let mut death = None;
     loop {
+        let dies = async {
+            match death {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            () = cancel.cancelled() => return,
+            () = dies => return,
             Some(_) = hosts.join_next(), if !hosts.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok(_) if hosts.len() >= MAX_HOSTS => tracing::warn!("too many adb hosts; one was turned away"),
                 Ok((socket, _)) => {
-                    hosts.spawn(serve_host(socket, door.clone(), userland.clone()));
+                    let link = Link::new(socket, userland.faults.next_link());
+                    hosts.spawn(serve_host(link, door.clone(), userland.clone()));
+                    death = death.or(plan.map(|plan| tokio::time::Instant::now() + plan.dies_after));
                 }
                 // Out of file descriptors, mostly; what is connected goes on.
                 Err(error) => {
@@ -103,8 +141,12 @@ pub async fn serve(listener: TcpListener, userland: Userland, options: &Options,
     }
 }
 
-async fn serve_host(socket: TcpStream, door: daemon::Options, userland: Userland) {
-    let mut daemon = match door.accept(socket).await {
+async fn serve_host(link: io::Result<Link>, door: daemon::Options, userland: Userland) {
+    let accepted = match link {
+        Ok(link) => door.accept_over(link).await,
+        Err(error) => Err(error.into()),
+    };
+    let mut daemon = match accepted {
         Ok(daemon) => daemon,
         Err(error) => {
             tracing::debug!(%error, "no adb host, or none that may come in");

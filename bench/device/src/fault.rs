@@ -1,11 +1,13 @@
 //! Faults that a device can be told to have: what real devices do wrong, at moments that a seed decides.
 //!
 //! ```text
-//!   Faults { kinds, seed } ── for each server that starts: roll ──► Plan ──► scrcpy_server, display
+//!   Faults { kinds, seed } ──┬─ each server that starts ──► Plan ──► scrcpy_server, display
+//!                            ├─ each host that connects ──► LinkPlan ──► adbd::link
+//!                            └─ each life of the daemon ──► LifePlan ──► adbd
 //! ```
 //!
-//! The same kinds, seed and number of the server give the same plan, so that a failed test can be run again. Every
-//! server of the device has the faults, each at its own moment. It does not know how a fault is done, only when.
+//! The same kinds, seed and number give the same plan, so that a failed test can be run again. Every server, connection
+//! and life of the daemon has the faults, each at its own moment. It does not know how a fault is done, only when.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -35,6 +37,12 @@ pub enum Fault {
     HugeLength,
     /// The encoder refuses the first size, so a smaller session follows at once.
     DoubleSession,
+    /// The network resets a host's connection 1 to 5 s after it was made.
+    LinkCut,
+    /// The device vanishes from the network 1 to 5 s after a host has connected: no byte, no FIN, no RST.
+    HalfOpen,
+    /// The adb daemon dies 1 to 5 s after its first host has come, with all that it serves; 0.5 to 2 s later it is back.
+    AdbdRestart,
 }
 
 /// No fault has this name.
@@ -47,7 +55,15 @@ pub struct UnknownFault;
 pub struct Faults {
     kinds: Vec<Fault>,
     seed: u64,
-    servers: Arc<AtomicU64>,
+    rolls: Arc<Rolls>,
+}
+
+/// How many plans of each kind were made.
+#[derive(Debug, Default)]
+struct Rolls {
+    servers: AtomicU64,
+    links: AtomicU64,
+    lives: AtomicU64,
 }
 
 /// What goes wrong with one server, and when.
@@ -71,9 +87,23 @@ pub(crate) struct Plan {
     pub(crate) first_size_fails: bool,
 }
 
+/// What goes wrong with one host's connection, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct LinkPlan {
+    pub(crate) cut_after: Option<Duration>,
+    pub(crate) vanishes_after: Option<Duration>,
+}
+
+/// How long the adb daemon lives after its first host has come, and how long it is away then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LifePlan {
+    pub(crate) dies_after: Duration,
+    pub(crate) away: Duration,
+}
+
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::SlowStart,
         Self::EncoderStall,
         Self::ServerDeath,
@@ -83,6 +113,9 @@ impl Fault {
         Self::ControlGarbage,
         Self::HugeLength,
         Self::DoubleSession,
+        Self::LinkCut,
+        Self::HalfOpen,
+        Self::AdbdRestart,
     ];
 
     /// As it is asked for.
@@ -97,6 +130,9 @@ impl Fault {
             Self::ControlGarbage => "control-garbage",
             Self::HugeLength => "huge-length",
             Self::DoubleSession => "double-session",
+            Self::LinkCut => "link-cut",
+            Self::HalfOpen => "half-open",
+            Self::AdbdRestart => "adbd-restart",
         }
     }
 }
@@ -118,19 +154,47 @@ impl Faults {
         Self {
             kinds,
             seed,
-            servers: Arc::default(),
+            rolls: Arc::default(),
         }
     }
 
     /// The plan of the next server.
     pub(crate) fn next_plan(&self) -> Plan {
-        let server = self.servers.fetch_add(1, Ordering::Relaxed);
+        let server = self.rolls.servers.fetch_add(1, Ordering::Relaxed);
         let mut plan = Plan::default();
         for &kind in &self.kinds {
-            // Each kind has dice of its own, so that one more kind does not move the others.
-            plan.add(kind, &mut Dice(self.seed ^ server << 32 ^ (kind as u64) << 56));
+            plan.add(kind, &mut self.dice(kind, server));
         }
         plan
+    }
+
+    /// The plan of the next host's connection.
+    pub(crate) fn next_link(&self) -> LinkPlan {
+        let link = self.rolls.links.fetch_add(1, Ordering::Relaxed);
+        let after = |kind| {
+            let mut dice = self.kinds.contains(&kind).then(|| self.dice(kind, link))?;
+            Some(dice.ms(1_000, 5_000))
+        };
+        LinkPlan {
+            cut_after: after(Fault::LinkCut),
+            vanishes_after: after(Fault::HalfOpen),
+        }
+    }
+
+    /// The plan of the daemon's next life; none: it lives for ever.
+    pub(crate) fn next_life(&self) -> Option<LifePlan> {
+        let life = self.rolls.lives.fetch_add(1, Ordering::Relaxed);
+        let kind = Fault::AdbdRestart;
+        let mut dice = self.kinds.contains(&kind).then(|| self.dice(kind, life))?;
+        Some(LifePlan {
+            dies_after: dice.ms(1_000, 5_000),
+            away: dice.ms(500, 2_000),
+        })
+    }
+
+    /// Each kind has dice of its own, so that one more kind does not move the others.
+    fn dice(&self, kind: Fault, number: u64) -> Dice {
+        Dice(self.seed ^ number << 32 ^ (kind as u64) << 56)
     }
 }
 
@@ -146,6 +210,8 @@ impl Plan {
             Fault::ControlGarbage => self.control_garbage = Some((dice.ms(100, 2_000), dice.bytes())),
             Fault::HugeLength => self.huge_length = Some(dice.pictures()),
             Fault::DoubleSession => self.first_size_fails = true,
+            // These are not a server's.
+            Fault::LinkCut | Fault::HalfOpen | Fault::AdbdRestart => {}
         }
     }
 }
@@ -194,6 +260,14 @@ mod tests {
         assert_ne!(plans(1), plans(2));
         let [first, second] = plans(1);
         assert_ne!(first, second);
+        let links = |seed| {
+            let faults = Faults::new(Fault::ALL.to_vec(), seed);
+            let links = [faults.next_link(), faults.next_link()];
+            (links, [faults.next_life(), faults.next_life()])
+        };
+        assert_eq!(links(1), links(1));
+        assert_ne!(links(1).0, links(2).0);
+        assert_ne!(links(1).1[0], links(1).1[1]);
     }
 
     #[test]
@@ -202,6 +276,8 @@ mod tests {
         let all = Faults::new(Fault::ALL.to_vec(), 7).next_plan();
         assert_eq!(alone.huge_length, all.huge_length);
         assert_eq!(Faults::default().next_plan(), Plan::default());
+        assert_eq!(Faults::default().next_link(), LinkPlan::default());
+        assert_eq!(Faults::default().next_life(), None);
     }
 
     #[test]

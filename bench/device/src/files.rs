@@ -333,6 +333,12 @@ impl Files {
         }
     }
 
+    /// Bytes that all files take, those on their way in among them.
+    #[must_use]
+    pub fn room_taken(&self) -> usize {
+        self.tree().total_bytes
+    }
+
     fn tree(&self) -> MutexGuard<'_, Tree> {
         // A panic elsewhere leaves the tree as it was between two changes.
         self.tree.lock().unwrap_or_else(PoisonError::into_inner)

@@ -29,6 +29,8 @@ pub mod shell;
 pub mod stand_in;
 pub mod userland;
 
+pub use adb::daemon::Guard;
+pub use adb::window::Window;
 pub use android::Android;
 pub use stand_in::{stand_in_server, stand_in_version};
 pub use userland::Userland;
@@ -41,6 +43,7 @@ use adb::banner::Product;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use adbd::DelayedAck;
 use android::Model;
 use display::Display;
 use encode::Habit;
@@ -90,6 +93,30 @@ pub struct Mirroring {
     pub film: Option<Film>,
 }
 
+/// How a device differs from a plain one; [`Default`] is not at all.
+#[derive(Debug, Clone)]
+pub struct Traits {
+    /// How it is mirrored.
+    pub mirroring: Mirroring,
+    /// Whom its adb daemon lets in.
+    pub guard: Guard,
+    /// Which flow control its adb daemon lists.
+    pub delayed_ack: DelayedAck,
+    /// What a host may send on each stream, with delayed ack.
+    pub window: Window,
+}
+
+impl Default for Traits {
+    fn default() -> Self {
+        Self {
+            mirroring: Mirroring::default(),
+            guard: Guard::Open,
+            delayed_ack: DelayedAck::Listed,
+            window: Window::default(),
+        }
+    }
+}
+
 /// Why a device does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -107,20 +134,16 @@ pub enum StartError {
 /// # Errors
 /// The configuration is wrong, or the port is taken.
 pub async fn run(config: Config, cancel: CancellationToken) -> Result<(), StartError> {
-    run_as(config, Mirroring::default(), cancel).await
+    run_as(config, Traits::default(), cancel).await
 }
 
-/// As [`run`], mirrored as told.
+/// As [`run`], with these traits.
 ///
 /// # Errors
 /// The configuration is wrong, or the port is taken.
-pub async fn run_as(
-    config: Config,
-    mirroring: Mirroring,
-    cancel: CancellationToken,
-) -> Result<(), StartError> {
+pub async fn run_as(config: Config, traits: Traits, cancel: CancellationToken) -> Result<(), StartError> {
     let listener = TcpListener::bind(config.adb).await?;
-    serve_as(listener, config, mirroring, cancel).await
+    serve_as(listener, config, traits, cancel).await
 }
 
 /// As [`run`], on a port that is bound already; `config.adb` is not used.
@@ -132,17 +155,17 @@ pub async fn serve(
     config: Config,
     cancel: CancellationToken,
 ) -> Result<(), StartError> {
-    serve_as(listener, config, Mirroring::default(), cancel).await
+    serve_as(listener, config, Traits::default(), cancel).await
 }
 
-/// As [`serve`], mirrored as told.
+/// As [`serve`], with these traits.
 ///
 /// # Errors
 /// The configuration is wrong.
 pub async fn serve_as(
     listener: TcpListener,
     config: Config,
-    mirroring: Mirroring,
+    traits: Traits,
     cancel: CancellationToken,
 ) -> Result<(), StartError> {
     config.check().map_err(StartError::Config)?;
@@ -157,6 +180,7 @@ pub async fn serve_as(
         height: config.height,
     });
     let boot = boot(android.clone(), config.boot);
+    let mirroring = traits.mirroring;
     let (display, thread) = match mirroring.film {
         Some(film) => Display::replay(android.clone(), film, config.fps)?,
         None => Display::spawn(android.clone(), config.fps)?,
@@ -166,7 +190,12 @@ pub async fn serve_as(
     let mut userland = Userland::new(android, display, now_s);
     userland.faults = mirroring.faults;
     userland.encoder = mirroring.encoder;
-    let options = adbd::Options::open(product);
+    let options = adbd::Options {
+        product,
+        delayed_ack: traits.delayed_ack,
+        guard: traits.guard,
+        window: traits.window,
+    };
     tracing::info!(adb.address = ?listener.local_addr().ok(), "the device is ready");
     tokio::select! {
         () = adbd::serve(listener, userland, &options, cancel) => {}

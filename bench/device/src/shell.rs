@@ -36,11 +36,14 @@ use tokio::sync::mpsc;
 
 use crate::files::{Attributes, FileError};
 use crate::userland::Userland;
-use console::{HungUp, Io, Print, Sink};
+use console::{HungUp, Interrupt, Io, Print, Sink};
 use words::{Fd, Join, Redirect, Simple, Target};
 
 /// Variables that a script may set. More are ignored.
 const MAX_VARIABLES: usize = 256;
+
+/// The exit code of what SIGINT ended: 128 and its number.
+const INTERRUPTED: u8 = 130;
 
 /// One run of the shell.
 pub struct Session {
@@ -135,6 +138,19 @@ impl Session {
             }
         }
         Ok(self.last_exit)
+    }
+
+    /// As [`Self::run`], and an interrupt ends it as SIGINT does.
+    ///
+    /// # Errors
+    /// [`HungUp`] when nobody reads the output.
+    pub async fn run_interruptible(&mut self, script: &str, interrupt: &Interrupt) -> Result<u8, HungUp> {
+        if let Some(ended) = interrupt.over(self.run(script)).await {
+            return ended;
+        }
+        self.console(Fd::Stdout).print("^C\n").await?;
+        self.last_exit = INTERRUPTED;
+        Ok(INTERRUPTED)
     }
 
     async fn command(&mut self, command: &Simple) -> Result<(), HungUp> {

@@ -1,4 +1,10 @@
-//! What the programs of one device share: its state, its picture, its files, its sockets. It only holds them together.
+//! What the programs of one device share: its state, its picture, its files, its sockets.
+//!
+//! ```text
+//!   adbd, shell, scrcpy_server ──► Userland { android, display, files, sockets, ports, faults, encoder }
+//! ```
+//!
+//! It only holds them together; each part has its own locks and its own limits, and a clone is the same device.
 
 use crate::abstract_sockets::AbstractSockets;
 use crate::android::Android;

@@ -7,10 +7,14 @@
 
 #[path = "stock_adb/apk.rs"]
 mod apk;
+#[path = "stock_adb/cut.rs"]
+mod cut;
 #[path = "stock_adb/guard.rs"]
 mod guard;
 #[path = "stock_adb/install.rs"]
 mod install;
+#[path = "stock_adb/large.rs"]
+mod large;
 #[path = "stock_adb/rig.rs"]
 mod rig;
 #[path = "stock_adb/server.rs"]

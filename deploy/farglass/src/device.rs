@@ -1,10 +1,14 @@
-//! `farglass device`: its arguments become the simulated device's config.
+//! `farglass device`: its arguments become the simulated device's config. Those about who may come in over adb, and how
+//! bytes flow there, are in [`door`].
+
+mod door;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use ::device::Mirroring;
+use ::device::{Boot, Mirroring};
 use ::device::encode::Habit;
 use ::device::fault::{Fault, Faults};
 use ::device::replay::Film;
@@ -46,11 +50,19 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KIND")]
     fault: Vec<Fault>,
 
+    #[command(flatten)]
+    door: door::Args,
+
+    /// How long its services take to come up, in seconds, or `never`. The adb daemon is there at once.
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = boot)]
+    boot: Boot,
+
     /// Decides when the faults come: the same number, the same moments.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
-    /// Shows this .h264 file in a loop instead of its screen, --fps pictures a second.
+    /// Shows this file instead of its screen: an .h264 file in a loop, --fps pictures a second, or a recording that
+    /// `farglass agent --record` made, once, at its own times.
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
 }
@@ -64,7 +76,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         width,
         height,
         fps: args.fps,
-        boot: ::device::Boot::default(),
+        boot: args.boot,
     };
     let film = match &args.replay {
         Some(file) => Some(Film::open(file).with_context(|| format!("{} cannot be shown", file.display()))?),
@@ -75,7 +87,8 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         encoder: args.encoder,
         film,
     };
-    Ok(::device::run_as(config, mirroring, stop).await?)
+    let traits = args.door.traits(mirroring)?;
+    Ok(::device::run_as(config, traits, stop).await?)
 }
 
 fn adb_port(text: &str) -> Result<u16, String> {
@@ -90,6 +103,14 @@ fn adb_port(text: &str) -> Result<u16, String> {
         ));
     }
     Ok(port)
+}
+
+fn boot(text: &str) -> Result<Boot, String> {
+    if text == "never" {
+        return Ok(Boot::Fails);
+    }
+    let seconds = text.parse::<u32>().map_err(|_| "neither whole seconds nor `never`")?;
+    Ok(Boot::Takes(Duration::from_secs(seconds.into())))
 }
 
 fn size(text: &str) -> Result<(u16, u16), String> {
@@ -127,6 +148,16 @@ mod tests {
             assert_eq!(port(free).unwrap().to_string(), free);
         }
         assert!(port("70000").is_err());
+    }
+
+    #[test]
+    fn booting_takes_seconds_or_never_ends() {
+        assert_eq!(boot("0"), Ok(Boot::default()));
+        assert_eq!(boot("7"), Ok(Boot::Takes(Duration::from_secs(7))));
+        assert_eq!(boot("never"), Ok(Boot::Fails));
+        for text in ["", "-1", "1.5", "soon"] {
+            assert!(boot(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -6,10 +6,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::key::{Key, KeyError};
+use crate::key::{Key, KeyError, PublicKey};
 
-/// Longest key file in bytes that is read; RSA-2048 takes 1.7 kB. A longer one is [`KeyError::NotPem`].
-const MAX_FILE: u64 = 16 * 1024;
+/// Longest key file in bytes that is read: an RSA-2048 takes 1.7 kB, and a public key 0.7 kB a line. A longer one is cut,
+/// and then mostly no key.
+const MAX_FILE: u64 = 64 * 1024;
 
 /// What to do when there is no key yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,18 @@ pub fn load(path: &Path, name: &str, missing: Missing) -> Result<Key, KeyFileErr
         }
         Err(error) => Err(failed(path, error)),
     }
+}
+
+/// Loads the public keys of hosts, one a line, as Android keeps them in `adb_keys`; empty lines are passed over. Blocks.
+///
+/// # Errors
+/// [`KeyFileError`] names the file.
+pub fn load_public(path: &Path) -> Result<Vec<PublicKey>, KeyFileError> {
+    let text = read(path).map_err(|error| failed(path, error))?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let keys = lines.map(|line| PublicKey::parse(line.as_bytes()));
+    keys.collect::<Result<_, _>>()
+        .map_err(|error| unusable(path, error))
 }
 
 fn read(path: &Path) -> io::Result<String> {

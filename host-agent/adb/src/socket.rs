@@ -24,7 +24,10 @@ const PROBES_APART_MIN: Duration = Duration::from_secs(1);
 const PROBES: u32 = 5;
 
 /// Sets a new socket up.
-pub(crate) fn prepare(socket: &TcpStream, gone_after: Duration) -> io::Result<()> {
+///
+/// # Errors
+/// The system refuses an option, mostly because the socket is closed already.
+pub fn prepare(socket: &TcpStream, gone_after: Duration) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let apart = (gone_after / 5).max(PROBES_APART_MIN);
     let probes = TcpKeepalive::new()

@@ -1,4 +1,11 @@
 //! Joins a host's stream with a socket inside the device, until either side is done.
+//!
+//! ```text
+//!   OPEN localabstract:N, tcp:P ──► somebody listens? ── no ──► CLSE
+//!                                     └ yes ──► OKAY, and bytes both ways
+//! ```
+//!
+//! It does not know what is spoken. adb has no half-close: when the program is done, the stream is closed.
 
 use adb::{IncomingOpen, Stream};
 use tokio::io::copy_bidirectional_with_sizes;

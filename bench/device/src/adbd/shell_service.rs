@@ -7,17 +7,17 @@
 //!   exec:CMD                       one stream, bytes as they are, no exit code
 //! ```
 //!
-//! Without a command the shell is interactive: it reads lines, and prompts and echoes when there is a terminal. When
-//! the host closes the stream the command ends, as by SIGHUP.
+//! Without a command the shell is interactive: it reads lines, and prompts and echoes when there is a terminal, where
+//! Ctrl-C ends the command that runs. When the host closes the stream the command ends, as by SIGHUP.
 
 use adb::shell::{Decoder, Frame};
 use adb::{Reader, Stream, Writer};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 use crate::shell::Session;
-use crate::shell::console::{Print, QUEUE};
+use crate::shell::console::{Interrupt, Print, QUEUE};
 use crate::shell::interactive;
 use crate::shell::words::Fd;
 use crate::userland::Userland;
@@ -77,11 +77,12 @@ pub(super) async fn serve(stream: Stream, request: Request, userland: Userland, 
     let (reader, writer) = stream.into_split();
     let (prints, to_print) = mpsc::channel(QUEUE);
     let (to_input, input) = mpsc::channel(QUEUE);
+    let interrupt = Interrupt::default();
     let running = async {
         let mut session = Session::new(userland, prints.clone(), input, now_s);
         let code = match (request.command.as_str(), request.terminal) {
-            ("", terminal) => interactive::run(&mut session, terminal == Terminal::Yes).await,
-            (command, _) => session.run(command).await,
+            ("", terminal) => interactive::run(&mut session, terminal == Terminal::Yes, &interrupt).await,
+            (command, _) => session.run_interruptible(command, &interrupt).await,
         };
         drop((session, prints));
         code
@@ -103,7 +104,7 @@ pub(super) async fn serve(stream: Stream, request: Request, userland: Userland, 
     };
     tokio::select! {
         () = whole => {}
-        () = feed(reader, to_input, request.framing) => {}
+        () = feed(reader, &request, to_input, &interrupt) => {}
     }
 }
 
@@ -140,19 +141,22 @@ async fn print_all(
 }
 
 /// Gives the host's input to the shell; returns when the host hangs up or cannot be understood.
-async fn feed(mut reader: Reader, input: mpsc::Sender<Bytes>, framing: Framing) {
-    let mut input = Some(input);
+async fn feed(mut reader: Reader, request: &Request, input: mpsc::Sender<Bytes>, interrupt: &Interrupt) {
+    let mut keyboard = Keyboard {
+        input: Some(input),
+        interrupt: (request.terminal == Terminal::Yes).then_some(interrupt),
+    };
     let mut decoder = Decoder::default();
     while let Ok(Some(chunk)) = reader.read_chunk().await {
-        if framing == Framing::Raw {
-            give(input.as_ref(), chunk).await;
+        if request.framing == Framing::Raw {
+            keyboard.give(chunk).await;
             continue;
         }
         decoder.push(&chunk);
         loop {
             match decoder.next_frame() {
-                Ok(Some(Frame::Stdin(data))) => give(input.as_ref(), data).await,
-                Ok(Some(Frame::CloseStdin)) => input = None,
+                Ok(Some(Frame::Stdin(data))) => keyboard.give(data).await,
+                Ok(Some(Frame::CloseStdin)) => keyboard.input = None,
                 // Sizes of windows mean nothing here; the rest is not for a device.
                 Ok(Some(Frame::WindowSize(_) | Frame::Stdout(_) | Frame::Stderr(_) | Frame::Exit(_))) => {}
                 Ok(None) => break,
@@ -162,12 +166,33 @@ async fn feed(mut reader: Reader, input: mpsc::Sender<Bytes>, framing: Framing) 
     }
 }
 
-async fn give(input: Option<&mpsc::Sender<Bytes>>, data: Bytes) {
-    if let Some(input) = input {
-        // A command that ended reads no more.
-        let _ = input.send(data).await;
+/// Where the host's input goes.
+struct Keyboard<'a> {
+    input: Option<mpsc::Sender<Bytes>>,
+    /// Where there is a terminal, Ctrl-C is no input while a command runs.
+    interrupt: Option<&'a Interrupt>,
+}
+
+impl Keyboard<'_> {
+    async fn give(&self, mut data: Bytes) {
+        if let Some(interrupt) = self.interrupt {
+            while let Some(at) = data.iter().position(|&byte| byte == CTRL_C) {
+                if !interrupt.ring() {
+                    break;
+                }
+                // As a terminal does, it forgets what was typed before.
+                data.advance(at + 1);
+            }
+        }
+        if let Some(input) = self.input.as_ref().filter(|_| !data.is_empty()) {
+            // A command that ended reads no more.
+            let _ = input.send(data).await;
+        }
     }
 }
+
+/// ETX, which a terminal takes for SIGINT.
+const CTRL_C: u8 = 3;
 
 /// Bytes of output in one frame; adbd's own are of this order.
 const FRAME_BYTES: usize = 32 * 1024;

@@ -1,5 +1,11 @@
-//! A file that comes in piece by piece and has no name yet. What has come counts as stored, so that many uploads at once
-//! cannot take more room than the device has; what is given up is free again.
+//! A file that comes in piece by piece and has no name yet.
+//!
+//! ```text
+//!   grow() ─► Growing ─ push … ─┬─ store(path) ─► a file
+//!                               └─ dropped ─────► its room is free again
+//! ```
+//!
+//! What has come counts as stored, so that many uploads at once cannot take more room than the device has.
 
 use super::{Actor, Attributes, Content, FileError, Files, MAX_TOTAL_BYTES};
 

@@ -1,8 +1,17 @@
-//! What a running command reads from and prints to. It does not know adb: the service behind a console turns prints
-//! into shell frames or raw bytes, and feeds the input.
+//! What a running command reads from, prints to and is interrupted by. It does not know adb: the service behind a
+//! console turns prints into shell frames or raw bytes, feeds the input, and takes Ctrl-C out of it.
+//!
+//! ```text
+//!   input ──► command ──► Sink: console (stdout or stderr), a file, nothing
+//!                ▲
+//!   Interrupt ───┘ only where a terminal is, and only while a command runs
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::words::Fd;
 use crate::files::{Attributes, Files};
@@ -60,5 +69,54 @@ impl Sink {
             }
             Self::Null => Ok(()),
         }
+    }
+}
+
+/// What Ctrl-C does on a terminal: it ends the command that runs. Between commands it is an input like any other.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    runs: AtomicBool,
+    rung: Notify,
+}
+
+impl Interrupt {
+    /// Ends the command that runs, if one does; whether one did.
+    pub fn ring(&self) -> bool {
+        let runs = self.shared.runs.load(Ordering::Acquire);
+        if runs {
+            self.shared.rung.notify_one();
+        }
+        runs
+    }
+
+    /// Runs a command to its end, or to an interrupt: then nothing.
+    pub(crate) async fn over<T>(&self, command: impl Future<Output = T>) -> Option<T> {
+        let _running = Running::begin(&self.shared);
+        tokio::select! {
+            biased;
+            () = self.shared.rung.notified() => None,
+            done = command => Some(done),
+        }
+    }
+}
+
+/// A command that runs.
+struct Running<'a>(&'a Shared);
+
+impl<'a> Running<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        shared.runs.store(true, Ordering::Release);
+        Self(shared)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.runs.store(false, Ordering::Release);
     }
 }

@@ -1,4 +1,12 @@
-//! `wm`, `dumpsys`: what the display and the device are like now.
+//! `wm` and those services of `dumpsys` that tell what the display and the device are like now.
+//!
+//! ```text
+//!   wm size | density | user-rotation [lock 0-3]
+//!   dumpsys window | display | power | activity activities | simulated
+//! ```
+//!
+//! The words are those of Android 14, cut to the lines that tools read. They only print what [`Android`] says; what
+//! this display cannot do, as another size, is refused and not pretended.
 
 use super::Done;
 use super::activity::ACTIVITY;

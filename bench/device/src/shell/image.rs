@@ -1,5 +1,9 @@
 //! What `pm` does about packages of the system image, and which activities there are. Also as `cmd package`.
 //!
+//! ```text
+//!   image ──► installed ── uninstall ──► dismissed ── install-existing ──► installed
+//! ```
+//!
 //! A package of the image cannot be removed, only uninstalled for the user; `install-existing` brings it back.
 
 use super::Done;

@@ -1,5 +1,11 @@
-//! `input`: touches and keys from the shell, as tests and scripts use them. A swipe takes its time; the rest is done
-//! at once.
+//! `input`: taps, swipes, keys and text, as Android's command injects them.
+//!
+//! ```text
+//!   tap X Y · swipe X Y X Y [MS] · keyevent [--longpress] KEY… · text TEXT (%s is a space)
+//! ```
+//!
+//! A swipe takes its time and is run with the commands that do; the others answer at once. Positions are pixels of the
+//! display as it is held. It knows keys by name and by number, and nothing of scrcpy.
 
 use std::time::Duration;
 

@@ -1,5 +1,10 @@
-//! Which commands answer at once, and those that need nothing but their arguments. The others are beside, by what
-//! they work on.
+//! Which commands answer at once, and those that need nothing but their arguments.
+//!
+//! ```text
+//!   Call { name, args } ──► services down? ──► by name ──► Done { out, err, code }, or none of these
+//! ```
+//!
+//! The others are beside, by what they work on. None of them waits, reads input, or prints more than fits in memory.
 
 use super::{
     Call, Done, activity, display, find, image, input, packages, root, services, settings, simulated, storage,

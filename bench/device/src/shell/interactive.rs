@@ -1,10 +1,17 @@
-//! A shell without a command: reads lines and runs each. With a terminal it prompts, echoes what is typed and knows
-//! backspace, Ctrl-C and Ctrl-D between commands.
+//! A shell without a command: reads lines and runs each.
+//!
+//! ```text
+//!   prompt ──► line: echo, backspace, Ctrl-C (a new line), Ctrl-D (the end) ──► run it ──► prompt
+//!                                                                                  └ Ctrl-C ends it, code 130
+//! ```
+//!
+//! Without a terminal there is neither prompt nor echo, and these letters mean nothing. It does not know where input
+//! comes from or who rings the [`Interrupt`].
 
 use bytes::Bytes;
 
 use super::Session;
-use super::console::{HungUp, Sink};
+use super::console::{HungUp, Interrupt, Sink};
 use super::words::{Fd, MAX_SCRIPT};
 
 /// What the shell asks with.
@@ -14,7 +21,7 @@ const PROMPT: &str = "simulated:/ $ ";
 ///
 /// # Errors
 /// [`HungUp`] when nobody reads the output.
-pub async fn run(session: &mut Session, terminal: bool) -> Result<u8, HungUp> {
+pub async fn run(session: &mut Session, terminal: bool, interrupt: &Interrupt) -> Result<u8, HungUp> {
     let out = session.console(Fd::Stdout);
     let mut typed = Typed {
         line: Vec::new(),
@@ -27,7 +34,7 @@ pub async fn run(session: &mut Session, terminal: bool) -> Result<u8, HungUp> {
         let Some(line) = typed.line(session, terminal.then_some(&out)).await? else {
             return Ok(session.last_exit);
         };
-        session.run(&line).await?;
+        session.run_interruptible(&line, interrupt).await?;
         if session.exited {
             return Ok(session.last_exit);
         }

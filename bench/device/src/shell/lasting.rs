@@ -1,4 +1,13 @@
-//! Commands that take time: they print on the way, read their input, or wait. Dropping the run ends them.
+//! Commands that take time: they print on the way, read their input, or wait.
+//!
+//! ```text
+//!   cat, logcat, nc      print as it comes, for as long as there is something or somebody
+//!   sleep, input swipe   wait
+//!   app_process          runs a scrcpy server
+//!   screencap            draws on another thread
+//! ```
+//!
+//! Dropping the run ends a command and all that it holds, as a signal does. They do not know adb, terminals or frames.
 
 use std::time::Duration;
 

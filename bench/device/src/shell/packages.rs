@@ -1,4 +1,11 @@
-//! `pm`: what is installed, and wiping what an app has stored. Also reached as `cmd package`.
+//! `pm list`, `path`, `clear`, `uninstall`, `resolve-activity`: packages that are there already. Also as `cmd package`.
+//!
+//! ```text
+//!   pm VERB [--user N] PACKAGE ──► Android ──► Success | Failed | Failure [WHY]
+//! ```
+//!
+//! The words are those of Android 14. How a package comes is told beside, in `install`, and how those of the system
+//! image go and come back in `image`.
 
 use super::Done;
 use super::activity::ACTIVITY;

@@ -1,5 +1,10 @@
 //! `su 0 COMMAND`: the same commands as root, who also sees the apps' private files.
 //!
+//! ```text
+//!   find, sha256sum, cat, rm   on the files and the apps' private folders together
+//!   anything else              as the shell user's own
+//! ```
+//!
 //! A userdebug image has this `su` for the adb shell; there is no `su -c` in it, and no password.
 
 use super::{Call, Done, find, instant};

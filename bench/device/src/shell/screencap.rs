@@ -1,4 +1,7 @@
-//! `screencap -p [FILE]`: what the display shows, as PNG on stdout or in a file.
+//! `screencap -p [FILE]`: the display's pixels now, as a PNG on stdout or in a file.
+//!
+//! It draws what the device shows from nothing, on a thread of its own, so that neither a mirrored picture nor the
+//! shell's other commands wait for it. Only PNG is had; the raw form of Android has no size that all hosts agree on.
 
 use bytes::Bytes;
 

@@ -1,5 +1,9 @@
 //! `settings`: the three namespaces that every app and every person with a shell writes to.
 //!
+//! ```text
+//!   settings get | put | delete | list | reset   system | secure | global
+//! ```
+//!
 //! A value may hold line feeds, and `list` prints it as it is, as Android does.
 
 use super::Done;

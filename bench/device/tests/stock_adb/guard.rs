@@ -59,8 +59,9 @@ async fn with_a_known_key_stock_adb_is_let_in_by_its_signature() {
 async fn with_an_unknown_key_stock_adb_is_refused() {
     let known = KnownKeys::new(Vec::new(), NewKeys::Refuse);
     let rig = Rig::with(guarded(&known)).await;
-    let told = text(&rig.adb_any(["connect", &rig.serial]).await.stdout);
-    assert!(!told.starts_with("connected to"), "{told}");
+    // What `connect` prints proves nothing here: adb's server looks at the state of the connection a moment after the
+    // refusal has woken it, and when the device has hung up by then it finds "offline", which it calls connected.
+    rig.adb_any(["connect", &rig.serial]).await;
     assert_ne!(state(&rig).await, "device");
     let shell = rig.adb_any(["-s", &rig.serial, "shell", "echo in"]).await;
     assert!(!shell.status.success() && shell.stdout.is_empty(), "{shell:?}");

@@ -24,6 +24,8 @@ pub(crate) struct Rig {
     folder: TempDir,
     server: Child,
     pub(crate) serial: String,
+    /// The device from inside; none of it for a second adb server.
+    pub(crate) userland: Option<Userland>,
     _device: DropGuard,
 }
 
@@ -64,12 +66,15 @@ impl Rig {
             ..adbd::Options::open(product)
         };
         let userland = Userland::new(android, display, 1);
+        let inside = userland.clone();
         let stop = CancellationToken::new();
         let cancel = stop.clone();
         tokio::spawn(async move { adbd::serve(listener, userland, &options, cancel).await });
         let folder = TempDir::new().unwrap();
         prepare(folder.path());
-        Self::in_folder(folder, serial, stop.drop_guard()).await
+        let mut rig = Self::in_folder(folder, serial, stop.drop_guard()).await;
+        rig.userland = Some(inside);
+        rig
     }
 
     /// An adb server for a device that runs already.
@@ -101,6 +106,7 @@ impl Rig {
             folder,
             server,
             serial,
+            userland: None,
             _device: device,
         }
     }
