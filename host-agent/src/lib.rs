@@ -21,6 +21,7 @@ mod capture;
 pub mod config;
 mod control_link;
 mod device;
+pub mod doctor;
 mod effects;
 mod error;
 pub mod fence;
@@ -32,8 +33,8 @@ mod job;
 mod keyframes;
 mod lifecycle;
 mod probe;
-mod refusals;
 mod recorder;
+mod refusals;
 mod register;
 mod reset;
 #[cfg(test)]
@@ -47,13 +48,13 @@ pub mod way;
 pub use agent::run;
 pub use config::{
     CaptureConfig, Config, ControlConfig, DeviceConfig, DeviceConfigError, DeviceName, MediaConfig,
-};
     RecordConfig,
+};
 pub use error::AgentError;
 #[doc(hidden)]
 pub use probe::fuzz as fuzz_probe;
-pub use register::RegisterError;
 pub use recorder::{DISK_BYTES_MAX as RECORDINGS_BYTES_MAX, Text};
+pub use register::RegisterError;
 pub use way::{Way, WayError, WayTextError};
 
 use signaling::disk;
