@@ -9,6 +9,7 @@ mod agent;
 mod bench;
 mod control;
 mod device;
+mod doctor;
 mod up;
 
 use std::io::IsTerminal as _;
@@ -42,6 +43,8 @@ enum Command {
     Agent(agent::Args),
     /// Run one simulated Android device.
     Device(device::Args),
+    /// Look at this host, at control and at devices, and say what is wrong and how to cure it.
+    Doctor(doctor::Args),
     /// Measure.
     Bench(bench::Args),
 }
@@ -82,6 +85,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Control(args) => control::run(args, stop).await,
             Command::Agent(args) => agent::run(args, stop).await,
             Command::Device(args) => device::run(args, stop).await,
+            Command::Doctor(args) => doctor::run(args).await,
             Command::Bench(args) => bench::run(args).await,
         }
     })
