@@ -9,27 +9,19 @@
 //!
 //! Tests wait for facts with one generous deadline, [`PATIENCE`], and never for time.
 
-use std::net::SocketAddr;
+mod phone;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use adb::Host;
-use adb::banner::Product;
-use adb::daemon::Guard;
 use bytes::Bytes;
-use device::android::Model;
-use device::display::Display;
-use device::{Android, Userland, adbd};
 use gateway::{Gateway, GatewayConfig};
 use protocol::agent::{App, DeviceFact, DeviceHealth, Prepare, Release, Reply, Reset};
 use protocol::input::InputOp;
 use protocol::{CloseReason, ConnectionId, DeviceId, Epoch, Fraction, Generation, LeaseId};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
@@ -43,6 +35,8 @@ use crate::recorder::Recorder;
 use crate::register;
 use crate::way::Way;
 
+pub(crate) use phone::Phone;
+
 /// The longest that any fact may take to become true.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Quick, but long enough for a busy machine to answer a shell.
@@ -52,148 +46,6 @@ const PULSE: Pulse = Pulse {
 };
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(crate) const NEWEST: &str = "4.1";
-
-/// The simulated device and the wire to it.
-pub(crate) struct Phone {
-    pub(crate) address: SocketAddr,
-    /// Where the wire leads, which is not where it led before the device was started again.
-    guarded: watch::Sender<SocketAddr>,
-    direct: SocketAddr,
-    cut: Arc<Notify>,
-    frozen: watch::Sender<bool>,
-    stop: DropGuard,
-    lives: Vec<DropGuard>,
-}
-
-impl Phone {
-    pub(crate) async fn start() -> Self {
-        let cancel = CancellationToken::new();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let direct = listener.local_addr().unwrap();
-        let config = device::Config {
-            adb: direct,
-            name: "Trial".to_owned(),
-            width: 360,
-            height: 640,
-            fps: 30,
-            boot: device::Boot::default(),
-        };
-        tokio::spawn(device::serve(listener, config, cancel.clone()));
-        Self::wired(direct, direct, cancel).await
-    }
-
-    /// Another device at the end of the same wire, as one that has booted anew is.
-    pub(crate) async fn reboot(&mut self) {
-        let Self { direct, stop, .. } = Self::start().await;
-        self.guarded.send_replace(direct);
-        self.direct = direct;
-        self.cut();
-        self.lives.push(stop);
-    }
-
-    /// A device that lets hosts in as `guard` says. Tests look at it through a door of their own.
-    pub(crate) async fn behind(guard: Guard) -> Self {
-        let cancel = CancellationToken::new();
-        let android = Android::new(Model {
-            name: "Trial".to_owned(),
-            width: 360,
-            height: 640,
-        });
-        let (display, _) = Display::spawn(android.clone(), 30).unwrap();
-        let userland = Userland::new(android, display, 1);
-        let mut doors = Vec::new();
-        for guard in [guard, Guard::Open] {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            doors.push(listener.local_addr().unwrap());
-            let options = adbd::Options {
-                guard,
-                ..adbd::Options::open(Product {
-                    name: "trial".to_owned(),
-                    model: "Trial".to_owned(),
-                    device: "trial".to_owned(),
-                })
-            };
-            let (userland, cancel) = (userland.clone(), cancel.clone());
-            tokio::spawn(async move { adbd::serve(listener, userland, &options, cancel).await });
-        }
-        Self::wired(doors[0], doors[1], cancel).await
-    }
-
-    async fn wired(guarded: SocketAddr, direct: SocketAddr, cancel: CancellationToken) -> Self {
-        let wire = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = wire.local_addr().unwrap();
-        let cut = Arc::new(Notify::new());
-        let (frozen, ice) = watch::channel(false);
-        let (guarded, to) = watch::channel(guarded);
-        let (stop, cuts) = (cancel.clone(), Arc::clone(&cut));
-        tokio::spawn(async move { stop.run_until_cancelled(carry(wire, to, cuts, ice)).await });
-        Self {
-            address,
-            guarded,
-            direct,
-            cut,
-            frozen,
-            stop: cancel.drop_guard(),
-            lives: Vec::new(),
-        }
-    }
-
-    /// Cuts every connection that passes the wire at this moment.
-    pub(crate) fn cut(&self) {
-        self.cut.notify_one();
-    }
-
-    /// Carries nothing any more, without a word, as a network does that lost its way; or carries on.
-    pub(crate) fn freeze(&self, frozen: bool) {
-        self.frozen.send_replace(frozen);
-    }
-
-    /// Ends the wire for good: connections end and new ones are refused.
-    pub(crate) fn vanish(&self) {
-        self.stop.token().cancel();
-    }
-
-    pub(crate) async fn host(&self) -> Host {
-        Host::connect(self.direct).await.unwrap()
-    }
-}
-
-async fn carry(
-    wire: TcpListener,
-    to: watch::Receiver<SocketAddr>,
-    cuts: Arc<Notify>,
-    ice: watch::Receiver<bool>,
-) {
-    let mut carried = JoinSet::new();
-    loop {
-        tokio::select! {
-            Ok((near, _)) = wire.accept() => {
-                let (ice, to) = (ice.clone(), *to.borrow());
-                carried.spawn(async move {
-                    let far = TcpStream::connect(to).await.unwrap();
-                    near.set_nodelay(true).unwrap();
-                    far.set_nodelay(true).unwrap();
-                    let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-                    tokio::select! {
-                        () = copy(near_in, far_out, ice.clone()) => {}
-                        () = copy(far_in, near_out, ice) => {}
-                    }
-                });
-            }
-            () = cuts.notified() => carried.abort_all(),
-        }
-    }
-}
-
-/// Copies until either side ends; holds back what it has read while the wire is frozen.
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut ice: watch::Receiver<bool>) {
-    let mut bytes = vec![0; 64 * 1024];
-    while let Ok(length @ 1..) = from.read(&mut bytes).await {
-        if ice.wait_for(|frozen| !frozen).await.is_err() || to.write_all(&bytes[..length]).await.is_err() {
-            return;
-        }
-    }
-}
 
 /// Stops an agent before one of its effects, as if it were killed there: nothing of it happens any more.
 #[derive(Debug)]
