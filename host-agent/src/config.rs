@@ -11,6 +11,7 @@
 //! Here is what the values mean and which are refused. Reading flags and environment is the main program's job;
 //! nothing here looks at a disk or a network.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use std::str::FromStr;
 
 use scrcpy::ServerVersion;
 
+use crate::label::{LABELS_MAX, Label};
 use crate::recorder::Text;
 use crate::way::{Way, WayTextError};
 
@@ -94,6 +96,8 @@ pub struct DeviceConfig {
     pub name: DeviceName,
     /// How it is reached.
     pub way: Way,
+    /// By what links choose it; at most [`LABELS_MAX`].
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A device's name: small letters, digits and `-`, 1 to [`DEVICE_NAME_BYTES_MAX`] bytes, so that it can be a
@@ -108,6 +112,12 @@ pub enum DeviceConfigError {
     /// Not `NAME=WAY`.
     #[error("{0:?} is not of the form NAME=HOST:PORT")]
     Form(String),
+    /// A label of a device that is not configured.
+    #[error("there is a label for the device {0}, and no such device")]
+    Unknown(DeviceName),
+    /// More labels than control takes.
+    #[error("the device {0} has more than {LABELS_MAX} labels")]
+    TooManyLabels(DeviceName),
     /// The way to it.
     #[error(transparent)]
     Way(#[from] WayTextError),
@@ -144,6 +154,25 @@ impl FromStr for DeviceName {
     }
 }
 
+impl DeviceConfig {
+    /// Gives the devices their labels; the last one of a key counts.
+    ///
+    /// # Errors
+    /// There is no such device, or it has too many.
+    pub fn label(devices: &mut [Self], labels: Vec<Label>) -> Result<(), DeviceConfigError> {
+        for Label { device, key, value } in labels {
+            let Some(labelled) = devices.iter_mut().find(|known| known.name == device) else {
+                return Err(DeviceConfigError::Unknown(device));
+            };
+            labelled.labels.insert(key, value);
+            if labelled.labels.len() > LABELS_MAX {
+                return Err(DeviceConfigError::TooManyLabels(device));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl FromStr for DeviceConfig {
     type Err = DeviceConfigError;
 
@@ -154,6 +183,7 @@ impl FromStr for DeviceConfig {
         Ok(Self {
             name: name.parse()?,
             way: way.parse()?,
+            labels: BTreeMap::new(),
         })
     }
 }
@@ -167,6 +197,25 @@ mod tests {
         let device: DeviceConfig = "pixel-1=127.0.0.1:6555".parse().unwrap();
         assert_eq!(device.name.as_str(), "pixel-1");
         assert_eq!(device.way, "127.0.0.1:6555".parse().unwrap());
+    }
+
+    #[test]
+    fn labels_go_to_the_device_that_they_name_and_not_too_many() {
+        let mut devices = vec!["a=h:1".parse().unwrap(), "b=h:2".parse::<DeviceConfig>().unwrap()];
+        let labels = |texts: &[String]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let give =
+            |devices: &mut Vec<DeviceConfig>, texts: &[String]| DeviceConfig::label(devices, labels(texts));
+        give(&mut devices, &["b:pool=x".into(), "b:pool=demo".into()]).unwrap();
+        assert_eq!(devices[0].labels.len(), 0);
+        assert_eq!(devices[1].labels["pool"], "demo");
+        let unknown = give(&mut devices, &["c:pool=x".into()]).unwrap_err();
+        assert!(matches!(unknown, DeviceConfigError::Unknown(_)), "{unknown}");
+        let many: Vec<String> = (0..=LABELS_MAX).map(|n| format!("a:k{n}=v")).collect();
+        let refused = give(&mut devices, &many).unwrap_err();
+        assert!(
+            matches!(refused, DeviceConfigError::TooManyLabels(_)),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -193,7 +193,7 @@ impl Device {
             height: size.map_or(0, |size| size.height),
             health: self.health(),
             fence: self.pass.borrow().epoch,
-            labels: std::collections::BTreeMap::new(),
+            labels: self.config.labels.clone(),
         }
     }
 

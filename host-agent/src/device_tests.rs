@@ -1,6 +1,10 @@
 //! A device task against the simulated device, over real adb, with a real gateway.
+//!
+//! What control asks goes in as commands and what a person does as orders, as the agent's loop gives them; what came of
+//! it is read from the device itself, over a connection of the test's own. Random people are in mayhem.rs, devices with
+//! faults in neighbours.rs.
 
-use protocol::agent::{DeviceHealth, RefusalCode, Reply, Stage as Step};
+use protocol::agent::{DeviceHealth, RefusalCode, Reply, Reset, Stage as Step};
 use protocol::control::System;
 use protocol::input::InputOp;
 use protocol::{Epoch, Fraction};
@@ -52,6 +56,7 @@ async fn a_device_is_filmed_from_the_moment_it_is_reached() {
         (360, 640, "Trial")
     );
     assert_eq!(fact.fence, Epoch(0));
+    assert_eq!(fact.labels["pool"], "trial");
 }
 
 #[tokio::test]
@@ -278,7 +283,7 @@ async fn a_connection_that_was_only_cut_launches_nothing() {
     rig.healthy().await;
     reply(rig.prepare(1, PAINT)).await;
     rig.shell()
-        .shell("am start -n dev.farglass.echo/.Main")
+        .shell("am start -n dev.farglass.echo/.MainActivity")
         .await
         .unwrap();
     rig.phone.cut();

@@ -1,4 +1,8 @@
 //! The doctor on hosts and devices that are well, and on those that are not.
+//!
+//! A host without Docker or binder is a folder without their files; Docker is a socket that answers as it does; control's
+//! link is the real one. Devices are simulated and reached over adb. Each cure's text is only looked at for the word
+//! that somebody would act on.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

@@ -1,5 +1,12 @@
-//! Why an agent does not start, or does not go on. What happens to one device or one viewer is never among
-//! them.
+//! Why an agent does not start, or does not go on: what an operator has to put right.
+//!
+//! ```text
+//!   run(config) ─┬─ before anything is reached: Config (devices twice, too many), File, Token, Register, Record, Gateway
+//!                └─ later: GatewayGone (start again) · Link (control does not take this host, and no viewer is left)
+//! ```
+//!
+//! What happens to one device or one viewer is never among them: a device is tried again (lifecycle.rs), and who asked
+//! is told (refusals.rs). The main program prints one of these with its causes, once.
 
 use std::io;
 use std::path::PathBuf;

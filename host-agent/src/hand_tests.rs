@@ -1,4 +1,7 @@
 //! The hand on an adb stream whose other end takes input only when the test says so.
+//!
+//! That makes what a device on a slow wire does by chance happen every time: orders wait, and the fence or the picture
+//! moves on before they are written. What the hand wrote is read back as control messages.
 
 use adb::Daemon;
 use adb::banner::{Banner, Product};

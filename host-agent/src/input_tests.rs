@@ -1,4 +1,7 @@
-//! Table tests of what each operation becomes. The strict model of scrcpy's server is in input_model.rs.
+//! Table tests of what each operation becomes.
+//!
+//! One operation in, control messages out, at a time that the test decides. Sequences that nobody thought of are in
+//! input_model.rs, with a strict model of scrcpy's server.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -31,7 +31,10 @@ mod hand;
 pub mod input;
 mod job;
 mod keyframes;
+pub mod label;
 mod lifecycle;
+#[cfg(test)]
+mod neighbours;
 mod probe;
 mod recorder;
 mod refusals;

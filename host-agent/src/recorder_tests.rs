@@ -1,4 +1,7 @@
 //! Recordings of the simulated device: what is in them, what is not, and what they show when they are played.
+//!
+//! Text is typed through a whole device task and looked for in the file. Limits are met by a session whose thread has not
+//! started. A recording of a live, turning screen is played by another device, and both are decoded: the same pictures.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::PermissionsExt as _;

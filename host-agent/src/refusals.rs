@@ -1,4 +1,13 @@
 //! What control is told when something is not done: which of its codes each of our errors becomes, on one page.
+//!
+//! ```text
+//!   fence     stale ► STALE_EPOCH                      offer, patch   too many ► BUSY · bad text ► BAD_SDP
+//!   effects   over ► STALE_EPOCH · away ► DEVICE_OFFLINE · anything else of a device ► SETUP_FAILED
+//!   all       what control can do nothing about ► INTERNAL, with our own words beside it
+//! ```
+//!
+//! The code decides what control does (try again, give up, tell a person), the words are for its log. It does not know
+//! how control acts on a code, nor who asked.
 
 use gateway::{OfferError, PatchError};
 use protocol::agent::RefusalCode;

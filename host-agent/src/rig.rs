@@ -104,6 +104,8 @@ impl Fuse {
 struct Extras {
     way: Option<Way>,
     recorder: Option<Recorder>,
+    /// `None` = one of its own.
+    gateway: Option<Gateway>,
 }
 
 /// A device task with everything around it.
@@ -162,6 +164,15 @@ impl Rig {
         Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST, extras).await
     }
 
+    /// With another one's gateway.
+    pub(crate) async fn beside(other: &Self, phone: Phone) -> Self {
+        let extras = Extras {
+            gateway: Some(other.gateway.clone()),
+            ..Extras::default()
+        };
+        Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST, extras).await
+    }
+
     /// Removes the baseline from the agent's folder.
     pub(crate) fn lose_baseline(&self) {
         std::fs::remove_file(self.data.path().join("devices/trial/baseline.json")).unwrap();
@@ -177,10 +188,14 @@ impl Rig {
         let config = DeviceConfig {
             name: "trial".parse().unwrap(),
             way: way.unwrap_or_else(|| phone.address.to_string().parse().unwrap()),
+            labels: [("pool".to_owned(), "trial".to_owned())].into(),
         };
-        let (gateway, mut gateway_events) =
-            gateway::start(&GatewayConfig::new(([127, 0, 0, 1], 0).into())).unwrap();
-        tokio::spawn(async move { while gateway_events.recv().await.is_some() {} });
+        let gateway = extras.gateway.clone().unwrap_or_else(|| {
+            let config = GatewayConfig::new(([127, 0, 0, 1], 0).into());
+            let (gateway, mut events) = gateway::start(&config).unwrap();
+            tokio::spawn(async move { while events.recv().await.is_some() {} });
+            gateway
+        });
         let (events, mut heard) = mpsc::channel(16);
         let entry = register::open(data.path(), &config.name).unwrap();
         let id = entry.id;

@@ -1,5 +1,12 @@
 //! Words of a command line for the device's shell. What comes from outside (package names, activities) is
-//! quoted here and nowhere else. POSIX, 2.2.2: inside single quotes nothing is special but the quote.
+//! quoted here and nowhere else.
+//!
+//! ```text
+//!   dev.farglass.paint/.Main  ─► as it is          a; reboot  ─► 'a; reboot'          it's  ─► 'it'\''s'
+//! ```
+//!
+//! POSIX.1, Shell Command Language 2.2.2: inside single quotes nothing is special but the quote itself. That is what
+//! Android's mksh follows. It does not know commands, and does not judge whether a word makes sense in one.
 
 /// The word so that the shell takes it as it is.
 pub(crate) fn quote(word: &str) -> String {

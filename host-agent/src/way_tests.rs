@@ -1,4 +1,7 @@
-//! Ways to a device: their texts, and gone for real, with the simulated device on guard and the stock adb server.
+//! Ways to a device: their texts, and gone for real.
+//!
+//! Behind each way is the simulated device, with a guard that asks for a key or for TLS, or with Debian's adb server in
+//! between, on a socket of the test's own; a person's touch has to come out at the other end.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use host_agent::Text;
 use host_agent::config::{CaptureConfig, Config, ControlConfig, DeviceConfig, MediaConfig, RecordConfig};
+use host_agent::label::Label;
 use tokio_util::sync::CancellationToken;
 
 /// Arguments of `farglass agent`.
@@ -32,6 +33,10 @@ pub(crate) struct Args {
     /// NAME=server:HOST:PORT/SERIAL goes through an adb server.
     #[arg(long = "device", value_name = "NAME=WAY", required = true)]
     devices: Vec<DeviceConfig>,
+
+    /// A label by which links choose a device, such as pixel-1:android=14; may be repeated.
+    #[arg(long = "label", value_name = "NAME:KEY=VALUE")]
+    labels: Vec<Label>,
 
     /// The scrcpy server's file.
     #[arg(long, value_name = "FILE")]
@@ -68,6 +73,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut devices = args.devices;
+    DeviceConfig::label(&mut devices, args.labels).context("--label")?;
     let server_version = args
         .scrcpy_version
         .parse()
@@ -79,7 +86,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
             name: args.name,
         },
         data: args.data,
-        devices: args.devices,
+        devices,
         capture: CaptureConfig {
             server_file: args.scrcpy_server,
             server_version,

@@ -1,4 +1,10 @@
 //! The host's key on disk, as adb keeps it: `adbkey` (PEM, for nobody else to read) and `adbkey.pub` beside it.
+//!
+//! ```text
+//!   no file ── made as a draft (0600), synced ── linked to its name: the first one wins ── adbkey.pub
+//!   a file  ── read (bounded) ── a key, or an error that names the file; it is never replaced
+//! ```
+//!
 //! It does not know what keys are for.
 
 use std::fs::{self, OpenOptions};

@@ -1,4 +1,6 @@
 //! The machine against hand-made packets: what it sends for what it gets, in both kinds of flow control.
+//!
+//! Without sockets and clocks: each test is the peer, packet by packet, also one that breaks the rules.
 
 use std::task::{Context, Poll, Waker};
 

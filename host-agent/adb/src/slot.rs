@@ -1,5 +1,12 @@
-//! One stream inside the machine: its phase, its send window, its unread data, and who waits for it. It does not
-//! know packets; `machine` draws the phases and moves between them.
+//! One stream inside the machine: its phase, its send window, its unread data, and who waits for it.
+//!
+//! ```text
+//!   ids      LocalId (ours) ◄─► RemoteId (the peer's)
+//!   sending  Classic: one packet, then wait for OKAY      Credit: bytes that the peer still takes
+//!   reading  queue of payloads, acknowledged when they are taken
+//! ```
+//!
+//! It does not know packets; `machine` draws the phases and moves between them.
 
 use std::collections::VecDeque;
 use std::task::Waker;

@@ -1,5 +1,12 @@
-//! File transfer from the host's side: push, pull, stat, list over one `sync:` stream each. It knows no local files:
-//! content comes and goes as bytes. The second version of a request is used where the device lists it.
+//! File transfer from the host's side: push, pull, stat, list over one `sync:` stream each.
+//!
+//! ```text
+//!   push   SEND path,mode (SND2) · DATA* · DONE mtime ─► OKAY or FAIL      pull   RECV (RCV2) ─► DATA* · DONE
+//!   stat   STAT (STA2, LST2) ─► one record                                 list   LIST (LIS2) ─► DENT* · DONE
+//! ```
+//!
+//! The second version of a request is used where the device lists it. It knows no local files: content comes and goes
+//! as bytes. Layout: `sync`.
 
 use bytes::{Bytes, BytesMut};
 

@@ -1,4 +1,11 @@
 //! How much a peer may send on one stream before it is consumed, where both sides speak delayed ack.
+//!
+//! ```text
+//!   opener  ── OPEN, arg1 = window ──►      the other  ── OKAY, payload = window ──►      then OKAY, payload = consumed
+//! ```
+//!
+//! A larger window lets more be on the way, which a file over a long wire gains from and a live picture loses by: what
+//! waits in it is old. It does not know streams; who counts is `slot`.
 
 /// A receive window in bytes, 1 to [`Window::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,7 @@
 //! Redaction of scrcpy's sockets, record by record.
+//!
+//! What matters is what is left: a secret that is typed, pasted, copied, cut over writes at any byte, or comes after a
+//! gap must be gone, and everything else, every length included, must be as it was.
 
 use scrcpy::control::KeyAction;
 use scrcpy::keys::{KeyCode, MetaState};

@@ -1,4 +1,6 @@
 //! Plans for devices that were used, and what a scan finds on them.
+//!
+//! Values in, values out: a survey of the device as it was and one as it is now give the plan, without a device.
 
 use super::*;
 use crate::reset::findings::findings;

@@ -1,4 +1,7 @@
 //! The operating system's randomness, as the RSA library wants to be given it.
+//!
+//! The library takes a source of its own trait; these few lines hand the system's bytes through. Keys are made with it.
+//! It keeps no state and no pool, so there is nothing to seed and nothing that two processes could share.
 
 use std::convert::Infallible;
 

@@ -1,5 +1,7 @@
 //! Keys against bytes that other programs made: the public key by Debian's `adb keygen`, the signature by OpenSSL
 //! with the private half, which is nowhere any more.
+//!
+//! Our own reading and writing agreeing with each other would prove little: a device compares bytes.
 
 use super::*;
 

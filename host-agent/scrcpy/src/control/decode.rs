@@ -1,4 +1,7 @@
-//! Reads control messages: the device's half.
+//! Reads control messages: the device's half, and whoever looks at a recording.
+//!
+//! A message is given out when its last byte is there; until then nothing is consumed. Lengths are checked before their
+//! content is waited for. Layouts are drawn in [`super`]; whether a message is allowed now is not known here.
 
 use super::kind::{self, check_len, known, scroll_range};
 use super::{

@@ -1,4 +1,7 @@
 //! Writes control messages: the client's half.
+//!
+//! What the version does not know is refused, because the server would end at it, and what is too long for the layout
+//! or for the stock server's buffer. On an error nothing is written. Layouts are drawn in [`super`].
 
 use bytes::{BufMut, BytesMut};
 

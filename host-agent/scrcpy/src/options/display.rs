@@ -1,4 +1,11 @@
 //! The value of `new_display`: `WxH`, `WxH/DPI`, `/DPI`, or nothing.
+//!
+//! ```text
+//!   1280x720/160   size and density        1280x720   density in proportion
+//!   /160           size of the main one    (empty)    both of the main one
+//! ```
+//!
+//! From server 3.0 on Android 10. It does not know whether the device can make such a display.
 
 use std::fmt;
 use std::str::FromStr;

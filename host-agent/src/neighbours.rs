@@ -1,0 +1,124 @@
+//! Devices with faults beside one that is well, all on one gateway: each comes back by itself, and the one that is well
+//! loses no picture. Only for tests.
+//!
+//! ```text
+//!   film ═ device ═══ task, recorded ──┐
+//!   fault ═ device ══ task ────────────┤── one gateway
+//!   fault ═ device ══ task ────────────┘
+//! ```
+//!
+//! The neighbour shows a film, whose device leaves no picture out, and a recorder beside its task sees each one that the
+//! agent took. What the gateway does with them afterwards is the gateway's to prove.
+
+use adb::recording::{self, What};
+use bytes::Bytes;
+use device::fault::{Fault, Faults};
+use device::replay::Film;
+use device::{Mirroring, Traits};
+use openh264::encoder::{Encoder, EncoderConfig};
+use openh264::formats::YUVBuffer;
+use protocol::agent::DeviceHealth;
+
+use crate::config::RecordConfig;
+use crate::recorder::{Recorder, Text};
+use crate::rig::{PATIENCE, Phone, Rig};
+
+/// Pictures of the film; it is shown in a loop, thirty a second.
+const PICTURES: usize = 45;
+const WIDTH: usize = 320;
+const HEIGHT: usize = 640;
+
+/// A grey that gets lighter.
+fn film() -> Film {
+    let config = EncoderConfig::new();
+    let api = openh264::OpenH264API::from_source();
+    let mut encoder = Encoder::with_api_config(api, config).unwrap();
+    let mut file = Vec::new();
+    for picture in 0..PICTURES {
+        let mut planes = vec![128; WIDTH * HEIGHT * 3 / 2];
+        planes[..WIDTH * HEIGHT].fill(16 + 4 * picture as u8);
+        let picture = YUVBuffer::from_vec(planes, WIDTH, HEIGHT);
+        encoder.encode(&picture).unwrap().write_vec(&mut file);
+    }
+    let film = Film::parse(&Bytes::from(file)).unwrap();
+    assert_eq!(film.pictures().len(), PICTURES);
+    film
+}
+
+async fn phone(kinds: &[Fault], film: Option<Film>) -> Phone {
+    let mirroring = Mirroring {
+        faults: Faults::new(kinds.to_vec(), 5),
+        film,
+        ..Mirroring::default()
+    };
+    let traits = Traits {
+        mirroring,
+        ..Traits::default()
+    };
+    Phone::with(traits).await
+}
+
+/// Falls ill and gets well, twice.
+async fn comes_back(mut rig: Rig) {
+    for _ in 0..2 {
+        let well = |health| health == DeviceHealth::Healthy;
+        rig.fact(|fact| well(fact.health)).await;
+        rig.fact(|fact| !well(fact.health)).await;
+    }
+    rig.healthy().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_with_faults_come_back_by_themselves_and_their_neighbour_loses_no_picture() {
+    let (folder, film) = (tempfile::tempdir().unwrap(), film());
+    let recorder = Recorder::open(&RecordConfig {
+        folder: folder.path().to_owned(),
+        text: Text::Redacted,
+    })
+    .unwrap();
+    let mut neighbour = Rig::recorded(phone(&[], Some(film.clone())).await, recorder.clone()).await;
+    neighbour.healthy().await;
+    let mut ill = tokio::task::JoinSet::new();
+    for kind in [
+        Fault::ServerDeath,
+        Fault::VideoGarbage,
+        Fault::ControlGarbage,
+        Fault::HugeLength,
+        Fault::LinkCut,
+        Fault::HalfOpen,
+        Fault::AdbdRestart,
+    ] {
+        let rig = Rig::beside(&neighbour, phone(&[kind], None).await).await;
+        // Faults that come after some pictures need pictures.
+        let _ = rig
+            .shell()
+            .shell("am start -n dev.farglass.motion/.MainActivity")
+            .await;
+        ill.spawn(comes_back(rig));
+    }
+    let all = async { while ill.join_next().await.transpose().unwrap().is_some() {} };
+    tokio::time::timeout(4 * PATIENCE, all)
+        .await
+        .expect("one is ill for ever");
+    assert_eq!(neighbour.healthy().await.health, DeviceHealth::Healthy);
+    drop(neighbour);
+    tokio::time::timeout(PATIENCE, recorder.finished()).await.unwrap();
+    check_recording(folder.path(), &film);
+}
+
+/// One connection, one run of the server, every picture of the film in its order.
+fn check_recording(folder: &std::path::Path, film: &Film) {
+    let files: Vec<_> = std::fs::read_dir(folder.join("trial")).unwrap().collect();
+    assert_eq!(files.len(), 1, "the neighbour was connected to again");
+    let file = files[0].as_ref().unwrap().path();
+    let (_, records) = recording::parse(std::fs::read(&file).unwrap().into()).unwrap();
+    let launched = |what: &What| matches!(what, What::Opened(_, service) if service.contains(" scid="));
+    let launches = records.filter(|record| launched(&record.as_ref().unwrap().what));
+    assert_eq!(launches.count(), 1, "the neighbour's server was started again");
+    let taken = Film::open(&file).unwrap();
+    let shown = film.pictures().iter().cycle();
+    assert!(taken.pictures().len() > PICTURES, "hardly a film");
+    for (at, (taken, shown)) in taken.pictures().iter().zip(shown).enumerate() {
+        assert!(taken.unit == shown.unit, "picture {at} is another one");
+    }
+}
