@@ -1,44 +1,41 @@
 //! One device: a task that owns its fence and its life, and does what control asks, one job at a time.
 //!
 //! ```text
-//!   Command ──► fence (fsync) ──► pass (hand) ──► gateway fence ──► job ──► outcome ──► fence stage, gate, reply
+//!   Command, outcome of a job ──► custody.rs decides ──► duties.rs: fence (fsync), pass (hand), gateway, job, reply
 //!   Happening ─► lifecycle.rs          a newer epoch: the running job ends at its next effect, then the next starts
 //!   wishes for key frames ─► RESET_VIDEO through the hand
 //! ```
 //!
-//! The fence rises before anything else is done, and people's input stops at the hand before the gateway
-//! hears of it. A repeated request joins the running job or gets the outcome that the fence remembers. After
-//! a restart a device that was prepared is still prepared: its gate opens again at once.
+//! After a restart a device that was prepared is still prepared: its gate opens again at once.
 //!
-//! It does not know the link to control, nor other devices.
+//! It decides nothing about epochs, jobs and holders, and does not know the link to control, nor other devices.
 
 use std::sync::Arc;
 
 use adb::Host;
 use gateway::{Gate, Gateway};
-use protocol::agent::{
-    CloseConnection, DeviceFact, Prepare, RefusalCode, Release, Reply, Reset, WhepOffer, WhepPatch,
-};
-use protocol::{ConnectionId, DeviceId, Epoch};
+use protocol::agent::{CloseConnection, DeviceFact, Prepare, Release, Reply, WhepOffer, WhepPatch};
+use protocol::{ConnectionId, DeviceId};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::asker::{Asker, refusal};
+use crate::asker::{Asker, Askers};
 use crate::capture::Recipe;
 use crate::config::DeviceConfig;
+use crate::custody::{Asked, Custody, Outcome};
 use crate::effects::Reach;
-use crate::fence::{Fence, FenceError, Mark, Raise, Stage};
+use crate::fence::Fence;
 use crate::film::Seen;
 use crate::hand::{Order, Pass};
-use crate::job::{Job, Outcome, Running, Work};
+use crate::job::Running;
 use crate::keyframes::{KeyFrames, Remedy};
 use crate::lifecycle::{Happening, Life, Surroundings};
 use crate::recorder::Recorder;
-use crate::refusals::{fence_refusal, refuse};
 use crate::register::Entry;
 
+mod duties;
 mod holder;
 mod negotiation;
 
@@ -99,8 +96,11 @@ pub(crate) struct Device {
     commands: mpsc::Receiver<Command>,
     key_frame_wanted: Arc<Notify>,
     key_frames: KeyFrames,
+    /// What is decided about it.
+    custody: Custody<Asker>,
     running: Option<Running>,
-    queued: Option<Job>,
+    /// Those who wait for the work that comes next.
+    waiting: Askers,
     /// None before this agent has made the device ready for anybody.
     holder: Option<Holder>,
     negotiations: JoinSet<()>,
@@ -111,7 +111,8 @@ impl Device {
     /// Puts a device together; nothing happens before [`Self::run`].
     pub(crate) fn new(config: DeviceConfig, entry: Entry, common: Common) -> (Self, Handle) {
         let mark = entry.fence.mark();
-        let open = mark.stage == Stage::Prepared;
+        let custody = Custody::new(mark);
+        let open = custody.is_open();
         let (pass, passes) = watch::channel(Pass {
             epoch: mark.epoch,
             open,
@@ -168,7 +169,8 @@ impl Device {
             key_frame_wanted,
             key_frames: KeyFrames::default(),
             running: None,
-            queued: None,
+            waiting: Askers::default(),
+            custody,
             holder: None,
             negotiations: JoinSet::new(),
             told: None,
@@ -222,7 +224,7 @@ impl Device {
                     None => return,
                 },
                 happening = self.life.happens() => self.life.turn(happening, Instant::now()),
-                outcome = finished(&mut self.running) => self.finish(outcome).await,
+                outcome = finished(&mut self.running) => self.ended(outcome).await,
                 Some(_) = self.negotiations.join_next() => {}
                 () = self.key_frame_wanted.notified() => self.key_frames.wanted(Instant::now()),
                 () = sleep_until(key_frame_due) => self.remedy(),
@@ -232,158 +234,24 @@ impl Device {
             let filmed = self.reach.orders.borrow().is_some();
             self.key_frames
                 .arrived(filmed.then(|| progress.borrow().key_starts));
-            self.attend_holder();
+            self.attend_holder().await;
             self.tell_facts().await;
         }
     }
 
     async fn command(&mut self, command: Command) {
         match command {
-            Command::Prepare(request, asker) => self.prepare(request, asker).await,
-            Command::Release(request, connections, asker) => self.release(request, &connections, asker).await,
-            Command::Offer(offer, asker) => self.offer(offer, asker).await,
+            Command::Prepare(request, asker) => self.asked(Asked::Prepare(request), asker).await,
+            Command::Release(request, connections, asker) => {
+                self.asked(Asked::Release(request, connections), asker).await;
+            }
+            Command::Offer(offer, asker) => self.asked(Asked::Offer(offer), asker).await,
             Command::Patch(patch, asker) => self.patch(patch, asker),
             Command::Close(request, asker) => {
                 self.common.gateway.close(request.connection, request.reason);
                 asker.reply(Reply::Closed);
             }
         }
-    }
-
-    async fn prepare(&mut self, request: Prepare, asker: Asker) {
-        let epoch = request.epoch;
-        match self.raise(epoch).await {
-            Err(error) => return refuse(asker, &error),
-            Ok(Raise::Raised) => self.shut(epoch),
-            Ok(Raise::Standing) => {}
-        }
-        let size = self.reach.seen.frame.borrow().size;
-        match (self.mark().map(|mark| mark.stage), size) {
-            (Some(Stage::Prepared), Some(size)) => {
-                asker.reply(Reply::Prepared {
-                    width: size.width,
-                    height: size.height,
-                });
-            }
-            (Some(Stage::Prepared), None) => self.enqueue(Work::Resume(request), asker),
-            (Some(Stage::Raised), _) if request.reset != Reset::Keep => {
-                // Somebody was here and no wipe came to its end: only the full one vouches for the device.
-                let reset = Reset::Full;
-                self.enqueue(Work::Prepare(Prepare { reset, ..request }), asker);
-            }
-            (Some(Stage::Fresh), _) => {
-                // Cleaned for the last epoch, and nobody was let in since: there is nothing to clean again.
-                let reset = Reset::Keep;
-                self.enqueue(Work::Prepare(Prepare { reset, ..request }), asker);
-            }
-            _ => self.enqueue(Work::Prepare(request), asker),
-        }
-    }
-
-    async fn release(&mut self, request: Release, connections: &[ConnectionId], asker: Asker) {
-        let epoch = request.epoch;
-        let raised = match self.raise(epoch).await {
-            Err(error) => return refuse(asker, &error),
-            Ok(raised) => raised,
-        };
-        // At the fence: an operator's reset, or a repeated request.
-        if raised == Raise::Standing && self.mark().is_some_and(|mark| mark.stage == Stage::Clean) {
-            return asker.reply(Reply::Released);
-        }
-        if raised == Raise::Standing
-            && let Err(error) = self.reach_stage(epoch, Stage::Raised).await
-        {
-            return refuse(asker, &error);
-        }
-        // People's input stops at the hand first; then the viewers are told why, before the fence cuts them.
-        self.pass.send_replace(Pass { epoch, open: false });
-        for connection in connections {
-            self.common.gateway.close(*connection, request.reason);
-        }
-        self.common.gateway.set_fence(self.id, epoch, Gate::Closed);
-        self.enqueue(Work::Release(request), asker);
-    }
-
-    /// Starts a job, or lets it wait for the one before it, which ends at its next effect.
-    fn enqueue(&mut self, work: Work, asker: Asker) {
-        let running = self.running.as_ref().map(Running::job);
-        if let Some(job) = running
-            .into_iter()
-            .chain(&self.queued)
-            .find(|job| job.is_for(&work))
-        {
-            return job.askers.join(asker);
-        }
-        let job = Job::new(work, asker);
-        if self.running.is_none() {
-            self.running = Some(job.start(self.reach.clone()));
-        } else if let Some(older) = self.queued.replace(job) {
-            older.askers.reply(&refusal(
-                RefusalCode::StaleEpoch,
-                &"a newer request took its place",
-            ));
-        }
-    }
-
-    async fn finish(&mut self, outcome: Outcome) {
-        let Some(running) = self.running.take() else {
-            return;
-        };
-        let (epoch, stage, reply) = (running.job().epoch(), outcome.stage, outcome.reply);
-        let reply = match stage {
-            None => reply,
-            Some(stage) => match self.reach_stage(epoch, stage).await {
-                Ok(()) => reply,
-                Err(error) => refusal(fence_refusal(&error), &error),
-            },
-        };
-        if let Reply::Prepared { .. } = reply {
-            self.open(epoch);
-        }
-        self.note_holder(running.job().work());
-        running.job().askers.reply(&reply);
-        if let Some(job) = self.queued.take() {
-            self.running = Some(job.start(self.reach.clone()));
-        }
-    }
-
-    /// The fence has been raised: nothing of an older epoch gets through any more.
-    fn shut(&self, epoch: Epoch) {
-        self.pass.send_replace(Pass { epoch, open: false });
-        self.common.gateway.set_fence(self.id, epoch, Gate::Closed);
-    }
-
-    /// People of this epoch may see and touch the device.
-    fn open(&self, epoch: Epoch) {
-        self.pass.send_replace(Pass { epoch, open: true });
-        self.common.gateway.set_fence(self.id, epoch, Gate::Open);
-    }
-
-    fn mark(&self) -> Option<Mark> {
-        self.fence.as_ref().map(Fence::mark)
-    }
-
-    async fn raise(&mut self, epoch: Epoch) -> Result<Raise, FenceError> {
-        self.with_fence(move |fence| fence.raise(epoch)).await
-    }
-
-    async fn reach_stage(&mut self, epoch: Epoch, stage: Stage) -> Result<(), FenceError> {
-        self.with_fence(move |fence| fence.reach(epoch, stage)).await
-    }
-
-    /// Works on the fence on a thread that may wait for the disk. Input does not pass here meanwhile.
-    async fn with_fence<T: Send + 'static>(
-        &mut self,
-        work: impl FnOnce(&mut Fence) -> Result<T, FenceError> + Send + 'static,
-    ) -> Result<T, FenceError> {
-        let mut fence = self.fence.take().ok_or(FenceError::Lost)?;
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work(&mut fence);
-            (fence, done)
-        });
-        let (fence, done) = done.await.map_err(|_| FenceError::Lost)?;
-        self.fence = Some(fence);
-        done
     }
 
     fn remedy(&mut self) {

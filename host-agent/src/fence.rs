@@ -49,6 +49,46 @@ pub struct Mark {
     pub stage: Stage,
 }
 
+impl Mark {
+    /// The mark of a fence that rises to `epoch`, with the stage [`Stage::Fresh`] if the device was clean and
+    /// [`Stage::Raised`] if anybody may have left something; none where it stands there already.
+    ///
+    /// # Errors
+    /// [`FenceError::Stale`] below the fence.
+    pub fn raised(self, epoch: Epoch) -> Result<Option<Self>, FenceError> {
+        self.refuse_below(epoch)?;
+        let stage = match self.stage {
+            Stage::Clean | Stage::Fresh => Stage::Fresh,
+            Stage::Raised | Stage::Prepared => Stage::Raised,
+        };
+        Ok((epoch > self.epoch).then_some(Self { epoch, stage }))
+    }
+
+    /// The mark of a fence whose epoch came as far as `stage`; none where that is what it says already.
+    ///
+    /// # Errors
+    /// [`FenceError::Stale`] if the fence has left that epoch behind.
+    pub fn reached(self, epoch: Epoch, stage: Stage) -> Result<Option<Self>, FenceError> {
+        self.refuse_below(epoch)?;
+        let mark = Self { epoch, stage };
+        Ok((mark != self).then_some(mark))
+    }
+
+    /// Whether nobody can have left anything: only then may what is on the device be taken for its baseline.
+    #[must_use]
+    pub fn may_be_surveyed(self) -> bool {
+        self.stage == Stage::Clean
+    }
+
+    fn refuse_below(self, asked: Epoch) -> Result<(), FenceError> {
+        if asked < self.epoch {
+            let fence = self.epoch;
+            return Err(FenceError::Stale { asked, fence });
+        }
+        Ok(())
+    }
+}
+
 /// What a fence says to an epoch that it does not refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Raise {
@@ -131,43 +171,34 @@ impl Fence {
         self.mark
     }
 
-    /// Raises the fence to `epoch` if it is above, with the stage [`Stage::Fresh`] if the device was clean and
-    /// [`Stage::Raised`] if anybody may have left something.
+    /// Raises the fence to `epoch` if it is above ([`Mark::raised`]).
     ///
     /// # Errors
     /// [`FenceError::Stale`] below the fence; [`FenceError::Disk`].
     pub fn raise(&mut self, epoch: Epoch) -> Result<Raise, FenceError> {
-        self.refuse_below(epoch)?;
-        if epoch == self.mark.epoch {
-            return Ok(Raise::Standing);
+        match self.mark.raised(epoch)? {
+            Some(mark) => self.write(mark).map(|()| Raise::Raised),
+            None => Ok(Raise::Standing),
         }
-        let stage = match self.mark.stage {
-            Stage::Clean | Stage::Fresh => Stage::Fresh,
-            Stage::Raised | Stage::Prepared => Stage::Raised,
-        };
-        self.write(Mark { epoch, stage })?;
-        Ok(Raise::Raised)
     }
 
-    /// Notes how far `epoch` came.
+    /// Notes how far `epoch` came ([`Mark::reached`]).
     ///
     /// # Errors
     /// [`FenceError::Stale`] if the fence has left that epoch behind; [`FenceError::Disk`].
     pub fn reach(&mut self, epoch: Epoch, stage: Stage) -> Result<(), FenceError> {
-        self.refuse_below(epoch)?;
-        let mark = Mark { epoch, stage };
-        if mark == self.mark {
-            return Ok(());
+        match self.mark.reached(epoch, stage)? {
+            Some(mark) => self.write(mark),
+            None => Ok(()),
         }
-        self.write(mark)
     }
 
-    fn refuse_below(&self, asked: Epoch) -> Result<(), FenceError> {
-        let fence = self.mark.epoch;
-        if asked < fence {
-            return Err(FenceError::Stale { asked, fence });
-        }
-        Ok(())
+    /// Keeps a mark that was worked out from the present one.
+    ///
+    /// # Errors
+    /// As [`Self::reach`].
+    pub fn keep(&mut self, mark: Mark) -> Result<(), FenceError> {
+        self.reach(mark.epoch, mark.stage)
     }
 
     fn write(&mut self, mark: Mark) -> Result<(), FenceError> {

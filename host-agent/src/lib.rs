@@ -20,6 +20,7 @@ mod canaries;
 mod capture;
 pub mod config;
 mod control_link;
+pub mod custody;
 mod device;
 pub mod doctor;
 mod effects;
@@ -34,12 +35,14 @@ mod keyframes;
 pub mod label;
 mod lifecycle;
 #[cfg(test)]
+mod mayhem;
+#[cfg(test)]
 mod neighbours;
 mod probe;
 mod recorder;
 mod refusals;
 mod register;
-mod reset;
+pub mod reset;
 #[cfg(test)]
 mod rig;
 mod shell_words;

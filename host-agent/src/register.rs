@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::config::DeviceName;
 use crate::disk;
-use crate::fence::{Fence, FenceError, Stage};
+use crate::fence::{Fence, FenceError};
 use crate::reset::baseline::Baseline;
 
 const FILE: &str = "device.json";
@@ -86,8 +86,7 @@ pub(crate) fn open(data: &Path, name: &DeviceName) -> Result<Entry, RegisterErro
         }
     };
     let fence = Fence::open(&folder)?;
-    let untouched = fence.mark().stage == Stage::Clean;
-    let baseline = Baseline::open(&folder, untouched).map_err(file)?;
+    let baseline = Baseline::open(&folder, fence.mark().may_be_surveyed()).map_err(file)?;
     Ok(Entry { id, fence, baseline })
 }
 

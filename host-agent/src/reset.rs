@@ -14,8 +14,11 @@ pub(crate) mod baseline;
 mod findings;
 mod full;
 mod listing;
-mod plan;
-pub(crate) mod survey;
+pub mod plan;
+pub mod survey;
+pub mod wipe;
+
+pub use listing::Account;
 
 use std::time::Duration;
 

@@ -15,9 +15,8 @@
 
 use protocol::agent::{DeviceHealth, Prepare};
 
-use crate::asker::Askers;
+use crate::custody::{Effect, Work};
 use crate::fence::Stage;
-use crate::job::{Job, Work};
 use crate::lifecycle::Presence;
 use crate::probe::Boot;
 
@@ -32,31 +31,27 @@ pub(super) struct Holder {
 
 impl Device {
     /// Follows the device's comings and goings while somebody holds it.
-    pub(super) fn attend_holder(&mut self) {
-        let Some(mark) = self.mark().filter(|mark| mark.stage == Stage::Prepared) else {
-            return;
+    pub(super) async fn attend_holder(&mut self) {
+        let effect = match self.life.presence() {
+            Presence::Away => self.custody.went_away(),
+            Presence::Filmed => {
+                let booted = self
+                    .holder
+                    .as_ref()
+                    .filter(|holder| holder.boot != self.life.facts().boot);
+                self.custody.came_back(booted.map(|holder| &holder.request))
+            }
+            Presence::Between => None,
         };
-        if self.running.is_some() || self.queued.is_some() {
-            return;
+        if let Some(Effect::StartAlone(_)) = effect {
+            tracing::info!(device.id = %self.id, "the device has booted in a session: its app is launched again");
         }
-        let open = self.pass.borrow().open;
-        match self.life.presence() {
-            Presence::Away if open => self.shut(mark.epoch),
-            Presence::Filmed if !open => match &self.holder {
-                Some(holder) if holder.boot != self.life.facts().boot => {
-                    tracing::info!(device.id = %self.id, "the device has booted in a session: its app is launched again");
-                    let work = Work::Return(holder.request.clone());
-                    self.running = Some(Job::of(work, Askers::default()).start(self.reach.clone()));
-                }
-                _ => self.open(mark.epoch),
-            },
-            Presence::Away | Presence::Filmed | Presence::Between => {}
-        }
+        self.carry_out(effect.into_iter().collect()).await;
     }
 
     /// A job has ended under which the device was, or should have been, made ready for somebody.
     pub(super) fn note_holder(&mut self, work: &Work) {
-        if let Work::Prepare(request) | Work::Return(request) = work {
+        if let Work::Prepare(request) | Work::Resume(request) | Work::Return(request) = work {
             self.holder = Some(Holder {
                 request: request.clone(),
                 boot: self.life.facts().boot.clone(),
@@ -67,9 +62,9 @@ impl Device {
     /// What control hears of the device's health: one that is filmed but not yet what its holder had is not
     /// there yet.
     pub(super) fn health(&self) -> DeviceHealth {
-        let held = self.mark().is_some_and(|mark| mark.stage == Stage::Prepared);
+        let held = self.custody.mark().stage == Stage::Prepared;
         match self.life.health() {
-            DeviceHealth::Healthy if held && !self.pass.borrow().open => DeviceHealth::Degraded,
+            DeviceHealth::Healthy if held && !self.custody.is_open() => DeviceHealth::Degraded,
             health => health,
         }
     }

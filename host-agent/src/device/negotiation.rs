@@ -1,7 +1,7 @@
 //! Offers and patches of viewers: checked against the fence here, decided by the gateway.
 //!
 //! ```text
-//!   offer ── raise the fence ──► gateway ── answer ──► asker      refused ──► no such connection
+//!   offer ── fence raised ──► gateway ── answer ──► asker      refused ──► no such connection
 //!   patch ── not below it ─────► gateway ── done ────► asker
 //! ```
 //!
@@ -12,7 +12,7 @@ use protocol::ConnectionId;
 use protocol::agent::{PatchKind, RefusalCode, Reply, Role, WhepOffer, WhepPatch};
 
 use crate::asker::Asker;
-use crate::fence::{FenceError, Raise};
+use crate::fence::FenceError;
 use crate::refusals::{offer_refusal, patch_refusal, refuse};
 
 use super::{Device, DeviceEvent};
@@ -21,18 +21,9 @@ use super::{Device, DeviceEvent};
 const NEGOTIATIONS_MAX: usize = 16;
 
 impl Device {
-    pub(super) async fn offer(&mut self, offer: WhepOffer, asker: Asker) {
+    /// Has the gateway decide about an offer whose epoch the fence has reached.
+    pub(super) async fn negotiate(&mut self, offer: WhepOffer, asker: Asker) {
         let connection = offer.connection;
-        let raised = match self.raise(offer.epoch).await {
-            Ok(raised) => raised,
-            Err(error) => {
-                refuse(asker, &error);
-                return self.not_connected(connection).await;
-            }
-        };
-        if raised == Raise::Raised {
-            self.shut(offer.epoch);
-        }
         if self.negotiations.len() >= NEGOTIATIONS_MAX {
             asker.refuse(RefusalCode::Busy, &"too many offers at once");
             return self.not_connected(connection).await;
@@ -95,7 +86,7 @@ impl Device {
         });
     }
 
-    async fn not_connected(&self, connection: ConnectionId) {
+    pub(super) async fn not_connected(&self, connection: ConnectionId) {
         let _ = self
             .common
             .events

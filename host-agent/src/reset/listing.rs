@@ -19,10 +19,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// An account that an app keeps with the system.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Account {
+pub struct Account {
     /// Empty when the line has none.
-    pub(crate) kind: String,
-    pub(crate) name: String,
+    pub kind: String,
+    /// As its app calls it.
+    pub name: String,
 }
 
 pub(crate) fn packages(text: &str) -> BTreeSet<String> {

@@ -41,12 +41,13 @@ const KEEPERS: [&str; 16] = [
 
 /// One command and what shows that it worked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Action {
+pub struct Action {
     /// For the log; never what a person wrote.
-    pub(crate) what: String,
-    pub(crate) command: String,
+    pub what: String,
+    /// For the device's shell.
+    pub command: String,
     /// A word that the output has to hold: package managers exit with 0 whatever happens.
-    pub(crate) says: Option<&'static str>,
+    pub says: Option<&'static str>,
 }
 
 /// What to spare this time.

@@ -54,26 +54,29 @@ impl Shell for Host {
 
 /// What is on a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Survey {
-    pub(crate) packages: BTreeSet<String>,
+pub struct Survey {
+    /// All packages.
+    pub packages: BTreeSet<String>,
     /// Those that are not a part of the system image.
-    pub(crate) third_party: BTreeSet<String>,
+    pub third_party: BTreeSet<String>,
     /// Those that a person can open: by their icon, or as the launcher.
-    pub(crate) openable: BTreeSet<String>,
+    pub openable: BTreeSet<String>,
     /// By namespace and key.
-    pub(crate) settings: BTreeMap<String, BTreeMap<String, String>>,
-    pub(crate) folders: BTreeSet<String>,
+    pub settings: BTreeMap<String, BTreeMap<String, String>>,
+    /// Paths of folders where people's files are.
+    pub folders: BTreeSet<String>,
     /// What is no folder, by path, with its hash; none where it is not known or of no interest.
-    pub(crate) files: BTreeMap<String, Option<String>>,
-    pub(crate) accounts: BTreeSet<Account>,
+    pub files: BTreeMap<String, Option<String>>,
+    /// Accounts of people.
+    pub accounts: BTreeSet<Account>,
     /// Package by account type.
-    pub(crate) authenticators: BTreeMap<String, String>,
+    pub authenticators: BTreeMap<String, String>,
     /// Packages that show notifications.
-    pub(crate) notifying: BTreeSet<String>,
+    pub notifying: BTreeSet<String>,
     /// Packages in the overview.
-    pub(crate) recents: BTreeSet<String>,
+    pub recents: BTreeSet<String>,
     /// Files of third-party apps; none where the image lets nobody look.
-    pub(crate) private: Option<BTreeSet<String>>,
+    pub private: Option<BTreeSet<String>>,
 }
 
 /// Looks at everything. With a baseline only its files are hashed, for any other is of no interest anyway.

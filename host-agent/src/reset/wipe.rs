@@ -1,0 +1,223 @@
+//! A full wipe, step by step, and what counts as clean. Pure: what was found and what was done in, what comes next
+//! out. The agent works it on a device over adb (`full.rs`), the simulation on one that is only a survey.
+//!
+//! ```text
+//!   Survey ─► plan ─► Run each action ─► Clear ─► Survey (the scan) ─┬─ nothing found, nothing failed ─► Over: clean
+//!               ▲                                                    │
+//!               └─────────────────── once more ──────────────────────┴─ left ─► Over: what is left
+//! ```
+//!
+//! Nothing is remembered in between: a wipe that was cut short at any point starts over, and its survey finds what is
+//! left to do. An action that fails does not keep the others from being done, but the device is not clean then,
+//! whatever the scan says.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::reset::findings::findings;
+use crate::reset::plan::{Action, Spare, plan};
+use crate::reset::survey::Survey;
+
+/// Passes at most: an app that was still writing while it was stopped is caught by the second. What is left then
+/// will be left by the third as well.
+const PASSES: [Spare; 2] = [Spare::Servers, Spare::Nothing];
+
+/// What comes next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Look at everything, then [`Wipe::surveyed`].
+    Survey,
+    /// Run it, then [`Wipe::ran`].
+    Run(Action),
+    /// Empty what no survey shows (clipboard, logs) and leave the launcher in front, then [`Wipe::cleared`].
+    Clear,
+    /// It is over: what is left, in words for a log. Empty means clean.
+    Over(Vec<String>),
+}
+
+/// A wipe on its way.
+#[derive(Debug)]
+pub struct Wipe {
+    baseline: Arc<Survey>,
+    /// The pass that is next or at work, from 0.
+    pass: usize,
+    /// The first action of this pass that failed.
+    failure: Option<String>,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Looking,
+    Acting { left: VecDeque<Action>, planned: usize },
+    Clearing,
+    Scanning,
+    Over(Vec<String>),
+}
+
+impl Wipe {
+    /// A wipe back to `baseline`.
+    #[must_use]
+    pub fn new(baseline: Arc<Survey>) -> Self {
+        Self {
+            baseline,
+            pass: 0,
+            failure: None,
+            phase: Phase::Looking,
+        }
+    }
+
+    /// How the device was before anybody used it.
+    #[must_use]
+    pub fn baseline(&self) -> &Survey {
+        &self.baseline
+    }
+
+    /// What is to be done now.
+    #[must_use]
+    pub fn due(&self) -> Next {
+        match &self.phase {
+            Phase::Looking | Phase::Scanning => Next::Survey,
+            Phase::Acting { left, .. } => left
+                .front()
+                .map_or(Next::Clear, |action| Next::Run(action.clone())),
+            Phase::Clearing => Next::Clear,
+            Phase::Over(left) => Next::Over(left.clone()),
+        }
+    }
+
+    /// How far it came, percent. Less than 100 until it is over.
+    #[must_use]
+    pub fn percent(&self) -> u8 {
+        match &self.phase {
+            Phase::Looking => 0,
+            Phase::Acting { left, planned } => {
+                let done = planned - left.len();
+                u8::try_from(done * 90 / (*planned).max(1)).unwrap_or(90)
+            }
+            Phase::Clearing | Phase::Scanning => 90,
+            Phase::Over(_) => 100,
+        }
+    }
+
+    /// What is on the device now.
+    pub fn surveyed(&mut self, now: &Survey) {
+        match self.phase {
+            Phase::Looking => self.act(now),
+            Phase::Scanning => {
+                let mut left = findings(&self.baseline, now);
+                left.extend(self.failure.take());
+                self.pass += 1;
+                if left.is_empty() || self.pass >= PASSES.len() {
+                    self.phase = Phase::Over(left);
+                } else {
+                    self.act(now);
+                }
+            }
+            // Nobody was asked to look.
+            Phase::Acting { .. } | Phase::Clearing | Phase::Over(_) => {}
+        }
+    }
+
+    fn act(&mut self, now: &Survey) {
+        let spare = PASSES[self.pass.min(PASSES.len() - 1)];
+        let left = VecDeque::from(plan(&self.baseline, now, spare));
+        let planned = left.len();
+        self.phase = if left.is_empty() {
+            Phase::Clearing
+        } else {
+            Phase::Acting { left, planned }
+        };
+    }
+
+    /// The action that was to be run has ended; whether it did what it should.
+    pub fn ran(&mut self, well: bool) {
+        let Phase::Acting { left, .. } = &mut self.phase else {
+            return;
+        };
+        if let Some(action) = left.pop_front()
+            && !well
+        {
+            // The command may hold what a person wrote; what it was for does not.
+            self.failure.get_or_insert(format!("{} failed", action.what));
+        }
+        if left.is_empty() {
+            self.phase = Phase::Clearing;
+        }
+    }
+
+    /// What no survey shows was emptied.
+    pub fn cleared(&mut self) {
+        if let Phase::Clearing = self.phase {
+            self.phase = Phase::Scanning;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(file: &str) -> Survey {
+        let mut survey = Survey::default();
+        survey.files.insert(file.to_owned(), None);
+        survey
+    }
+
+    /// Works a wipe whose surveys find `found`, one after the other, and whose actions end `well`; the steps.
+    fn work(found: &[Survey], well: bool) -> (String, Vec<String>) {
+        let mut wipe = Wipe::new(Arc::default());
+        let (mut found, mut steps) = (found.iter(), String::new());
+        loop {
+            match wipe.due() {
+                Next::Survey => {
+                    steps.push('s');
+                    wipe.surveyed(found.next().expect("no more looks than the test foresees"));
+                }
+                Next::Run(_) => {
+                    steps.push('r');
+                    wipe.ran(well);
+                }
+                Next::Clear => {
+                    steps.push('c');
+                    wipe.cleared();
+                }
+                Next::Over(left) => return (steps, left),
+            }
+            assert!(wipe.percent() < 100 || matches!(wipe.due(), Next::Over(_)));
+        }
+    }
+
+    #[test]
+    fn a_device_is_clean_only_after_a_scan_that_came_after_every_action() {
+        let (dirty, clean) = (with("/sdcard/a"), Survey::default());
+        assert_eq!(work(&[dirty, clean.clone()], true), ("srcs".to_owned(), vec![]));
+        assert_eq!(work(&[clean.clone(), clean], true), ("scs".to_owned(), vec![]));
+    }
+
+    #[test]
+    fn what_the_scan_finds_is_wiped_once_more_and_then_told() {
+        let (dirty, clean) = (with("/sdcard/a"), Survey::default());
+        let twice = [dirty.clone(), dirty.clone(), clean];
+        assert_eq!(work(&twice, true), ("srcsrcs".to_owned(), vec![]));
+        let never = [dirty.clone(), dirty.clone(), dirty];
+        let (steps, left) = work(&never, true);
+        assert_eq!(
+            (steps.as_str(), left.join("; ")),
+            ("srcsrcs", "1 files or folders".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_action_that_failed_is_done_again_however_clean_the_scan() {
+        let (dirty, clean) = (with("/sdcard/a"), Survey::default());
+        let (steps, left) = work(&[dirty.clone(), clean.clone(), clean.clone()], false);
+        assert_eq!(
+            (steps.as_str(), left.len()),
+            ("srcscs", 0),
+            "there was nothing to do the second time"
+        );
+        let (_, left) = work(&[dirty.clone(), dirty.clone(), clean], false);
+        assert_eq!(left, ["files failed"]);
+    }
+}
