@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use protocol::HostId;
-use protocol::agent::{ConnectionEvent, Hello, Refusal, RefusalCode, Report, Touched};
+use protocol::agent::{ConnectionEvent, DeviceFact, Hello, Refusal, RefusalCode, Report, Touched};
 use signaling::link::server::{Backend, Host, Join, close_code};
 
 use crate::app::{App, Shared};
 use crate::domain::deadlines::Deadlines;
+use crate::domain::session::Presence;
 use crate::domain::time::{Steady, UnixMs};
 use crate::secret::Hash;
 use crate::store::StoreError;
@@ -81,6 +82,12 @@ impl Backend for Agents {
         self.0
             .deadlines()
             .greeted(hello.devices.iter().map(|fact| fact.id));
+        // First: a device that this Hello shows as healthy must not look as if nobody were linked to it.
+        self.0
+            .store
+            .link_host(host.id(), self.0.replica.id)
+            .await
+            .map_err(|error| failed(&error))?;
         let live = self
             .0
             .store
@@ -88,12 +95,14 @@ impl Backend for Agents {
             .await
             .map_err(|error| failed(&error))?;
         tracing::info!(host.id = %host.id(), peer = %host.peer, devices = hello.devices.len(), leases = live.len(), "a host is up");
+        let linked = host.id();
         if let Some(older) = self.0.hosts.insert(host) {
             older.close(close_code::REPLACED, "replaced");
         }
         for session in live {
             App::changed(&self.0, session);
         }
+        self.attend(linked, &hello.devices);
         Ok(())
     }
 
@@ -112,6 +121,7 @@ impl Backend for Agents {
             tracing::error!(host.id = %host.id(), %error, "a host's report could not be noted");
             self.0.hosts.forget_facts(host.id());
         }
+        self.attend(host.id(), &report.devices);
     }
 
     async fn connection(&self, host: &Host, event: ConnectionEvent) {
@@ -135,9 +145,35 @@ impl Backend for Agents {
             return;
         }
         tracing::info!(host.id = %host.id(), "a host is down");
-        if let Err(error) = self.0.store.host_offline(host.id()).await {
+        self.0.watches.attend(host.id(), |_| Some(Presence::Unlinked));
+        if let Err(error) = self.lost(host.id()).await {
             tracing::error!(host.id = %host.id(), %error, "a host's absence could not be noted");
         }
+    }
+}
+
+impl Agents {
+    /// Notes that a host is out of reach, unless another replica has its link by now.
+    async fn lost(&self, host: HostId) -> Result<(), StoreError> {
+        let App { store, replica, .. } = &*self.0;
+        if !store.is_shared() || store.unlink_host(host, replica.id).await? {
+            store.host_offline(host).await?;
+        }
+        Ok(())
+    }
+
+    /// Whoever watches a session learns how its device is.
+    fn attend(&self, host: HostId, facts: &[DeviceFact]) {
+        let health = |device| {
+            facts
+                .iter()
+                .find(|fact| fact.id == device)
+                .map(|fact| fact.health)
+        };
+        self.0.watches.attend(host, |device| {
+            let lost = Presence::Lost;
+            Some(health(device).map_or(lost, Presence::from))
+        });
     }
 }
 

@@ -21,6 +21,7 @@ use crate::domain::time::{Moment, Steady, UnixMs};
 use crate::hosts::Hosts;
 use crate::jobs::{prepare, release};
 use crate::limits::Limits;
+use crate::replica::Replica;
 use crate::secret::Seal;
 use crate::store::Store;
 use crate::watch::Watches;
@@ -47,6 +48,8 @@ pub(crate) struct App {
     pub deadlines: Mutex<Deadlines>,
     /// Leases whose release is being asked for right now.
     pub releases: DashMap<LeaseId, ()>,
+    /// This control among others on the same database.
+    pub replica: Replica,
     /// Jobs that run; counted down at the end.
     pub jobs: TaskTracker,
     /// Cancelled when control stops.

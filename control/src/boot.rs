@@ -19,10 +19,12 @@ use std::time::SystemTime;
 use anyhow::{Context as _, bail};
 use signaling::disk;
 use signaling::link::tls::Authority;
-use signaling::link::token::JoinToken;
+use signaling::link::token::{Fingerprint, JoinToken};
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use crate::domain::time::UnixMs;
+use crate::replica::{Replica, Steps};
 use crate::routes::auth;
 use crate::secret::{Hash, Seal, Secret};
 use crate::store::Store;
@@ -65,6 +67,26 @@ pub(crate) fn authority(folder: &Path, now: SystemTime) -> anyhow::Result<(Autho
         }
         (None, Some(_)) => bail!("{} is missing beside its key", certificate.display()),
     }
+}
+
+/// Takes this control's place among others on the same database. Agents know one authority, so all have the same.
+pub(crate) async fn among_others(
+    store: &Store,
+    id: Uuid,
+    authority: Fingerprint,
+    now: UnixMs,
+) -> anyhow::Result<(Replica, Steps)> {
+    if store.is_shared() {
+        store.replica_seen(id, authority, now).await?;
+        if store.has_other_authority(authority).await? {
+            store.replica_leaves(id).await?;
+            bail!(
+                "another control on this database has another certificate authority: copy its authority.pem and \
+                 authority.key into this one's data folder"
+            );
+        }
+    }
+    Ok(Replica::new(id, store.is_shared()))
 }
 
 /// Makes the first admin with a random password.

@@ -24,9 +24,9 @@ impl Hosts {
         self.links.get(&host).map(|link| link.clone())
     }
 
-    /// How many are up.
-    pub(crate) fn online(&self) -> usize {
-        self.links.len()
+    /// Those that are up.
+    pub(crate) fn here(&self) -> Vec<HostId> {
+        self.links.iter().map(|link| *link.key()).collect()
     }
 
     /// Whether a host is up.

@@ -4,10 +4,11 @@
 //!            HTTP (http.rs, router.rs, routes/)              QUIC (agents.rs over signaling::link)
 //!                        │                                          │
 //!                        ▼                                          ▼
-//!   domain/ (pure rules) ◄── store/ (SQLite, one writer) ──► app.rs: what a change sets off
+//!   domain/ (pure rules) ◄── store/ (SQLite, PostgreSQL) ──► app.rs: what a change sets off
 //!                                                             │            │
 //!                                                     jobs/ (prepare,   watch.rs (SSE)
-//!                                                      release, sweep)
+//!                                                      release, sweep)      ▲
+//!                                                                     replica.rs ◄── other controls on PostgreSQL
 //! ```
 //!
 //! Invariant: media and input never pass through here. If control dies, running sessions go on; when it
@@ -31,6 +32,7 @@ mod limits;
 #[allow(dead_code, reason = "the other tests use the rest of it")]
 #[path = "../tests/support/postgres.rs"]
 mod postgres_child;
+mod replica;
 #[cfg(test)]
 mod rig;
 mod router;
@@ -53,12 +55,14 @@ use signaling::link::server::Server as LinkServer;
 use signaling::origin::Origin;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::agents::Agents;
 use crate::app::{App, Shared};
 use crate::hosts::Hosts;
 use crate::jobs::sweep;
 use crate::limits::Limits;
+use crate::replica::Steps;
 use crate::store::Store;
 use crate::store::address::Address;
 use crate::watch::Watches;
@@ -89,6 +93,7 @@ pub struct Control {
     app: Shared,
     listener: tokio::net::TcpListener,
     link: LinkServer,
+    steps: Steps,
 }
 
 /// Runs control until cancelled.
@@ -113,9 +118,11 @@ impl Control {
             Some(text) => text.parse()?,
             None => Address::in_folder(&config.data),
         };
-        let store = Store::open(address.clone())
+        let id = Uuid::now_v7();
+        let store = Store::open(address.clone(), id)
             .await
             .with_context(|| format!("the database ({address}) cannot be opened"))?;
+        let (replica, steps) = boot::among_others(&store, id, authority.fingerprint(), now.into()).await?;
         store.settle_devices(now.into()).await?;
         boot::first_admin(&store, &config.data, now.into()).await?;
         let (listener, socket) = boot::bind(config.listen).await?;
@@ -136,10 +143,16 @@ impl Control {
             seal,
             deadlines: Mutex::default(),
             releases: DashMap::new(),
+            replica,
             jobs: TaskTracker::new(),
             stop,
         });
-        Ok(Self { app, listener, link })
+        Ok(Self {
+            app,
+            listener,
+            link,
+            steps,
+        })
     }
 
     /// Where HTTP listens, and on UDP with the same port the agents' link.
@@ -155,16 +168,23 @@ impl Control {
     /// # Errors
     /// When the agents' link cannot go on.
     pub async fn serve(self) -> anyhow::Result<()> {
-        let Self { app, listener, link } = self;
+        let Self {
+            app,
+            listener,
+            link,
+            steps,
+        } = self;
         let stop = app.stop.clone();
         let router = router::router(&app);
         tracing::info!(address = %listener.local_addr()?, url = %app.origins[0], "control serves");
         app.jobs.spawn(sweep::run(app.clone()));
+        let replica = tokio::spawn(replica::run(app.clone(), steps));
         let agents = tokio::spawn(link.run(Arc::new(Agents(app.clone())), stop.clone()));
         http::serve(listener, router, stop.clone()).await;
         // HTTP ended because control stops; if it did not, the rest must not go on alone.
         stop.cancel();
         let agents = agents.await.context("the agents' link panicked")?;
+        replica.await.context("the look at other replicas panicked")?;
         app.jobs.close();
         if tokio::time::timeout(FAREWELL, app.jobs.wait()).await.is_err() {
             tracing::info!(

@@ -21,6 +21,7 @@ use crate::domain::time::{Moment, Steady, UnixMs};
 use crate::hosts::Hosts;
 use crate::jobs::sweep;
 use crate::limits::Limits;
+use crate::replica::Replica;
 use crate::secret::{Hash, Seal};
 use crate::store::Store;
 use crate::store::address::Address;
@@ -48,7 +49,9 @@ pub(crate) fn after(seconds: u64) -> UnixMs {
 impl Rig {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(Address::in_folder(folder.path())).await.unwrap();
+        let store = Store::open(Address::in_folder(folder.path()), Uuid::nil())
+            .await
+            .unwrap();
         store.add_first_admin("admin", "", START).await.unwrap();
         let token = Hash::of("join");
         store.add_join_token(token, &Actor::SYSTEM, START).await.unwrap();
@@ -71,6 +74,7 @@ impl Rig {
             seal: Seal::of("key"),
             deadlines: Mutex::default(),
             releases: DashMap::new(),
+            replica: Replica::new(Uuid::nil(), false).0,
             jobs: TaskTracker::new(),
             stop: CancellationToken::new(),
         });

@@ -5,11 +5,12 @@
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use protocol::SessionId;
+use protocol::{DeviceId, HostId, SessionId};
 use tokio::sync::watch;
 
 use crate::domain::deadlines::Outlook;
-use crate::domain::session::{Advance, Session, Stage};
+use crate::domain::device::Health;
+use crate::domain::session::{Advance, Presence, Session, Stage};
 
 /// A session as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) struct View {
     pub advance: Advance,
     /// When it will end, as far as that is known.
     pub outlook: Outlook,
+    /// Whether its device is there, by its host's last word; none before there was one.
+    pub presence: Option<Presence>,
 }
 
 /// The channels. One for each session that is live or watched; [`Watches::prune`] drops the rest.
@@ -45,6 +48,21 @@ impl Watches {
         }
     }
 
+    /// Shows whether the devices of a host are there: `presence` says it of each that it knows of.
+    pub(crate) fn attend(&self, host: HostId, presence: impl Fn(DeviceId) -> Option<Presence>) {
+        for channel in &self.0 {
+            channel.send_if_modified(|view| {
+                let said = (view.session.host == host).then(|| presence(view.session.device));
+                let said = said.flatten();
+                let news = said.is_some() && view.presence != said;
+                if news {
+                    view.presence = said;
+                }
+                news
+            });
+        }
+    }
+
     /// Shows what the holder has to expect.
     pub(crate) fn expect(&self, session: SessionId, outlook: Outlook) {
         if let Some(channel) = self.0.get(&session) {
@@ -63,6 +81,12 @@ impl Watches {
         self.channel(session)
     }
 
+    /// Sessions that somebody watches.
+    pub(crate) fn watched(&self) -> Vec<SessionId> {
+        let watched = self.0.iter().filter(|channel| channel.receiver_count() > 0);
+        watched.map(|channel| *channel.key()).collect()
+    }
+
     /// Forgets sessions that are over and that nobody watches.
     pub(crate) fn prune(&self) {
         self.0.retain(|_, channel| {
@@ -78,6 +102,7 @@ impl Watches {
                     session: session.clone(),
                     advance,
                     outlook: Outlook::default(),
+                    presence: None,
                 });
                 vacant.insert(channel);
                 receiver
@@ -91,10 +116,14 @@ impl Watches {
                         return false;
                     }
                     let advance = Advance::at(session.state, view.advance);
+                    // A host that is not linked here may be linked to another control by now.
+                    let elsewhere =
+                        view.presence == Some(Presence::Unlinked) && session.health != Health::Offline;
                     let next = View {
                         session: session.clone(),
                         advance,
                         outlook: view.outlook,
+                        presence: view.presence.filter(|_| !elsewhere),
                     };
                     let changed = *view != next;
                     *view = next;

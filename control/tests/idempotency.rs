@@ -24,7 +24,9 @@ const OTHER: &str = "0c2bb0a2-71c5-4f1e-9a4d-222222222222";
 
 async fn post(browser: &mut Browser, path: &str, key: &str, body: &Value) -> Answer {
     let headers = [("content-type", "application/json"), ("idempotency-key", key)];
-    browser.send(Method::POST, path, &headers, Some(body.to_string())).await
+    browser
+        .send(Method::POST, path, &headers, Some(body.to_string()))
+        .await
 }
 
 async fn launch(browser: &mut Browser, key: &str, token: &str) -> Answer {
@@ -51,7 +53,11 @@ async fn a_link_that_is_asked_for_twice_under_one_key_is_made_once(on: Base) {
 
     let url = first.json()["url"].as_str().unwrap().to_owned();
     let (_, token) = url.split_once("/l#").unwrap();
-    assert_eq!(app.browser().launch(token).await.status, 202, "and the address opens");
+    assert_eq!(
+        app.browser().launch(token).await.status,
+        202,
+        "and the address opens"
+    );
     app.stop().await;
     let written = app.written();
     assert!(contains(&written, "\"name\":\"demo\""), "the answer is kept");
@@ -64,17 +70,36 @@ async fn a_key_is_for_one_body_and_one_person_only(on: Base) {
     let device = app.device().await["id"].clone();
     let wish = json!({ "device_id": device, "name": "one" });
     let first = post(&mut app.admin, "/api/v1/links", KEY, &wish).await.json();
-    let misused = post(&mut app.admin, "/api/v1/links", KEY, &json!({ "device_id": device, "name": "two" })).await;
+    let misused = post(
+        &mut app.admin,
+        "/api/v1/links",
+        KEY,
+        &json!({ "device_id": device, "name": "two" }),
+    )
+    .await;
     assert_eq!((misused.status, misused.code().as_str()), (422, "VALIDATION"));
     let other = post(&mut app.admin, "/api/v1/links", OTHER, &wish).await.json();
     assert_ne!((&other["id"], &other["url"]), (&first["id"], &first["url"]));
     // What was refused is not kept: it may be asked again, put right.
     let key = "0c2bb0a2-71c5-4f1e-9a4d-333333333333";
-    let wrong = post(&mut app.admin, "/api/v1/links", key, &json!({ "device_id": "none" })).await;
+    let wrong = post(
+        &mut app.admin,
+        "/api/v1/links",
+        key,
+        &json!({ "device_id": "none" }),
+    )
+    .await;
     assert_eq!(wrong.code(), "VALIDATION");
-    assert_eq!(post(&mut app.admin, "/api/v1/links", key, &wish).await.status, 201);
+    assert_eq!(
+        post(&mut app.admin, "/api/v1/links", key, &wish).await.status,
+        201
+    );
     for bad in ["short", "with a blank in it, which is bad"] {
-        assert_eq!(post(&mut app.admin, "/api/v1/links", bad, &wish).await.code(), "VALIDATION", "{bad}");
+        assert_eq!(
+            post(&mut app.admin, "/api/v1/links", bad, &wish).await.code(),
+            "VALIDATION",
+            "{bad}"
+        );
     }
     let stranger = post(&mut app.browser(), "/api/v1/links", KEY, &wish).await;
     assert_eq!(stranger.code(), "AUTH_FAILED", "an answer is for whoever asked");
@@ -98,7 +123,11 @@ async fn a_launch_whose_answer_was_lost_finds_its_lease_again(on: Base) {
     assert_eq!(shown["uses"], 1);
     assert_eq!(app.device().await["epoch"], 1);
     let other = launch(&mut app.browser(), OTHER, &link.token).await;
-    assert_eq!(other.code(), "LINK_BOUND_ELSEWHERE", "another key is another browser");
+    assert_eq!(
+        other.code(),
+        "LINK_BOUND_ELSEWHERE",
+        "another key is another browser"
+    );
 }
 
 async fn a_launch_that_is_repeated_after_its_end_is_granted_nothing(on: Base) {
@@ -106,13 +135,26 @@ async fn a_launch_that_is_repeated_after_its_end_is_granted_nothing(on: Base) {
     let link = app.link(json!({})).await;
     let mut browser = app.browser();
     let session = launch(&mut browser, KEY, &link.token).await.json()["session_id"].clone();
-    browser.events(session.as_str().unwrap()).await.until("ready").await;
-    browser.post("/api/v1/launch/end", &json!({ "session_id": session })).await;
+    browser
+        .events(session.as_str().unwrap())
+        .await
+        .until("ready")
+        .await;
+    browser
+        .post("/api/v1/launch/end", &json!({ "session_id": session }))
+        .await;
     app.device_shows("status", "idle").await;
     let late = launch(&mut app.browser(), KEY, &link.token).await;
-    assert_eq!((&late.json()["session_id"], &late.json()["stage"]), (&session, &json!("ended")));
+    assert_eq!(
+        (&late.json()["session_id"], &late.json()["stage"]),
+        (&session, &json!("ended"))
+    );
     app.device_shows("status", "idle").await;
-    assert_eq!(app.device().await["epoch"], 2, "a grant and its release, and no more");
+    assert_eq!(
+        app.device().await["epoch"],
+        2,
+        "a grant and its release, and no more"
+    );
 }
 
 async fn many_repetitions_at_once_get_one_lease(on: Base) {
@@ -126,7 +168,12 @@ async fn many_repetitions_at_once_get_one_lease(on: Base) {
     let answers = all.join_all().await;
     let session = answers[0].json()["session_id"].clone();
     for answer in &answers {
-        assert_eq!((answer.status, &answer.json()["session_id"]), (202, &session), "{}", answer.body);
+        assert_eq!(
+            (answer.status, &answer.json()["session_id"]),
+            (202, &session),
+            "{}",
+            answer.body
+        );
     }
     assert_eq!(app.device().await["epoch"], 1);
 }
@@ -145,7 +192,9 @@ async fn what_changes_a_link_or_a_device_answers_the_same_again(on: Base) {
     let link = app.link(json!({})).await;
     let (mut browser, session) = app.holder(&link).await;
     app.agent.release(support::agent::Manner::Fails);
-    browser.post("/api/v1/launch/end", &json!({ "session_id": session })).await;
+    browser
+        .post("/api/v1/launch/end", &json!({ "session_id": session }))
+        .await;
     app.device_shows("occupancy", "quarantined").await;
     app.agent.release(support::agent::Manner::Well);
     let device = app.device().await["id"].as_str().unwrap().to_owned();
@@ -154,5 +203,9 @@ async fn what_changes_a_link_or_a_device_answers_the_same_again(on: Base) {
     assert_eq!(first.status, 202, "{}", first.body);
     app.device_shows("occupancy", "free").await;
     let second = post(&mut app.admin, &path, OTHER, &json!({})).await;
-    assert_eq!((second.status, second.json()), (202, first.json()), "a device that is free is not reset again");
+    assert_eq!(
+        (second.status, second.json()),
+        (202, first.json()),
+        "a device that is free is not reset again"
+    );
 }

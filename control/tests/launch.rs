@@ -74,7 +74,7 @@ async fn a_link_opens_its_device_and_shows_true_progress(on: Base) {
         "session_state": "running",
         "stage": "ready",
         "progress": 100,
-        "device": { "name": "one", "width": 720, "height": 1280 },
+        "device": { "name": "one", "width": 720, "height": 1280, "state": "ready" },
         "app": { "package": "dev.farglass.paint" },
     });
     assert_eq!(ready, expected);

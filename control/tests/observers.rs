@@ -25,7 +25,12 @@ async fn offered(app: &mut TestApp) -> WhepOffer {
 async fn observe(app: &mut TestApp, session: &str) -> Browser {
     let path = format!("/api/v1/sessions/{session}/observe");
     let made = app.admin.post(&path, &json!({})).await;
-    assert_eq!((made.status, &made.json()["role"]), (201, &json!("observer")), "{}", made.body);
+    assert_eq!(
+        (made.status, &made.json()["role"]),
+        (201, &json!("observer")),
+        "{}",
+        made.body
+    );
     let mut player = app.browser();
     player.bearer = Some(made.json()["token"].as_str().unwrap().to_owned());
     player
@@ -42,7 +47,11 @@ async fn an_operator_looks_in_beside_the_holder_and_is_counted_apart(on: Base) {
     for _ in 0..4 {
         let mut operator = observe(&mut app, &session).await;
         assert_eq!(operator.offer(&session).await.status, 201);
-        assert_eq!(offered(&mut app).await.role, Role::Observer, "the gateway takes no input from it");
+        assert_eq!(
+            offered(&mut app).await.role,
+            Role::Observer,
+            "the gateway takes no input from it"
+        );
     }
     let mut fifth = observe(&mut app, &session).await;
     assert_eq!(fifth.offer(&session).await.code(), "CONNECTION_LIMIT");
@@ -65,7 +74,9 @@ async fn only_an_operator_looks_in_and_only_while_the_session_lives(on: Base) {
     let mut operator = observe(&mut app, &session).await;
     let unknown = app.admin.post("/api/v1/sessions/none/observe", &json!({})).await;
     assert_eq!(unknown.code(), "SESSION_NOT_FOUND");
-    browser.post("/api/v1/launch/end", &json!({ "session_id": session })).await;
+    browser
+        .post("/api/v1/launch/end", &json!({ "session_id": session }))
+        .await;
     assert_eq!(operator.offer(&session).await.code(), "LEASE_LOST");
     assert_eq!(app.admin.post(&path, &json!({})).await.code(), "LEASE_LOST");
     assert_eq!(app.device().await["session_id"], Value::Null);

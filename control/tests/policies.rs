@@ -57,7 +57,9 @@ fn in_ms(ms: i64) -> String {
 async fn shows(app: &mut TestApp, link: &Link, state: &str) {
     let path = format!("/api/v1/links/{}", link.id);
     let shows = async { while app.admin.get(&path).await.json()["state"] != state {} };
-    tokio::time::timeout(DEADLINE, shows).await.unwrap_or_else(|_| panic!("never {state}"));
+    tokio::time::timeout(DEADLINE, shows)
+        .await
+        .unwrap_or_else(|_| panic!("never {state}"));
 }
 
 async fn a_paused_link_lets_nobody_in_and_keeps_who_is_in(on: Base) {
@@ -79,7 +81,10 @@ async fn a_paused_link_lets_nobody_in_and_keeps_who_is_in(on: Base) {
 
     let resumed = post(&mut app, &format!("links/{}/resume", link.id), json!({})).await;
     assert_eq!(resumed.json()["state"], "active");
-    assert_eq!(app.browser().launch(&link.token).await.code(), "LINK_BOUND_ELSEWHERE");
+    assert_eq!(
+        app.browser().launch(&link.token).await.code(),
+        "LINK_BOUND_ELSEWHERE"
+    );
     app.revoke(&link).await;
     let again = post(&mut app, &format!("links/{}/resume", link.id), json!({})).await;
     assert_eq!(again.json()["state"], "revoked", "revoked is for good");
@@ -115,19 +120,31 @@ async fn a_session_is_warned_and_ends_after_its_greatest_length(on: Base) {
         assert!(left <= 2000, "{state}");
         if state["warning"]["reason"] == "max_duration" {
             warned = true;
-            assert!(state["warning"]["ends_in_ms"].as_u64().unwrap() <= 1000, "at its half: {state}");
+            assert!(
+                state["warning"]["ends_in_ms"].as_u64().unwrap() <= 1000,
+                "at its half: {state}"
+            );
             assert!(state["ends_at"].is_string());
         }
     };
     assert!(warned, "the holder hears of it before");
     assert_eq!(ended["end_reason"], "max_duration");
     assert_eq!(ended["warning"], Value::Null);
-    assert!(since.elapsed() > Duration::from_millis(1000), "{:?}", since.elapsed());
+    assert!(
+        since.elapsed() > Duration::from_millis(1000),
+        "{:?}",
+        since.elapsed()
+    );
     assert_eq!(released(&mut app).await.reason, CloseReason::MaxDuration);
 }
 
 /// Tells again and again how long ago somebody touched the device, until the page says something.
-async fn quiet_until(app: &TestApp, browser: &mut Browser, session: &str, done: impl Fn(&Value) -> bool) -> Value {
+async fn quiet_until(
+    app: &TestApp,
+    browser: &mut Browser,
+    session: &str,
+    done: impl Fn(&Value) -> bool,
+) -> Value {
     let path = format!("/api/v1/launch/current?session={session}");
     let since = Instant::now();
     let told = async {
@@ -152,7 +169,11 @@ async fn a_session_that_nobody_touches_is_warned_and_given_back(on: Base) {
     let touched = Instant::now();
     quiet_until(&app, &mut browser, &session, |state| state["warning"].is_null()).await;
     let ended = quiet_until(&app, &mut browser, &session, |state| state["stage"] == "ended").await;
-    assert!(touched.elapsed() > Duration::from_secs(2), "{:?}", touched.elapsed());
+    assert!(
+        touched.elapsed() > Duration::from_secs(2),
+        "{:?}",
+        touched.elapsed()
+    );
     assert_eq!(ended["end_reason"], "idle");
     assert_eq!(released(&mut app).await.reason, CloseReason::Idle);
     app.device_shows("status", "idle").await;
@@ -160,14 +181,18 @@ async fn a_session_that_nobody_touches_is_warned_and_given_back(on: Base) {
 
 async fn a_link_that_lets_its_session_finish_only_closes_the_door(on: Base) {
     let mut app = TestApp::start(on).await;
-    let link = app.link(json!({ "expires_at": in_ms(1500), "on_expiry": "finish" })).await;
+    let link = app
+        .link(json!({ "expires_at": in_ms(1500), "on_expiry": "finish" }))
+        .await;
     let (mut browser, session) = streaming(&mut app, &link).await;
     shows(&mut app, &link, "expired").await;
     assert_eq!(app.browser().launch(&link.token).await.code(), "LINK_EXPIRED");
     let own = browser.launch(&link.token).await;
     assert_eq!((own.status, &own.json()["session_id"]), (200, &json!(session)));
     assert_eq!(own.json()["lease_state"], "active");
-    let ended = browser.post("/api/v1/launch/end", &json!({ "session_id": session })).await;
+    let ended = browser
+        .post("/api/v1/launch/end", &json!({ "session_id": session }))
+        .await;
     assert_eq!(ended.json()["end_reason"], "lease_ended");
     app.device_shows("status", "idle").await;
     assert_eq!(browser.launch(&link.token).await.code(), "LINK_EXPIRED");
@@ -175,12 +200,17 @@ async fn a_link_that_lets_its_session_finish_only_closes_the_door(on: Base) {
 
 async fn a_moved_end_moves_the_end_of_the_session_that_runs(on: Base) {
     let mut app = TestApp::start(on).await;
-    let link = app.link(json!({ "expires_at": in_ms(4000), "max_duration_s": 4 })).await;
+    let link = app
+        .link(json!({ "expires_at": in_ms(4000), "max_duration_s": 4 }))
+        .await;
     let (mut browser, session) = streaming(&mut app, &link).await;
     let path = format!("links/{}/extend", link.id);
     let later = json!({ "expires_at": in_ms(3_600_000), "max_duration_s": 600 });
     let extended = post(&mut app, &path, later).await;
-    assert_eq!((extended.status, &extended.json()["max_duration_s"]), (200, &json!(600)));
+    assert_eq!(
+        (extended.status, &extended.json()["max_duration_s"]),
+        (200, &json!(600))
+    );
     let current = format!("/api/v1/launch/current?session={session}");
     let (state, since) = (browser.get(&current).await.json(), Instant::now());
     assert_eq!(state["lease_state"], "active");
@@ -202,7 +232,11 @@ async fn a_link_for_any_device_takes_one_with_its_labels(on: Base) {
     assert_eq!(link.shown["selector"]["labels"]["pool"], "demo");
     assert_eq!(link.shown["device_id"], Value::Null);
     let none = app.browser().launch(&link.token).await;
-    assert_eq!((none.status, none.code().as_str()), (503, "DEVICE_OFFLINE"), "no device has such labels");
+    assert_eq!(
+        (none.status, none.code().as_str()),
+        (503, "DEVICE_OFFLINE"),
+        "no device has such labels"
+    );
 
     app.agent.labels(&[("pool", "demo"), ("android", "14")]);
     let labelled = async { while app.device().await["labels"]["pool"] != "demo" {} };
@@ -213,10 +247,20 @@ async fn a_link_for_any_device_takes_one_with_its_labels(on: Base) {
     let body = json!({ "labels": { "pool": "tests" } }).to_string();
     let set = app.admin.send(Method::PUT, &labels, &json, Some(body)).await;
     let expected = json!({ "pool": "tests", "android": "14" });
-    assert_eq!((set.status, &set.json()["labels"]), (200, &expected), "an admin's word wins");
+    assert_eq!(
+        (set.status, &set.json()["labels"]),
+        (200, &expected),
+        "an admin's word wins"
+    );
     assert_eq!(app.browser().launch(&link.token).await.code(), "DEVICE_OFFLINE");
     let body = json!({ "labels": {} }).to_string();
-    assert_eq!(app.admin.send(Method::PUT, &labels, &json, Some(body)).await.status, 200);
+    assert_eq!(
+        app.admin
+            .send(Method::PUT, &labels, &json, Some(body))
+            .await
+            .status,
+        200
+    );
 
     let mut browser = app.browser();
     let launched = browser.launch(&link.token).await;
@@ -251,13 +295,21 @@ async fn what_is_out_of_bounds_is_refused(on: Base) {
     ];
     for wish in wishes {
         let answer = app.admin.post("/api/v1/links", &wish).await;
-        assert_eq!((answer.status, answer.code().as_str()), (422, "VALIDATION"), "{wish}");
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (422, "VALIDATION"),
+            "{wish}"
+        );
     }
     let listed = app.admin.get("/api/v1/links").await.json();
     assert_eq!(listed["items"], json!([]));
     let defaults = app.link(json!({})).await.shown;
     assert_eq!(
-        (&defaults["idle_timeout_s"], &defaults["max_duration_s"], &defaults["on_expiry"]),
+        (
+            &defaults["idle_timeout_s"],
+            &defaults["max_duration_s"],
+            &defaults["on_expiry"]
+        ),
         (&json!(300), &Value::Null, &json!("cut"))
     );
 }
@@ -267,7 +319,9 @@ async fn a_quarantined_device_says_why_and_since_when(on: Base) {
     let link = app.link(json!({})).await;
     app.agent.release(support::agent::Manner::Fails);
     let (mut browser, session) = app.holder(&link).await;
-    browser.post("/api/v1/launch/end", &json!({ "session_id": session })).await;
+    browser
+        .post("/api/v1/launch/end", &json!({ "session_id": session }))
+        .await;
     app.device_shows("occupancy", "quarantined").await;
     let device = app.device().await;
     assert_eq!(device["quarantine"]["reason"], "not_cleaned");
@@ -278,7 +332,9 @@ async fn a_quarantined_device_says_why_and_since_when(on: Base) {
     let once_more = async {
         loop {
             let now = app.device().await;
-            if now["quarantine"]["since"].is_string() && now["quarantine"]["since"] != device["quarantine"]["since"] {
+            if now["quarantine"]["since"].is_string()
+                && now["quarantine"]["since"] != device["quarantine"]["since"]
+            {
                 return now;
             }
         }

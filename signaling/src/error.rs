@@ -84,6 +84,7 @@ codes! {
     StreamError "STREAM_ERROR" BAD_GATEWAY "The device's host failed";
     CommandTimeout "COMMAND_TIMEOUT" GATEWAY_TIMEOUT "The device's host did not answer";
     Conflict "CONFLICT" CONFLICT "Conflict";
+    Unavailable "UNAVAILABLE" SERVICE_UNAVAILABLE "Not available";
     Internal "INTERNAL" INTERNAL_SERVER_ERROR "Our fault";
 }
 

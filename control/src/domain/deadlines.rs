@@ -176,7 +176,9 @@ impl Deadlines {
     /// How much of its greatest length each lease that has one has used, for a process that comes after this one.
     #[must_use]
     pub fn spent(&self, held: &[Session], now: Steady) -> Vec<(LeaseId, Duration)> {
-        let limited = held.iter().filter(|session| session.link.policy.max_duration.is_some());
+        let limited = held
+            .iter()
+            .filter(|session| session.link.policy.max_duration.is_some());
         limited
             .filter_map(|session| {
                 let watch = self.watches.get(&session.lease)?;
@@ -221,7 +223,9 @@ impl Watch {
 
     /// Every end that the lease may come to; the one that is told first stands first.
     fn ends(&self, session: &Session, heard: Option<&Heard>, now: Steady) -> Vec<End> {
-        let expiry = self.expiry.filter(|_| session.link.policy.on_expiry == OnExpiry::Cut);
+        let expiry = self
+            .expiry
+            .filter(|_| session.link.policy.on_expiry == OnExpiry::Cut);
         let expired = expiry.map(|expiry| End {
             is_due: expiry.at <= now,
             ..End::of(CloseReason::LinkExpired, expiry.at, WARNING)

@@ -104,7 +104,11 @@ fn a_grace_lasts_its_time_however_the_wall_clock_jumps() {
         assert_eq!(case.due(100), None);
         case.jumped_ms = jump;
         assert_eq!(case.due(129), None, "{jump}");
-        assert_eq!(case.due(130), Some(Event::Deadline { until: UnixMs(7) }), "{jump}");
+        assert_eq!(
+            case.due(130),
+            Some(Event::Deadline { until: UnixMs(7) }),
+            "{jump}"
+        );
     }
 }
 
@@ -127,7 +131,11 @@ fn nothing_but_a_link_runs_out_while_agents_are_still_coming_back() {
         assert_eq!(leaving.due(seconds), None);
     }
     assert!(preparing.due(60).is_some() && leaving.due(60).is_some());
-    let mut expired = case(grace(), Policy::default(), Some(WALL.plus(Duration::from_secs(10))));
+    let mut expired = case(
+        grace(),
+        Policy::default(),
+        Some(WALL.plus(Duration::from_secs(10))),
+    );
     assert_eq!(expired.due(1), None);
     assert_eq!(expired.due(10), Some(Event::End(CloseReason::LinkExpired)));
 }
@@ -147,12 +155,26 @@ fn what_was_granted_after_the_start_needs_no_reconnect_window() {
 #[test]
 fn a_running_session_ends_with_its_link_by_the_time_that_was_left_when_it_was_first_seen() {
     for jump in [-3_600_000, 3_600_000] {
-        let mut case = case(State::Active, Policy::default(), Some(WALL.plus(Duration::from_secs(200))));
+        let mut case = case(
+            State::Active,
+            Policy::default(),
+            Some(WALL.plus(Duration::from_secs(200))),
+        );
         assert_eq!(case.due(100), None);
         case.jumped_ms = jump;
-        assert_eq!(case.warning(140), Some(Ending { reason: CloseReason::LinkExpired, at: at(200) }));
+        assert_eq!(
+            case.warning(140),
+            Some(Ending {
+                reason: CloseReason::LinkExpired,
+                at: at(200)
+            })
+        );
         assert_eq!(case.due(199), None, "{jump}");
-        assert_eq!(case.due(200), Some(Event::End(CloseReason::LinkExpired)), "{jump}");
+        assert_eq!(
+            case.due(200),
+            Some(Event::End(CloseReason::LinkExpired)),
+            "{jump}"
+        );
     }
 }
 
@@ -163,13 +185,24 @@ fn a_link_that_lets_its_session_finish_does_not_end_it() {
     let look = case.look(90);
     assert_eq!(look.due, []);
     let ends = look.outlooks[0].1.ends;
-    assert_eq!(ends, Some(Ending { reason: CloseReason::MaxDuration, at: at(590) }), "and says when it does end");
+    assert_eq!(
+        ends,
+        Some(Ending {
+            reason: CloseReason::MaxDuration,
+            at: at(590)
+        }),
+        "and says when it does end"
+    );
     assert_eq!(case.due(400), None);
 }
 
 #[test]
 fn a_link_whose_end_is_moved_moves_the_end_of_its_session() {
-    let mut case = case(State::Active, Policy::default(), Some(WALL.plus(Duration::from_secs(100))));
+    let mut case = case(
+        State::Active,
+        Policy::default(),
+        Some(WALL.plus(Duration::from_secs(100))),
+    );
     case.due(90);
     case.session.link.expires_at = Some(WALL.plus(Duration::from_secs(300)));
     assert_eq!(case.due(299), None);
@@ -184,18 +217,30 @@ fn a_session_ends_after_its_greatest_length_which_begins_when_the_device_is_read
     case.heard(110, Some(0));
     assert_eq!(case.look(110).outlooks[0].1.ends.unwrap().at, at(230));
     assert_eq!(case.warning(169), None);
-    assert_eq!(case.warning(170), Some(Ending { reason: CloseReason::MaxDuration, at: at(230) }));
+    assert_eq!(
+        case.warning(170),
+        Some(Ending {
+            reason: CloseReason::MaxDuration,
+            at: at(230)
+        })
+    );
     case.session.state = grace();
     assert_eq!(case.due(220), None);
     case.session.state = State::Active;
-    assert_eq!(case.due(230), Some(Event::End(CloseReason::MaxDuration)), "who leaves and comes back gains nothing");
+    assert_eq!(
+        case.due(230),
+        Some(Event::End(CloseReason::MaxDuration)),
+        "who leaves and comes back gains nothing"
+    );
 }
 
 #[test]
 fn a_restart_goes_on_counting_where_the_process_before_it_was() {
     let mut first = case(State::Active, policy(300, Some(1000), OnExpiry::Cut), None);
     first.due(0);
-    let noted = first.deadlines.spent(std::slice::from_ref(&first.session), at(700));
+    let noted = first
+        .deadlines
+        .spent(std::slice::from_ref(&first.session), at(700));
     assert_eq!(noted, [(first.session.lease, Duration::from_secs(700))]);
     let mut second = case(State::Active, policy(300, Some(1000), OnExpiry::Cut), None);
     second.session.spent = noted[0].1;
@@ -211,7 +256,13 @@ fn a_device_that_nobody_acts_on_is_warned_of_and_given_back() {
     case.heard(1235, Some(235));
     assert_eq!(case.warning(1235), None);
     case.heard(1240, Some(240));
-    assert_eq!(case.warning(1240), Some(Ending { reason: CloseReason::Idle, at: at(1300) }));
+    assert_eq!(
+        case.warning(1240),
+        Some(Ending {
+            reason: CloseReason::Idle,
+            at: at(1300)
+        })
+    );
     assert_eq!(case.due(1301), None, "nobody told yet that it is still quiet");
     case.heard(1302, Some(302));
     assert_eq!(case.due(1302), Some(Event::End(CloseReason::Idle)));
@@ -234,7 +285,8 @@ fn what_was_done_under_another_epoch_or_before_a_return_says_nothing_of_the_hold
     let mut case = case(State::Active, policy(300, None, OnExpiry::Cut), None);
     case.due(1000);
     let device = case.session.device;
-    case.deadlines.heard(device, Epoch(9), Some(Duration::from_secs(900)), at(1010));
+    case.deadlines
+        .heard(device, Epoch(9), Some(Duration::from_secs(900)), at(1010));
     assert_eq!(case.due(1010), None);
     case.heard(1020, Some(900));
     assert_eq!(case.due(1020), None, "it became active twenty seconds ago");

@@ -71,7 +71,10 @@ impl Selector {
     /// Whether it chooses a device with these labels.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.0.0.iter().all(|(key, value)| labels.0.get(key) == Some(value))
+        self.0
+            .0
+            .iter()
+            .all(|(key, value)| labels.0.get(key) == Some(value))
     }
 
     /// What a device must have.
@@ -97,7 +100,9 @@ mod tests {
     use super::*;
 
     fn labels(pairs: &[(&str, &str)]) -> Option<Labels> {
-        let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         Labels::parse(pairs.collect())
     }
 
@@ -124,7 +129,15 @@ mod tests {
     #[test]
     fn only_short_words_are_labels_and_only_a_few() {
         let long = "a".repeat(LABEL_BYTES_MAX + 1);
-        for (key, value) in [("", "a"), ("a", ""), ("a b", "c"), ("a", "b c"), ("-a", "b"), ("ä", "b"), (&long, "b")] {
+        for (key, value) in [
+            ("", "a"),
+            ("a", ""),
+            ("a b", "c"),
+            ("a", "b c"),
+            ("-a", "b"),
+            ("ä", "b"),
+            (&long, "b"),
+        ] {
             assert_eq!(labels(&[(key, value)]), None, "{key}={value}");
         }
         let many = (0..=LABELS_MAX).map(|at| (at.to_string(), "x".to_owned()));

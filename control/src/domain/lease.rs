@@ -298,7 +298,9 @@ mod tests {
             Just(Event::Unattended),
             Just(Event::Returned),
             Just(Event::End(CloseReason::LinkRevoked)),
-            (0..40_000i64).prop_map(|wait| Event::Deadline { until: UnixMs(NOW.0 + wait) }),
+            (0..40_000i64).prop_map(|wait| Event::Deadline {
+                until: UnixMs(NOW.0 + wait)
+            }),
             Just(Event::Cleaned),
             Just(Event::CleanFailed(Soiled::NoAnswer)),
         ]

@@ -15,9 +15,11 @@ use std::time::Duration;
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Shortest and longest idle timeout. An agent tells of the last input every 5 s, so that a shorter end than
 /// that may come as much later.
-pub const IDLE_TIMEOUT_BOUNDS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(24 * 3600));
+pub const IDLE_TIMEOUT_BOUNDS: (Duration, Duration) =
+    (Duration::from_secs(2), Duration::from_secs(24 * 3600));
 /// Shortest and longest greatest length of a session.
-pub const MAX_DURATION_BOUNDS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(7 * 24 * 3600));
+pub const MAX_DURATION_BOUNDS: (Duration, Duration) =
+    (Duration::from_secs(2), Duration::from_secs(7 * 24 * 3600));
 /// How long before an end the holder is warned; no more than half of what is measured.
 pub const WARNING: Duration = Duration::from_secs(60);
 
@@ -129,9 +131,15 @@ mod tests {
         let idle = |seconds| Policy::parse(Some(seconds), None, OnExpiry::Cut).map(|_| ());
         let max = |seconds| Policy::parse(None, Some(seconds), OnExpiry::Finish).map(|_| ());
         assert_eq!((idle(2), idle(86_400)), (Ok(()), Ok(())));
-        assert_eq!((idle(1), idle(86_401)), (Err(OutOfBounds::IdleTimeout), Err(OutOfBounds::IdleTimeout)));
+        assert_eq!(
+            (idle(1), idle(86_401)),
+            (Err(OutOfBounds::IdleTimeout), Err(OutOfBounds::IdleTimeout))
+        );
         assert_eq!((max(2), max(604_800)), (Ok(()), Ok(())));
-        assert_eq!((max(0), max(604_801)), (Err(OutOfBounds::MaxDuration), Err(OutOfBounds::MaxDuration)));
+        assert_eq!(
+            (max(0), max(604_801)),
+            (Err(OutOfBounds::MaxDuration), Err(OutOfBounds::MaxDuration))
+        );
     }
 
     #[test]

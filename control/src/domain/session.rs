@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use protocol::agent::{App, Progress, Stage as AgentStage};
+use protocol::agent::{App, DeviceHealth, Progress, Stage as AgentStage};
 use protocol::{CloseReason, DeviceId, Epoch, HostId, LeaseId, SessionId};
 
 use super::device::Health;
@@ -88,6 +88,52 @@ pub const fn session_state(lease: lease::State) -> &'static str {
     }
 }
 
+/// Whether the device of a session is there, for the person who looks at its last picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is there.
+    Ready,
+    /// It answers, or is about to, and is being made what it was.
+    Returning,
+    /// It does not answer.
+    Lost,
+    /// Its host is not linked: nobody here knows. What the host sends to viewers does not pass here.
+    Unlinked,
+}
+
+impl Presence {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Returning => "returning",
+            Self::Lost => "lost",
+            Self::Unlinked => "unlinked",
+        }
+    }
+}
+
+impl From<Health> for Presence {
+    fn from(health: Health) -> Self {
+        match health {
+            Health::Healthy => Self::Ready,
+            Health::Degraded => Self::Returning,
+            Health::Offline => Self::Lost,
+        }
+    }
+}
+
+impl From<DeviceHealth> for Presence {
+    fn from(health: DeviceHealth) -> Self {
+        match health {
+            DeviceHealth::Healthy => Self::Ready,
+            DeviceHealth::Booting | DeviceHealth::Degraded => Self::Returning,
+            DeviceHealth::Offline => Self::Lost,
+        }
+    }
+}
+
 /// How far a session is, for the person who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Advance {
@@ -126,12 +172,35 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// The stages that a preparation passes, in their order.
+    const PASSED: [Self; 4] = [Self::Reset, Self::Launch, Self::Connect, Self::Ready];
+
+    /// The stages between two, which were passed without anybody having looked.
+    pub fn between(self, later: Self) -> impl Iterator<Item = Self> {
+        let passed = move |stage: &Self| *stage > self && *stage < later && later != Self::Ended;
+        Self::PASSED.into_iter().filter(passed)
+    }
+}
+
 impl Advance {
     /// Nothing is done yet.
     pub const START: Self = Self {
         stage: Stage::Reset,
         percent: 0,
     };
+
+    /// The beginning of a stage.
+    #[must_use]
+    pub const fn begun(stage: Stage) -> Self {
+        let percent = match stage {
+            Stage::Reset => 0,
+            Stage::Launch => 30,
+            Stage::Connect => 60,
+            Stage::Ready | Stage::Ended => 100,
+        };
+        Self { stage, percent }
+    }
 
     /// What an agent's progress means.
     #[must_use]
@@ -187,6 +256,21 @@ mod tests {
                 stage: Stage::Connect,
                 percent: 95
             }
+        );
+    }
+
+    #[test]
+    fn stages_that_nobody_looked_at_are_known_in_their_order() {
+        let between = |from: Stage, to| from.between(to).collect::<Vec<_>>();
+        assert_eq!(
+            between(Stage::Reset, Stage::Ready),
+            [Stage::Launch, Stage::Connect]
+        );
+        assert_eq!(between(Stage::Reset, Stage::Launch), []);
+        assert_eq!(
+            between(Stage::Reset, Stage::Ended),
+            [],
+            "what has failed passed nothing"
         );
     }
 }

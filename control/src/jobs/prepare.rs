@@ -26,7 +26,10 @@ async fn run(app: Shared, session: Session) {
     let Some(host) = app.hosts.get(session.host) else {
         return;
     };
-    let progress = |step| app.watches.progress(session.id, Advance::of(step));
+    let progress = |step| {
+        app.watches.progress(session.id, Advance::of(step));
+        app.replica.tell(session.id, step);
+    };
     let answered = host
         .call(request(&session), STARTUP_TIMEOUT + MARGIN, progress)
         .await;

@@ -3,18 +3,18 @@
 use protocol::agent::{Release, Reset};
 use protocol::{CloseReason, DeviceId, Epoch};
 use signaling::link::call::CallError;
-use signaling::link::server::Host;
 
 use crate::app::Shared;
 use crate::domain::device::Soiled;
 use crate::domain::lease::RELEASE_TIMEOUT;
 use crate::domain::time::UnixMs;
+use crate::replica::Reach;
 
 /// Starts the job.
-pub(crate) fn spawn(app: &Shared, host: Host, device: DeviceId, epoch: Epoch) {
+pub(crate) fn spawn(app: &Shared, host: Reach, device: DeviceId, epoch: Epoch) {
     let shared = app.clone();
     app.jobs.spawn(async move {
-        let cleaned = host.call(request(device, epoch), RELEASE_TIMEOUT, |_| {}).await;
+        let cleaned = host.call(request(device, epoch), RELEASE_TIMEOUT).await;
         if let Err(error) = &cleaned {
             tracing::error!(device.id = %device, %error, "a quarantined device could not be cleaned");
         }

@@ -82,8 +82,8 @@ async fn tidy(app: &Shared) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::lease::Event;
     use crate::domain::device::Occupancy;
+    use crate::domain::lease::Event;
     use crate::domain::lease::State;
     use crate::domain::link::Standing;
     use crate::rig::{Rig, START, after};

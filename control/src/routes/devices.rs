@@ -17,6 +17,7 @@ use crate::app::Shared;
 use crate::domain::device::Device;
 use crate::domain::time::UnixMs;
 use crate::jobs::reset;
+use crate::replica::Reach;
 use crate::secret::Hash;
 
 #[derive(Serialize)]
@@ -128,7 +129,7 @@ async fn start_reset(app: &Shared, admin: &Admin, id: DeviceId) -> Result<Device
             "The device's host is offline. Start its agent first.",
         )
     };
-    let host = app.hosts.get(device.host).ok_or_else(offline)?;
+    let host = Reach::to(app, device.host).await?.ok_or_else(offline)?;
     let (_, epoch) = app
         .store
         .reset_device(id, &admin.actor, UnixMs::now())

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::app::Shared;
 use crate::domain::device::{Health, Lifecycle};
+use crate::replica;
 
 #[derive(Serialize)]
 pub(crate) struct Report {
@@ -36,11 +37,12 @@ pub(crate) async fn health(State(app): State<Shared>) -> (StatusCode, Answer<Rep
         Vec::new()
     };
     let (mut ready, mut total) = (0, 0);
-    for device in devices.iter().filter(|device| app.hosts.is_online(device.host)) {
+    let hosts = replica::linked(&app).await.unwrap_or_default();
+    for device in devices.iter().filter(|device| hosts.contains(&device.host)) {
         total += 1;
         ready += usize::from(device.lifecycle == Lifecycle::Ready && device.health != Health::Offline);
     }
-    let online = app.hosts.online();
+    let online = hosts.len();
     let fine = alive && online > 0 && ready == total;
     let report = Report {
         status: if fine { "ready" } else { "starting" },

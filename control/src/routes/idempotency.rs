@@ -60,7 +60,11 @@ impl IdempotencyKey {
 }
 
 /// An answer to be kept and sent.
-pub(crate) fn answer(status: StatusCode, location: Option<String>, body: &impl Serialize) -> Result<Answer, Problem> {
+pub(crate) fn answer(
+    status: StatusCode,
+    location: Option<String>,
+    body: &impl Serialize,
+) -> Result<Answer, Problem> {
     Ok(Answer {
         status: status.as_u16(),
         location,
@@ -87,7 +91,8 @@ where
         Known::Answer(answer, since) => return Ok((answer, since)),
         Known::Nothing(since) => since,
         Known::AtWork => {
-            let detail = "The first request with this Idempotency-Key is still at work. Ask again in a moment.";
+            let detail =
+                "The first request with this Idempotency-Key is still at work. Ask again in a moment.";
             return Err(Problem::new(Code::Conflict, detail).retry_after(AT_WORK_RETRY_S));
         }
         Known::Misused => {

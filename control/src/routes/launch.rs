@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{AppendHeaders, IntoResponse, Response};
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt as _};
 use protocol::agent::App as DeviceApp;
 use protocol::{CloseReason, LinkId, SessionId};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ use crate::app::{App, Shared};
 use crate::domain::deadlines::{Ending, Outlook};
 use crate::domain::lease::Event;
 use crate::domain::link::{Link, Standing, Target};
-use crate::domain::session::{Session, Stage};
+use crate::domain::session::{Advance, Session, Stage};
 use crate::domain::time::{Moment, UnixMs};
 use crate::secret::{Hash, Secret};
 use crate::store::claims::{Claim, Claimed, Refused};
@@ -92,6 +92,8 @@ struct DeviceShown {
     name: String,
     width: u16,
     height: u16,
+    /// Whether it is there: `ready`, `returning`, `lost`, or `unlinked` where nobody knows.
+    state: &'static str,
 }
 
 impl Current {
@@ -100,6 +102,7 @@ impl Current {
             session,
             advance,
             outlook,
+            presence,
         } = view;
         let left = |ending: Ending| ending.at.since(now.steady);
         // What is over has no end to come any more.
@@ -121,6 +124,7 @@ impl Current {
                 name: session.device_name.clone(),
                 width: session.width,
                 height: session.height,
+                state: presence.unwrap_or_else(|| session.health.into()).as_str(),
             },
             app: session.app().cloned(),
             ends_at: ends.map(|ending| now.wall.plus(left(ending)).rfc3339()),
@@ -281,7 +285,8 @@ pub(crate) async fn show(
     Ok(current(&app, &session).into_response())
 }
 
-/// How a session is, now and on every change, until it is over.
+/// How a session is, now and on every change, until it is over. A stage that was passed while nobody looked is told
+/// before the one that followed it.
 pub(crate) async fn events(
     State(app): State<Shared>,
     SameOrigin(headers): SameOrigin,
@@ -300,8 +305,9 @@ fn states(
     views: tokio::sync::watch::Receiver<View>,
     app: Shared,
 ) -> impl Stream<Item = Result<SseEvent, Infallible>> {
-    stream::unfold((views, app, false), |(mut views, app, ended)| async move {
-        if ended {
+    let told = None::<Stage>;
+    let changes = stream::unfold((views, app, told), |(mut views, app, told)| async move {
+        if told == Some(Stage::Ended) {
             return None;
         }
         tokio::select! {
@@ -309,14 +315,24 @@ fn states(
             () = app.stop.cancelled() => return None,
         }
         let view = views.borrow_and_update().clone();
-        let current = Current::new(&view, app.now());
-        let json = serde_json::to_string(&current).expect("strings and numbers are JSON");
-        let ended = view.advance.stage == Stage::Ended;
-        Some((
-            Ok(SseEvent::default().event("state").data(json)),
-            (views, app, ended),
-        ))
-    })
+        let now = app.now();
+        let stage = view.advance.stage;
+        let passed = told.unwrap_or(stage).between(stage).map(|stage| View {
+            advance: Advance::begun(stage),
+            ..view.clone()
+        });
+        let events: Vec<_> = passed
+            .chain([view.clone()])
+            .map(|view| Ok(event(&view, now)))
+            .collect();
+        Some((stream::iter(events), (views, app, Some(stage))))
+    });
+    changes.flatten()
+}
+
+fn event(view: &View, now: Moment) -> SseEvent {
+    let json = serde_json::to_string(&Current::new(view, now)).expect("strings and numbers are JSON");
+    SseEvent::default().event("state").data(json)
 }
 
 /// The holder is done.

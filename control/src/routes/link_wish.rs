@@ -72,14 +72,23 @@ impl NewLink {
             return refuse("A name has at most 100 characters and no control characters.");
         }
         if self.app.as_ref().is_some_and(|app| !is_app(app)) {
-            return refuse("app is a package like org.example.paint and, if need be, an activity like .Main.");
+            return refuse(
+                "app is a package like org.example.paint and, if need be, an activity like .Main.",
+            );
         }
         let not_before = self.not_before.as_deref().map(|text| {
             UnixMs::parse(text).map_or_else(|| refuse("not_before is a time, like 2030-01-31T12:00:00Z."), Ok)
         });
         let not_before = not_before.transpose()?;
-        let expires_at = self.expires_at.as_deref().map(|text| future(text, now)).transpose()?;
-        if not_before.zip(expires_at).is_some_and(|(begin, end)| begin >= end) {
+        let expires_at = self
+            .expires_at
+            .as_deref()
+            .map(|text| future(text, now))
+            .transpose()?;
+        if not_before
+            .zip(expires_at)
+            .is_some_and(|(begin, end)| begin >= end)
+        {
             return refuse("expires_at is after not_before.");
         }
         if self.max_uses.is_some_and(|uses| !(1..=USES_MAX).contains(&uses)) {
@@ -89,10 +98,15 @@ impl NewLink {
         if !(1..=CONNECTIONS_MAX).contains(&max_connections) {
             return refuse("max_connections is between 1 and 10.");
         }
-        let Some(on_expiry) = self.on_expiry.as_deref().map_or(Some(OnExpiry::Cut), OnExpiry::parse) else {
+        let Some(on_expiry) = self
+            .on_expiry
+            .as_deref()
+            .map_or(Some(OnExpiry::Cut), OnExpiry::parse)
+        else {
             return refuse("on_expiry is cut or finish.");
         };
-        let policy = Policy::parse(self.idle_timeout_s, self.max_duration_s, on_expiry).map_err(out_of_bounds)?;
+        let policy =
+            Policy::parse(self.idle_timeout_s, self.max_duration_s, on_expiry).map_err(out_of_bounds)?;
         Ok(Link {
             id,
             name,
@@ -127,11 +141,19 @@ impl Extension {
     ///
     /// # Errors
     /// `VALIDATION`, when a value is out of bounds or nothing is asked for.
-    pub(crate) fn parse(self, link: &Link, now: UnixMs) -> Result<(Option<UnixMs>, Option<Duration>), Problem> {
+    pub(crate) fn parse(
+        self,
+        link: &Link,
+        now: UnixMs,
+    ) -> Result<(Option<UnixMs>, Option<Duration>), Problem> {
         if self.expires_at.is_none() && self.max_duration_s.is_none() {
             return refuse("Say what to extend: expires_at, max_duration_s, or both.");
         }
-        let expires_at = self.expires_at.as_deref().map(|text| future(text, now)).transpose()?;
+        let expires_at = self
+            .expires_at
+            .as_deref()
+            .map(|text| future(text, now))
+            .transpose()?;
         let length = Policy::parse(None, self.max_duration_s, OnExpiry::Cut).map_err(out_of_bounds)?;
         Ok((
             expires_at.or(link.expires_at),

@@ -90,7 +90,11 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let question = key.question(&admin, "links.create", told.hash);
     let random = Secret::generate().map_err(Problem::internal)?;
-    let secret = |since: UnixMs| question.as_ref().map(|question| of_question(&app, question, since));
+    let secret = |since: UnixMs| {
+        question
+            .as_ref()
+            .map(|question| of_question(&app, question, since))
+    };
     let make = async |since: UnixMs| {
         let (id, token) = match secret(since) {
             Some((id, token)) => (id, token),
@@ -217,7 +221,9 @@ pub(crate) async fn extend(
     let (id, now) = (parse_id(&id)?, UnixMs::now());
     let (link, _) = app.store.link(id).await?.ok_or_else(unknown)?;
     let (expires_at, max_duration) = wish.parse(&link, now)?;
-    let extended = app.store.extend_link(id, expires_at, max_duration, &admin.actor, now);
+    let extended = app
+        .store
+        .extend_link(id, expires_at, max_duration, &admin.actor, now);
     if !extended.await? {
         let detail = "A link that was revoked stays revoked. Make a new one.";
         return Err(Problem::new(Code::LinkRevoked, detail));

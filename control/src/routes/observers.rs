@@ -40,7 +40,12 @@ pub(crate) async fn observe(
     admin: Admin,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let unknown = || Problem::new(Code::SessionNotFound, "There is no such session. Look at the list of devices.");
+    let unknown = || {
+        Problem::new(
+            Code::SessionNotFound,
+            "There is no such session. Look at the list of devices.",
+        )
+    };
     let id: SessionId = id.parse().map_err(|_| unknown())?;
     let session = app.store.session(id).await?.ok_or_else(unknown)?;
     viewer_token(&app, &session, Some(admin.user.id), &admin.actor).await

@@ -19,6 +19,7 @@ use super::request::{Peer, bearer, check_origin, cookie, guest};
 use crate::app::{App, Shared};
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
+use crate::replica::Reach;
 use crate::secret::Hash;
 use crate::store::audit::{Actor, ActorKind};
 use crate::store::connections::Owner;
@@ -237,8 +238,8 @@ impl Viewers {
             let detail = "The device's host is not linked right now. The page tries again by itself.";
             Problem::new(Code::DeviceOffline, detail).retry_after(OFFLINE_RETRY_S)
         };
-        let host = self.0.hosts.get(session.host).ok_or_else(offline)?;
-        host.call(call, OFFER_TIMEOUT, |_| {}).await.map_err(|error| match error {
+        let host = Reach::to(&self.0, session.host).await?.ok_or_else(offline)?;
+        host.call(call, OFFER_TIMEOUT).await.map_err(|error| match error {
             CallError::Refused(refusal) => match refusal.code {
                 RefusalCode::StaleEpoch => over(),
                 RefusalCode::ConnectionNotFound => {
@@ -262,17 +263,19 @@ impl Viewers {
 
     /// Ends a connection without waiting for it.
     fn close_soon(&self, session: &Session, connection: ConnectionId, reason: CloseReason) {
-        let Some(host) = self.0.hosts.get(session.host) else {
-            return;
-        };
         let close = CloseConnection {
             connection,
             device: session.device,
             epoch: session.epoch,
             reason,
         };
+        let (app, host) = (self.0.clone(), session.host);
         self.0.jobs.spawn(async move {
-            if let Err(error) = host.call(close, OFFER_TIMEOUT, |_| {}).await {
+            // Without a link nothing of it goes on; a database that fails leaves it to the agent's own replacing.
+            let Ok(Some(host)) = Reach::to(&app, host).await else {
+                return;
+            };
+            if let Err(error) = host.call(close, OFFER_TIMEOUT).await {
                 tracing::info!(connection.id = %connection, %error, "a replaced connection could not be closed");
             }
         });

@@ -110,7 +110,13 @@ impl Store {
     /// Keeps the answer.
     pub(crate) async fn keep_answer(&self, question: &Question, answer: &Answer) -> Result<(), StoreError> {
         let status = u32::from(answer.status);
-        let values = args![status, answer.location.as_ref(), &answer.body, &question.scope, question.key];
+        let values = args![
+            status,
+            answer.location.as_ref(),
+            &answer.body,
+            &question.scope,
+            question.key
+        ];
         self.write.run(&KEEP, values).await?;
         Ok(())
     }

@@ -61,7 +61,10 @@ impl Claim<'_> {
     /// Whether it comes from whoever holds this session.
     fn is_of(&self, session: &Session) -> bool {
         let cookies = [self.presented, self.repeatable.then_some(self.fresh)];
-        cookies.into_iter().flatten().any(|cookie| session.is_bound_to(cookie.0))
+        cookies
+            .into_iter()
+            .flatten()
+            .any(|cookie| session.is_bound_to(cookie.0))
     }
 }
 
@@ -200,7 +203,9 @@ async fn candidates(tx: &mut Write, target: &Target) -> Result<Vec<Device>, Stor
     Ok(match target {
         Target::Device(_) => devices,
         Target::Any(selector) => {
-            let matching = devices.into_iter().filter(|device| selector.matches(&device.labels()));
+            let matching = devices
+                .into_iter()
+                .filter(|device| selector.matches(&device.labels()));
             matching.collect()
         }
     })

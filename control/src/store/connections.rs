@@ -231,8 +231,11 @@ impl Store {
             role,
             operator,
         } = new;
-        tx.run(&ADD_VIEWER_TOKEN, args![token, lease, role_name(role), operator, now])
-            .await?;
+        tx.run(
+            &ADD_VIEWER_TOKEN,
+            args![token, lease, role_name(role), operator, now],
+        )
+        .await?;
         // Not `lease`: the lease itself does not change.
         let deed = Deed {
             action: "viewer_token.create",

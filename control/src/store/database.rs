@@ -56,10 +56,11 @@ impl Pool {
 impl Write {
     /// Makes everything that was written durable and visible.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        Ok(match self {
+        match self {
             Self::Sqlite(tx) => tx.commit().await?,
             Self::Postgres(tx) => tx.commit().await?,
-        })
+        }
+        Ok(())
     }
 
     /// Runs a text without arguments, which only a savepoint is.

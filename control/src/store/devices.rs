@@ -40,10 +40,14 @@ statements! {
     DEVICE(Text) device_where!("d.id = $1");
     BEGIN_GENERATION(Number)
         "UPDATE generation SET since = $1 WHERE since < $1 AND EXISTS (SELECT 1 FROM devices)";
-    ALL_OFFLINE() "UPDATE devices SET health = 'offline'";
+    /// What another control is linked to is its business.
+    UNLINKED_OFFLINE()
+        "UPDATE devices SET health = 'offline'
+         WHERE NOT EXISTS (SELECT 1 FROM host_links h WHERE h.host_id = devices.host_id)";
     QUARANTINE_FORGOTTEN()
         "UPDATE devices SET occupancy = 'quarantined' WHERE occupancy = 'wiping'
-         AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.device_id = devices.id AND l.state <> 'released')";
+         AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.device_id = devices.id AND l.state <> 'released')
+         AND NOT EXISTS (SELECT 1 FROM host_links h WHERE h.host_id = devices.host_id)";
     HOST_OFFLINE(Text) "UPDATE devices SET health = 'offline' WHERE host_id = $1";
     START_RESET(Text)
         concat!("UPDATE devices SET occupancy = 'wiping', quarantined_at = NULL, quarantine_reason = NULL, epoch = ",
@@ -82,8 +86,8 @@ impl Store {
         row.as_ref().map(device).transpose()
     }
 
-    /// Control has just started: no host is linked, so nothing is in reach, and a cleaning that no
-    /// lease remembers was lost with the process before.
+    /// Control has just started, or another one is gone: what no other control is linked to is out of reach, and a
+    /// cleaning there that no lease remembers was lost with the process before.
     ///
     /// From now on epochs of devices are given out above the milliseconds of this start. A database that was put back
     /// from a backup does not remember the epochs that were given out since, and the agents' fences tell
@@ -92,7 +96,7 @@ impl Store {
     pub(crate) async fn settle_devices(&self, now: UnixMs) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         tx.run(&BEGIN_GENERATION, args![now]).await?;
-        tx.run(&ALL_OFFLINE, []).await?;
+        tx.run(&UNLINKED_OFFLINE, []).await?;
         tx.run(&QUARANTINE_FORGOTTEN, []).await?;
         name_quarantine(&mut tx, Soiled::Interrupted, &Actor::SYSTEM, now).await?;
         tx.commit().await?;
@@ -281,3 +285,7 @@ pub(super) fn device(row: &Row) -> Result<Device, StoreError> {
         quarantine: why.transpose()?.zip(row.maybe_time("quarantined_at")?),
     })
 }
+
+#[cfg(test)]
+#[path = "written_tests.rs"]
+mod written;

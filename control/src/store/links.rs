@@ -124,7 +124,11 @@ impl Store {
         now: UnixMs,
     ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        if tx.run(&EXTEND, args![expires_at, max_duration.map(seconds), id]).await? != 1 {
+        if tx
+            .run(&EXTEND, args![expires_at, max_duration.map(seconds), id])
+            .await?
+            != 1
+        {
             return Ok(false);
         }
         let deed = Deed {

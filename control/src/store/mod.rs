@@ -22,22 +22,24 @@ pub(crate) mod connections;
 pub(crate) mod constraint;
 mod database;
 pub(crate) mod devices;
+pub(crate) mod feed;
 pub(crate) mod hosts;
 pub(crate) mod leases;
 pub(crate) mod links;
 mod postgres;
 #[cfg(test)]
 mod registry;
+pub(crate) mod replicas;
 pub(crate) mod row;
 mod sqlite;
 pub(crate) mod statement;
 pub(crate) mod users;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use signaling::error::{Code, Problem};
+use signaling::error::{Code, Problem, current_id};
 use sqlx::migrate::MigrateError;
+use uuid::Uuid;
 
 use address::Address;
 use batch::Queue;
@@ -46,10 +48,8 @@ use database::Pool;
 pub(crate) use database::Write;
 use statement::statements;
 
-/// How long a request waits for a connection before it fails.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// When a write that found too many others waiting may come again, seconds.
-const BUSY_RETRY_S: u32 = 1;
+/// When somebody may come again who found the database out of reach or too many others waiting, seconds.
+const RETRY_S: u32 = 1;
 /// Connections that read at the same time; more wait.
 const READERS_MAX: u32 = 4;
 
@@ -77,6 +77,9 @@ pub(crate) enum StoreError {
     /// A constraint refused what was asked for.
     #[error("database: the constraint {0:?} refuses this")]
     Refused(Constraint),
+    /// It is out of reach, or too busy to answer.
+    #[error("database out of reach: {0}")]
+    Away(sqlx::Error),
     /// More writes wait than may.
     #[error("database: too many writes wait")]
     Busy,
@@ -91,22 +94,56 @@ pub(crate) enum StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let constraint = error.as_database_error().and_then(Constraint::of);
-        constraint.map_or(Self::Database(error), Self::Refused)
+        match constraint {
+            Some(constraint) => Self::Refused(constraint),
+            None if is_away(&error) => Self::Away(error),
+            None => Self::Database(error),
+        }
+    }
+}
+
+/// Whether the database is out of reach, rather than against what was asked of it.
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => true,
+        // PostgreSQL's classes: connection, resources, an operator's intervention; and a turn that did not come.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code.len() == 5 && ["08", "53", "57", "55P03"].iter().any(|it| code.starts_with(it))
+        }),
+        _ => false,
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&StoreError> for Problem {
+    fn from(error: &StoreError) -> Self {
         match error {
             StoreError::Refused(constraint) => constraint.problem(),
             StoreError::Busy => Self::new(
                 Code::RateLimited,
                 "Too many people at once. Try again in a moment.",
             )
-            .retry_after(BUSY_RETRY_S),
-            StoreError::Database(_) | StoreError::Damaged(_) | StoreError::Together(_) => {
-                Self::internal(error)
+            .retry_after(RETRY_S),
+            StoreError::Away(_) => {
+                tracing::error!(request.id = %current_id(), %error, "the database is out of reach");
+                Self::new(
+                    Code::Unavailable,
+                    "We cannot look that up right now. Try again in a moment.",
+                )
+                .retry_after(RETRY_S)
             }
+            StoreError::Together(shared) => Self::from(&**shared),
+            StoreError::Database(_) | StoreError::Damaged(_) => Self::internal(error),
         }
     }
 }
@@ -147,18 +184,18 @@ impl From<MigrateError> for OpenError {
 }
 
 impl Store {
-    /// Opens a database, making or updating its tables.
+    /// Opens a database, making or updating its tables. `replica` is what other controls know this one by.
     ///
     /// # Errors
     /// When it cannot be reached or written, or was made by a newer version.
-    pub(crate) async fn open(address: Address) -> Result<Self, OpenError> {
+    pub(crate) async fn open(address: Address, replica: Uuid) -> Result<Self, OpenError> {
         let (write, read) = match address {
             Address::Sqlite(file) => {
                 let (write, read) = sqlite::open(&file).await?;
                 (Pool::Sqlite(write), Pool::Sqlite(read))
             }
             Address::Postgres(options) => {
-                let (write, read) = postgres::open(*options).await?;
+                let (write, read) = postgres::open(*options, replica).await?;
                 (Pool::Postgres(write), Pool::Postgres(read))
             }
         };
@@ -190,6 +227,11 @@ impl Store {
     #[cfg(test)]
     pub(crate) async fn run(&self, sql: String) -> Result<(), StoreError> {
         self.write.batch(sql).await
+    }
+
+    /// Whether other controls may share it.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.write, Pool::Postgres(_))
     }
 
     /// Starts a writing transaction; nobody else writes until it ends.

@@ -12,15 +12,19 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgPool, Row as _};
+use uuid::Uuid;
 
-use super::{ACQUIRE_TIMEOUT, OpenError, READERS_MAX};
+use super::{OpenError, READERS_MAX};
 
 /// Starts a transaction and waits for the writers' turn. The number is "farglass" in ASCII; such locks belong to one
 /// database of a server.
 pub(super) const BEGIN: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7377303453135106931)";
-/// Connections that write: one has the turn, the rest wait for it together with the other replicas'.
-const WRITERS_MAX: u32 = 3;
+/// Connections that write: one has the turn, the rest wait for it together with the other replicas'. One listens.
+const WRITERS_MAX: u32 = 4;
+/// How long a request waits for a connection before it is told to come again. A server that is gone is tried anew for
+/// as long, and nobody should wait for longer than a second to hear that.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(900);
 /// How long a connection may take to come up before we say that the server is out of reach.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What every connection asks of the server. Waiting for a turn, a statement, and a transaction in which nothing
@@ -35,8 +39,10 @@ const SETTINGS: [(&str, &str); 4] = [
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
 
 /// Connects, and makes or updates the tables: who writes, who reads.
-pub(super) async fn open(options: PgConnectOptions) -> Result<(PgPool, PgPool), OpenError> {
-    let options = options.application_name("farglass").options(SETTINGS);
+pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(PgPool, PgPool), OpenError> {
+    let options = options
+        .application_name(&format!("farglass {replica}"))
+        .options(SETTINGS);
     check(&options).await?;
     let pool = |max| {
         PgPoolOptions::new()

@@ -21,7 +21,7 @@ use super::*;
 use crate::postgres_child::Postgres as Server;
 
 /// The statements of each file.
-const FILES: [(&str, &[Listed]); 10] = [
+const FILES: [(&str, &[Listed]); 11] = [
     ("answers.rs", answers::STATEMENTS),
     ("audit.rs", audit::STATEMENTS),
     ("claims.rs", claims::STATEMENTS),
@@ -31,6 +31,7 @@ const FILES: [(&str, &[Listed]); 10] = [
     ("leases.rs", leases::STATEMENTS),
     ("links.rs", links::STATEMENTS),
     ("mod.rs", STATEMENTS),
+    ("replicas.rs", replicas::STATEMENTS),
     ("users.rs", users::STATEMENTS),
 ];
 
@@ -111,10 +112,8 @@ fn declared(kind: Kind) -> <Postgres as sqlx::Database>::TypeInfo {
 async fn every_statement_is_understood_alike_by_both_databases() {
     let server = Server::start();
     let address: Address = server.url().parse().unwrap();
-    let (postgres, sqlite) = (
-        Store::open(address).await.unwrap(),
-        Store::in_memory().await.unwrap(),
-    );
+    let postgres = Store::open(address, Uuid::nil()).await.unwrap();
+    let sqlite = Store::in_memory().await.unwrap();
     for listed in all() {
         let (here, there) = (ask(&sqlite, listed).await, ask(&postgres, listed).await);
         assert_eq!(here.takes, listed.takes.len(), "{}: SQLite's count", listed.name);
@@ -144,10 +143,8 @@ fn every_file_with_statements_is_in_the_registry() {
 async fn both_databases_have_the_same_tables_and_columns() {
     let server = Server::start();
     let address: Address = server.url().parse().unwrap();
-    let (postgres, sqlite) = (
-        Store::open(address).await.unwrap(),
-        Store::in_memory().await.unwrap(),
-    );
+    let postgres = Store::open(address, Uuid::nil()).await.unwrap();
+    let sqlite = Store::in_memory().await.unwrap();
     let ours = sqlite
         .rows(
             "SELECT m.name || '.' || c.name AS name FROM sqlite_master m JOIN pragma_table_info(m.name) c

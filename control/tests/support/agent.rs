@@ -111,6 +111,17 @@ impl FakeAgent {
             .unwrap();
     }
 
+    /// Takes the link down, and lets it come up again: by telling more than it holds.
+    pub fn cut(&self) {
+        let report = Report {
+            devices: vec![self.state.lock().unwrap().fact.clone()],
+            touched: vec![],
+        };
+        for _ in 0..=client::OUTBOX_MAX {
+            self.link.tell(FromAgent::Report(report.clone()));
+        }
+    }
+
     /// The next request of control.
     pub async fn asked(&mut self) -> Request {
         tokio::time::timeout(DEADLINE, self.asked.recv())

@@ -1,7 +1,7 @@
 //! A browser: cookies of its own, the origin that browsers send, an event stream.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -57,6 +57,37 @@ impl Browser {
         }
     }
 
+    /// The same browser, sent to another control by whatever stands in front.
+    pub fn at(&self, address: SocketAddr) -> Self {
+        let origin = Some(format!("http://{address}"));
+        Self {
+            address,
+            origin,
+            ..self.clone()
+        }
+    }
+
+    /// A browser on another machine, as far as addresses go.
+    pub fn from(address: SocketAddr, from: IpAddr) -> Self {
+        let client = reqwest::Client::builder().local_address(from).build().unwrap();
+        Self {
+            client,
+            ..Self::new(address)
+        }
+    }
+
+    /// Opens a link, where control may be out of reach.
+    pub async fn try_launch(&mut self, token: &str) -> Option<Answer> {
+        self.try_post("/api/v1/launch", &json!({ "token": token })).await
+    }
+
+    /// Posts JSON, where control may be out of reach.
+    pub async fn try_post(&mut self, path: &str, body: &Value) -> Option<Answer> {
+        let json = [("content-type", "application/json")];
+        self.try_send(Method::POST, path, &json, Some(body.to_string()))
+            .await
+    }
+
     pub async fn get(&mut self, path: &str) -> Answer {
         self.send(Method::GET, path, &[], None).await
     }
@@ -100,7 +131,19 @@ impl Browser {
         headers: &[(&str, &str)],
         body: Option<String>,
     ) -> Answer {
-        let mut response = self.open(method, path, headers, body).await;
+        self.try_send(method, path, headers, body)
+            .await
+            .expect("control answers")
+    }
+
+    async fn try_send(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> Option<Answer> {
+        let mut response = self.try_open(method, path, headers, body).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         for cookie in headers.get_all("set-cookie") {
             let (name, value) = cookie.to_str().unwrap().split_once('=').unwrap();
@@ -108,14 +151,14 @@ impl Browser {
                 .insert(name.to_owned(), value.split(';').next().unwrap().to_owned());
         }
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.unwrap() {
+        while let Some(chunk) = response.chunk().await.ok()? {
             bytes.extend_from_slice(&chunk);
         }
-        Answer {
+        Some(Answer {
             status,
             headers,
             body: String::from_utf8_lossy(&bytes).into_owned(),
-        }
+        })
     }
 
     /// Follows a session's events.
@@ -137,6 +180,17 @@ impl Browser {
         headers: &[(&str, &str)],
         body: Option<String>,
     ) -> reqwest::Response {
+        let response = self.try_open(method, path, headers, body).await;
+        response.expect("control answers")
+    }
+
+    async fn try_open(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> Option<reqwest::Response> {
         let mut all = HeaderMap::new();
         if let Some(origin) = self.origin.as_ref().filter(|_| method != Method::GET) {
             all.insert("origin", HeaderValue::from_str(origin).unwrap());
@@ -167,7 +221,7 @@ impl Browser {
             .request(method, url)
             .headers(all)
             .body(body.unwrap_or_default());
-        request.send().await.unwrap()
+        request.send().await.ok()
     }
 }
 

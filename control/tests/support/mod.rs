@@ -43,6 +43,7 @@ pub enum Base {
 }
 
 /// Lists functions of [`Base`] as two tests each.
+#[allow(unused_macros, reason = "each test file uses its part of the rig")]
 macro_rules! on_both {
     ($($name:ident),+ $(,)?) => {
         $(
@@ -60,6 +61,7 @@ macro_rules! on_both {
         )+
     };
 }
+#[allow(unused_imports, reason = "each test file uses its part of the rig")]
 pub(crate) use on_both;
 
 /// A running control with one agent and one device.
@@ -213,6 +215,55 @@ impl TestApp {
         }
         all
     }
+}
+
+/// Another control on the database of a [`TestApp`]; it has the same authority and no agent.
+pub struct Beside {
+    pub address: SocketAddr,
+    _folder: TempDir,
+    stop: CancellationToken,
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl TestApp {
+    /// Starts another control on the same PostgreSQL.
+    pub async fn beside(&self) -> Beside {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(data(folder.path())).unwrap();
+        for entry in std::fs::read_dir(data(self.folder.path())).unwrap() {
+            let name = entry.unwrap().file_name();
+            std::fs::copy(
+                data(self.folder.path()).join(&name),
+                data(folder.path()).join(&name),
+            )
+            .unwrap();
+        }
+        let url = self.postgres.as_ref().map(Postgres::url);
+        let (address, stop, _served) = control_in(folder.path(), url, 0).await;
+        Beside {
+            address,
+            _folder: folder,
+            stop,
+        }
+    }
+}
+
+/// Why a control with a folder of its own does not start on this database.
+pub async fn refused(folder: &Path, database: String) -> String {
+    let config = Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        data: data(folder),
+        database: Some(database),
+        public_url: None,
+        join_token_file: None,
+    };
+    let opened = Control::open(config, CancellationToken::new()).await;
+    format!("{:#}", opened.err().expect("it does not start"))
 }
 
 impl Drop for TestApp {

@@ -39,15 +39,28 @@ const SETTINGS: [&str; 9] = [
     "dynamic_shared_memory_type=posix",
 ];
 
+/// The settings that have it not wait for the disk, among [`SETTINGS`].
+const HASTE: [&str; 2] = ["fsync=off", "full_page_writes=off"];
+
 /// A running server. Dropping it ends it and removes its folder.
 pub(crate) struct Postgres {
     folder: TempDir,
     server: Child,
+    durable: bool,
 }
 
 impl Postgres {
     /// Starts a server that has no tables yet.
     pub(crate) fn start() -> Self {
+        Self::start_as(false)
+    }
+
+    /// Starts one that waits for the disk, as it does by default: for measurements.
+    pub(crate) fn start_durable() -> Self {
+        Self::start_as(true)
+    }
+
+    fn start_as(durable: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Its user walks through a folder of ours.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
@@ -58,8 +71,12 @@ impl Postgres {
         let socket = folder.path().join("socket");
         fs::create_dir(&socket).unwrap();
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).unwrap();
-        let server = serve(folder.path());
-        Self { folder, server }
+        let server = serve(folder.path(), durable);
+        Self {
+            folder,
+            server,
+            durable,
+        }
     }
 
     /// What control is told.
@@ -76,7 +93,7 @@ impl Postgres {
 
     /// Starts a killed server again; it recovers what was committed.
     pub(crate) fn start_again(&mut self) {
-        self.server = serve(self.folder.path());
+        self.server = serve(self.folder.path(), self.durable);
     }
 
     /// Everything that its tables hold, as SQL text.
@@ -148,12 +165,15 @@ impl Drop for Postgres {
 
 /// Starts the server and waits until it says that it is ready. Backends of a killed one may still be letting go of
 /// its memory; the server then ends at once and is started again.
-fn serve(folder: &Path) -> Child {
+fn serve(folder: &Path, durable: bool) -> Child {
     loop {
         let mut command = as_its_user("setpriv", &["--pdeathsig", "KILL"]);
         command.arg(bin("postgres")).arg("-D").arg(folder.join("data"));
         command.arg("-k").arg(folder.join("socket"));
-        for setting in SETTINGS {
+        for setting in SETTINGS
+            .iter()
+            .filter(|setting| !(durable && HASTE.contains(setting)))
+        {
             command.args(["-c", setting]);
         }
         let mut server = command

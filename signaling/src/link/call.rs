@@ -76,6 +76,19 @@ calls! {
     CloseConnection -> () { Reply::Closed => () }
 }
 
+/// Any request, for whoever passes on what another one asks.
+impl Call for Request {
+    type Done = Reply;
+
+    fn into_request(self) -> Request {
+        self
+    }
+
+    fn done(reply: Reply) -> Option<Reply> {
+        Some(reply)
+    }
+}
+
 /// Why a call has no good answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -1,0 +1,273 @@
+//! This control among others on the same database.
+//!
+//! ```text
+//!   browser ──► replica B ── changes rows, commits ──► PostgreSQL ── NOTIFY ──► replica A ──► agent (its link is here)
+//!                  ▲  calls: offers, patches ─────────►           ─────────────►    │
+//!                  └──────────────── NOTIFY ◄───────── rows, replies ◄──────────────┘
+//! ```
+//!
+//! An agent has one link, to whichever replica its dial reached. A browser may speak to any replica at any time: what a
+//! lease's change sets off is done by the replica with the link, which hears of it; a question that needs an answer
+//! goes there through the table `calls`. Nothing else is shared, and nobody has to be sent to the right replica.
+//!
+//! A notice is a hint to look at the rows. When the connection that brings them broke, everything is looked at anew.
+//! On SQLite there is nobody else, and of all this only [`Reach::Here`] happens.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use protocol::agent::{Progress, Refusal, RefusalCode, Reply};
+use protocol::{HostId, LeaseId, SessionId};
+use signaling::link::call::{Call, CallError};
+use signaling::link::server::Host;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::app::{App, Shared};
+use crate::domain::session::Advance;
+use crate::domain::time::UnixMs;
+use crate::store::StoreError;
+use crate::store::feed::{Feed, News};
+
+/// How often a replica says that it is there: five times in what makes the others give it up.
+const SEEN_EVERY: Duration = Duration::from_secs(2);
+/// Wait before listening anew after the server was lost: it is back within half a second when it was restarted.
+const LISTEN_RETRY: Duration = Duration::from_millis(250);
+/// Steps of preparations that wait to be told; more are dropped: the next one says more.
+const STEPS_MAX: usize = 64;
+
+/// What a replica knows of the others.
+pub(crate) struct Replica {
+    /// What the others know it by.
+    pub id: Uuid,
+    /// Whether there may be others.
+    many: bool,
+    /// Questions of ours that other replicas ask for us.
+    asked: DashMap<Uuid, oneshot::Sender<()>>,
+    tell: mpsc::Sender<(SessionId, Progress)>,
+}
+
+/// Steps of preparations on their way to the other replicas.
+pub(crate) type Steps = mpsc::Receiver<(SessionId, Progress)>;
+
+/// The way to a host's agent.
+pub(crate) enum Reach {
+    /// Its link is here.
+    Here(Host),
+    /// Another replica has it.
+    There(Shared, HostId),
+}
+
+impl Replica {
+    /// A replica; the steps are for [`run`].
+    pub(crate) fn new(id: Uuid, many: bool) -> (Self, Steps) {
+        let (tell, steps) = mpsc::channel(STEPS_MAX);
+        let replica = Self {
+            id,
+            many,
+            asked: DashMap::new(),
+            tell,
+        };
+        (replica, steps)
+    }
+
+    /// Tells the others how far a preparation is.
+    pub(crate) fn tell(&self, session: SessionId, progress: Progress) {
+        if self.many {
+            // Dropped when too many wait: the next step says more.
+            let _ = self.tell.try_send((session, progress));
+        }
+    }
+}
+
+impl Reach {
+    /// The way to a host, if some replica has its link.
+    pub(crate) async fn to(app: &Shared, host: HostId) -> Result<Option<Self>, StoreError> {
+        if let Some(here) = app.hosts.get(host) {
+            return Ok(Some(Self::Here(here)));
+        }
+        let linked = app.replica.many && app.store.linked_elsewhere(app.replica.id).await?.contains(&host);
+        Ok(linked.then(|| Self::There(app.clone(), host)))
+    }
+
+    /// Asks the agent, as [`Host::call`] does.
+    pub(crate) async fn call<C: Call>(&self, call: C, deadline: Duration) -> Result<C::Done, CallError> {
+        match self {
+            Self::Here(host) => host.call(call, deadline, |_| {}).await,
+            Self::There(app, host) => ask(app, *host, call, deadline).await,
+        }
+    }
+}
+
+/// Hosts whose link this replica or another one has.
+pub(crate) async fn linked(app: &Shared) -> Result<HashSet<HostId>, StoreError> {
+    let mut linked: HashSet<HostId> = app.hosts.here().into_iter().collect();
+    if app.replica.many {
+        linked.extend(app.store.linked_elsewhere(app.replica.id).await?);
+    }
+    Ok(linked)
+}
+
+/// Asks a host's agent through the replica that has its link.
+async fn ask<C: Call>(app: &Shared, host: HostId, call: C, deadline: Duration) -> Result<C::Done, CallError> {
+    let lost = |error: StoreError| CallError::Lost(error.to_string());
+    let (id, (tell, told)) = (Uuid::now_v7(), oneshot::channel());
+    app.replica.asked.insert(id, tell);
+    let asked = app
+        .store
+        .add_call(id, host, &call.into_request(), deadline, UnixMs::now())
+        .await;
+    let told = match asked {
+        Ok(()) => tokio::time::timeout(deadline, told).await.is_ok(),
+        Err(_) => false,
+    };
+    app.replica.asked.remove(&id);
+    asked.map_err(lost)?;
+    // Also without a notice: it may have been lost with the connection that brings them.
+    match app.store.take_call(id).await.map_err(lost)? {
+        Some(Reply::Refused(refusal)) => Err(CallError::Refused(refusal)),
+        Some(reply) => C::done(reply).ok_or(CallError::Protocol),
+        None if told => Err(CallError::Protocol),
+        None => Err(CallError::TimedOut),
+    }
+}
+
+/// Says that this replica is there, hears the others, and does what falls to it, until control stops.
+pub(crate) async fn run(app: Shared, mut steps: Steps) {
+    if !app.replica.many {
+        return;
+    }
+    let mut seen = tokio::time::interval(SEEN_EVERY);
+    let mut feed = None;
+    loop {
+        let ear = async {
+            match &mut feed {
+                Some(feed) => Feed::next(feed).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = app.stop.cancelled() => break,
+            _ = seen.tick() => {
+                if let Err(error) = look_around(&app).await {
+                    tracing::error!(%error, "the other replicas could not be looked at");
+                }
+                if feed.is_none() {
+                    feed = listen(&app).await;
+                }
+            }
+            Some((session, progress)) = steps.recv() => {
+                if let Err(error) = app.store.tell_progress(session, progress).await {
+                    tracing::debug!(%error, "a step of a preparation could not be told");
+                }
+            }
+            heard = ear => match heard {
+                Ok(Some(news)) => hear(&app, news).await,
+                Ok(None) | Err(_) => {
+                    tracing::warn!("the database's notices broke off");
+                    feed = None;
+                    seen.reset_after(LISTEN_RETRY);
+                }
+            },
+        }
+    }
+    if let Err(error) = app.store.replica_leaves(app.replica.id).await {
+        tracing::warn!(%error, "the other replicas could not be told that this one stops");
+    }
+}
+
+/// Starts to listen, and looks at everything that may have been told before.
+async fn listen(app: &Shared) -> Option<Feed> {
+    let listening = async {
+        let feed = app.store.feed().await?;
+        for session in app.store.live().await? {
+            app.heard(session);
+        }
+        for session in app.watches.watched() {
+            if let Some(session) = app.store.session(session).await? {
+                app.watches.publish(&session);
+            }
+        }
+        Ok::<_, StoreError>(feed)
+    };
+    listening
+        .await
+        .inspect_err(|error| tracing::error!(%error, "the database's notices cannot be heard"))
+        .ok()
+        .flatten()
+}
+
+/// Says that this replica is there, and gives up those that are not.
+async fn look_around(app: &Shared) -> Result<(), StoreError> {
+    let now = UnixMs::now();
+    if app.store.replica_seen(app.replica.id, app.authority, now).await? {
+        tracing::error!("a replica is gone; its hosts are out of reach until they dial another");
+        app.store.settle_devices(now).await?;
+    }
+    for host in app.hosts.here() {
+        // Given up while we were stopped or cut off, and here all the same.
+        app.store.keep_link(host, app.replica.id).await?;
+    }
+    app.store.unlinked_are_offline().await
+}
+
+async fn hear(app: &Shared, news: News) {
+    match news {
+        News::Lease(lease) => follow(app, lease).await,
+        News::Progress(session, progress) => app.watches.progress(session, Advance::of(progress)),
+        News::Reply(id) => {
+            if let Some((_, asked)) = app.replica.asked.remove(&id) {
+                // It may have given up.
+                let _ = asked.send(());
+            }
+        }
+        News::Call(id, host) => {
+            if let Some(host) = app.hosts.get(host) {
+                let shared = app.clone();
+                app.jobs.spawn(async move { serve(&shared, &host, id).await });
+            }
+        }
+    }
+}
+
+/// Another replica changed a lease.
+async fn follow(app: &Shared, lease: LeaseId) {
+    match app.store.session_of(lease).await {
+        Ok(Some(session)) => app.heard(session),
+        Ok(None) => {}
+        Err(error) => tracing::error!(lease.id = %lease, %error, "a changed lease could not be looked at"),
+    }
+}
+
+/// Asks our agent what another replica wants to know.
+async fn serve(app: &Shared, host: &Host, id: Uuid) {
+    let served = async {
+        let Some((request, deadline)) = app.store.open_call(id).await? else {
+            return Ok(());
+        };
+        let reply = match host.call(request, deadline, |_| {}).await {
+            Ok(reply) => reply,
+            Err(CallError::Refused(refusal)) => Reply::Refused(refusal),
+            Err(error) => Reply::Refused(Refusal {
+                code: RefusalCode::DeviceOffline,
+                detail: error.to_string(),
+            }),
+        };
+        app.store.answer_call(id, &reply).await
+    };
+    if let Err(error) = served.await {
+        tracing::error!(%error, "another replica's question could not be served");
+    }
+}
+
+impl App {
+    /// Another replica changed a lease: tell who watches it here, and do what follows if its host's link is here.
+    fn heard(self: &Shared, session: crate::domain::session::Session) {
+        if self.hosts.is_online(session.host) {
+            App::changed(self, session);
+        } else {
+            self.watches.publish(&session);
+        }
+    }
+}

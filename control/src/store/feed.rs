@@ -1,0 +1,119 @@
+//! The feed: what other replicas did, as soon as it is committed. PostgreSQL only.
+//!
+//! ```text
+//!   a commit ── trigger ── NOTIFY farglass, 'lease ID WHO' │ 'call ID HOST' │ 'reply ID' ──► every replica's LISTEN
+//!   a preparation's step ── NOTIFY farglass, 'progress SESSION JSON' ──►
+//! ```
+//!
+//! A notice is a hint to look: what is true stands in the tables. Notices are lost while the connection is down, so
+//! whoever listens looks at everything when it is back. It does not know what anybody does about them.
+
+use protocol::agent::Progress;
+use protocol::{HostId, LeaseId, SessionId};
+use sqlx::postgres::PgListener;
+use uuid::Uuid;
+
+use super::database::Pool;
+use super::{Store, StoreError};
+
+/// The channel. Payloads end at 8000 bytes; ours have a hundred.
+const CHANNEL: &str = "farglass";
+const TELL: &str = "SELECT pg_notify($1, $2)";
+
+/// What a replica hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Somebody changed a lease.
+    Lease(LeaseId),
+    /// Somebody asks a host's agent for something.
+    Call(Uuid, HostId),
+    /// A call was answered.
+    Reply(Uuid),
+    /// A preparation goes on.
+    Progress(SessionId, Progress),
+}
+
+/// A replica's ear.
+pub(crate) struct Feed {
+    listener: PgListener,
+    own: String,
+}
+
+impl Store {
+    /// Starts to listen; none where there is nobody else.
+    pub(crate) async fn feed(&self) -> Result<Option<Feed>, StoreError> {
+        let Pool::Postgres(pool) = &self.write else {
+            return Ok(None);
+        };
+        let mut listener = PgListener::connect_with(pool).await?;
+        listener.ignore_pool_close_event(true);
+        listener.listen(CHANNEL).await?;
+        let own = pool
+            .connect_options()
+            .get_application_name()
+            .unwrap_or_default()
+            .to_owned();
+        Ok(Some(Feed { listener, own }))
+    }
+
+    /// Tells everybody how far a preparation is.
+    pub(crate) async fn tell_progress(
+        &self,
+        session: SessionId,
+        progress: Progress,
+    ) -> Result<(), StoreError> {
+        let json = serde_json::to_string(&progress).expect("a name and a number are JSON");
+        if let Pool::Postgres(pool) = &self.read {
+            let told = sqlx::query(TELL)
+                .bind(CHANNEL)
+                .bind(format!("progress {session} {json}"));
+            told.execute(pool).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Feed {
+    /// What another replica did. None when the connection broke and notices may be lost.
+    pub(crate) async fn next(&mut self) -> Result<Option<News>, StoreError> {
+        loop {
+            let Some(notice) = self.listener.try_recv().await? else {
+                return Ok(None);
+            };
+            if let Some(news) = parse(notice.payload(), &self.own) {
+                return Ok(Some(news));
+            }
+        }
+    }
+}
+
+/// Reads a notice; none when it is our own or of a version that we do not know.
+fn parse(payload: &str, own: &str) -> Option<News> {
+    let (what, rest) = payload.split_once(' ')?;
+    let (id, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    match what {
+        "lease" if rest != own => Some(News::Lease(id.parse().ok()?)),
+        "call" => Some(News::Call(id.parse().ok()?, rest.parse().ok()?)),
+        "reply" => Some(News::Reply(id.parse().ok()?)),
+        "progress" => Some(News::Progress(id.parse().ok()?, serde_json::from_str(rest).ok()?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_hears_others_and_not_itself() {
+        let lease = LeaseId::from_uuid(Uuid::now_v7());
+        assert_eq!(
+            parse(&format!("lease {lease} farglass 2"), "farglass 1"),
+            Some(News::Lease(lease))
+        );
+        assert_eq!(parse(&format!("lease {lease} farglass 1"), "farglass 1"), None);
+        for other in ["", "lease", "lease x farglass 2", "call x y", "news of tomorrow"] {
+            assert_eq!(parse(other, "farglass 1"), None, "{other}");
+        }
+    }
+}

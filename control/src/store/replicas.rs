@@ -1,0 +1,177 @@
+//! Controls that share this database: who is there, who has which host's link, and what they ask of one another.
+//!
+//! ```text
+//!   replicas    a row for each, written every few seconds; one that was silent for long is gone, and its links with it
+//!   host_links  the one replica whose link to a host stands
+//!   calls       a question to an agent, from the replica where it came up to the one with the link, and the reply
+//! ```
+//!
+//! Replicas compare `seen_at` with their own clocks, which have to agree within seconds. What is told at once is in
+//! `feed`; what follows from it is not known here.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use protocol::agent::{Reply, Request};
+use protocol::{HostId, LeaseId};
+use signaling::link::token::Fingerprint;
+use uuid::Uuid;
+
+use super::leases::{session, session_where};
+use super::statement::{args, statements};
+use super::{Store, StoreError};
+use crate::domain::session::Session;
+use crate::domain::time::UnixMs;
+
+/// A replica that was not seen for this long is gone.
+pub(crate) const GONE_AFTER: Duration = Duration::from_secs(10);
+/// A call that nobody took away is forgotten after this; the longest deadline is half of it.
+const CALL_KEPT: Duration = Duration::from_secs(60);
+
+statements! {
+    SEEN(Text, Bytes, Number)
+        "INSERT INTO replicas (id, authority, seen_at) VALUES ($1, $2, $3)
+         ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at";
+    OTHER_AUTHORITY(Bytes) "SELECT id FROM replicas WHERE authority <> $1 LIMIT 1";
+    FORGET_REPLICAS(Number) "DELETE FROM replicas WHERE seen_at < $1";
+    FORGET_REPLICA(Text) "DELETE FROM replicas WHERE id = $1";
+    LINK_HOST(Text, Text)
+        "INSERT INTO host_links (host_id, replica_id) VALUES ($1, $2)
+         ON CONFLICT (host_id) DO UPDATE SET replica_id = excluded.replica_id";
+    KEEP_LINK(Text, Text)
+        "INSERT INTO host_links (host_id, replica_id) VALUES ($1, $2) ON CONFLICT (host_id) DO NOTHING";
+    UNLINK_HOST(Text, Text) "DELETE FROM host_links WHERE host_id = $1 AND replica_id = $2";
+    UNLINKED_ARE_OFFLINE()
+        "UPDATE devices SET health = 'offline' WHERE health <> 'offline'
+         AND NOT EXISTS (SELECT 1 FROM host_links h WHERE h.host_id = devices.host_id)";
+    LINKED_ELSEWHERE(Text) "SELECT host_id FROM host_links WHERE replica_id <> $1";
+    ADD_CALL(Text, Text, Text, Number, Number)
+        "INSERT INTO calls (id, host_id, request, deadline_ms, asked_at) VALUES ($1, $2, $3, $4, $5)";
+    CALL(Text) "SELECT request, deadline_ms FROM calls WHERE id = $1 AND reply IS NULL";
+    ANSWER_CALL(Text, Text) "UPDATE calls SET reply = $1 WHERE id = $2 AND reply IS NULL";
+    TAKE_CALL(Text) "DELETE FROM calls WHERE id = $1 RETURNING reply";
+    FORGET_CALLS(Number) "DELETE FROM calls WHERE asked_at < $1";
+    OF_LEASE(Text) session_where!("l.id = $1");
+    LIVE() session_where!("l.state <> 'released'");
+}
+
+impl Store {
+    /// Notes that this replica is there, and forgets those that are gone. True when there were any: their hosts are
+    /// out of reach then.
+    pub(crate) async fn replica_seen(
+        &self,
+        replica: Uuid,
+        authority: Fingerprint,
+        now: UnixMs,
+    ) -> Result<bool, StoreError> {
+        self.write.run(&SEEN, args![replica, authority, now]).await?;
+        let silent = UnixMs(now.0 - GONE_AFTER.as_millis() as i64);
+        let gone = self.write.run(&FORGET_REPLICAS, args![silent]).await?;
+        let old = UnixMs(now.0 - CALL_KEPT.as_millis() as i64);
+        self.write.run(&FORGET_CALLS, args![old]).await?;
+        Ok(gone > 0)
+    }
+
+    /// Whether a replica that is there has another certificate authority than this one.
+    pub(crate) async fn has_other_authority(&self, authority: Fingerprint) -> Result<bool, StoreError> {
+        Ok(self
+            .read
+            .maybe(&OTHER_AUTHORITY, args![authority])
+            .await?
+            .is_some())
+    }
+
+    /// A replica stops: its links are gone.
+    pub(crate) async fn replica_leaves(&self, replica: Uuid) -> Result<(), StoreError> {
+        self.write.run(&FORGET_REPLICA, args![replica]).await?;
+        Ok(())
+    }
+
+    /// This replica has the host's link now.
+    pub(crate) async fn link_host(&self, host: HostId, replica: Uuid) -> Result<(), StoreError> {
+        if self.is_shared() {
+            self.write.run(&LINK_HOST, args![host, replica]).await?;
+        }
+        Ok(())
+    }
+
+    /// This replica has the host's link, unless another one says so too.
+    pub(crate) async fn keep_link(&self, host: HostId, replica: Uuid) -> Result<(), StoreError> {
+        self.write.run(&KEEP_LINK, args![host, replica]).await?;
+        Ok(())
+    }
+
+    /// Devices of hosts that nobody is linked to are out of reach.
+    pub(crate) async fn unlinked_are_offline(&self) -> Result<(), StoreError> {
+        self.write.run(&UNLINKED_ARE_OFFLINE, []).await?;
+        Ok(())
+    }
+
+    /// This replica's link to the host is gone. False when another one has it by now.
+    pub(crate) async fn unlink_host(&self, host: HostId, replica: Uuid) -> Result<bool, StoreError> {
+        Ok(self.write.run(&UNLINK_HOST, args![host, replica]).await? == 1)
+    }
+
+    /// Hosts whose link another replica has.
+    pub(crate) async fn linked_elsewhere(&self, replica: Uuid) -> Result<HashSet<HostId>, StoreError> {
+        let rows = self.read.all(&LINKED_ELSEWHERE, args![replica]).await?;
+        rows.iter().map(|row| row.parsed("host_id")).collect()
+    }
+
+    /// Asks a host's agent through the replica that has its link. What it says comes as [`super::feed::News::Reply`].
+    pub(crate) async fn add_call(
+        &self,
+        id: Uuid,
+        host: HostId,
+        request: &Request,
+        deadline: Duration,
+        now: UnixMs,
+    ) -> Result<(), StoreError> {
+        let request = serde_json::to_string(request).expect("what travels to agents is JSON");
+        let deadline_ms = deadline.as_millis() as i64;
+        // Not the writers' connections: nobody's turn is needed, and somebody waits for the answer.
+        self.read
+            .run(&ADD_CALL, args![id, host, request, deadline_ms, now])
+            .await?;
+        Ok(())
+    }
+
+    /// A call that waits for its reply, and how long it may take.
+    pub(crate) async fn open_call(&self, id: Uuid) -> Result<Option<(Request, Duration)>, StoreError> {
+        let Some(row) = self.read.maybe(&CALL, args![id]).await? else {
+            return Ok(None);
+        };
+        let request =
+            serde_json::from_str(&row.text("request")?).map_err(|_| StoreError::Damaged("request"))?;
+        Ok(Some((request, Duration::from_millis(row.number("deadline_ms")?))))
+    }
+
+    /// Answers a call.
+    pub(crate) async fn answer_call(&self, id: Uuid, reply: &Reply) -> Result<(), StoreError> {
+        let reply = serde_json::to_string(reply).expect("what travels from agents is JSON");
+        self.read.run(&ANSWER_CALL, args![reply, id]).await?;
+        Ok(())
+    }
+
+    /// Takes a call away, with its reply if there is one.
+    pub(crate) async fn take_call(&self, id: Uuid) -> Result<Option<Reply>, StoreError> {
+        let Some(row) = self.read.maybe(&TAKE_CALL, args![id]).await? else {
+            return Ok(None);
+        };
+        let reply = row.maybe_text("reply")?;
+        reply
+            .map(|reply| serde_json::from_str(&reply).map_err(|_| StoreError::Damaged("reply")))
+            .transpose()
+    }
+
+    /// The session of a lease.
+    pub(crate) async fn session_of(&self, lease: LeaseId) -> Result<Option<Session>, StoreError> {
+        let row = self.read.maybe(&OF_LEASE, args![lease]).await?;
+        row.as_ref().map(session).transpose()
+    }
+
+    /// Sessions whose lease is not released.
+    pub(crate) async fn live(&self) -> Result<Vec<Session>, StoreError> {
+        self.read.all(&LIVE, []).await?.iter().map(session).collect()
+    }
+}

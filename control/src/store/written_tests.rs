@@ -1,0 +1,155 @@
+//! What is written down in the audit log: every quarantine with its reason, everybody who only watches.
+
+use protocol::agent::Role;
+use protocol::{CloseReason, Epoch};
+use uuid::Uuid;
+
+use crate::domain::device::{Occupancy, Soiled};
+use crate::domain::lease::Event;
+use crate::rig::{Rig, after};
+use crate::secret::Hash;
+use crate::store::audit::{Actor, ActorKind};
+use crate::store::connections::{NewViewerToken, Owner};
+
+/// The reasons of all quarantines, and how the device shows the last.
+async fn quarantines(rig: &Rig) -> (Vec<String>, Option<Soiled>) {
+    let sql = "SELECT result, resource_id FROM audit_log WHERE action = 'device.quarantine' ORDER BY id";
+    let rows = rig.app.store.rows(sql).await.unwrap();
+    let device = rig.app.store.device(rig.device).await.unwrap().unwrap();
+    for row in &rows {
+        assert_eq!(row.text("resource_id").unwrap(), rig.device.to_string());
+    }
+    let reasons = rows.iter().map(|row| row.text("result").unwrap()).collect();
+    assert_eq!(
+        device.quarantine.is_some(),
+        device.occupancy == Occupancy::Quarantined
+    );
+    (reasons, device.quarantine.map(|(why, _)| why))
+}
+
+/// A lease that ends, and what its release comes to.
+async fn released(rig: &Rig, seconds: u64, event: Event) {
+    let session = rig.granted("t", "a", after(seconds)).await;
+    let store = &rig.app.store;
+    let end = Event::End(CloseReason::LeaseEnded);
+    for event in [end, event] {
+        store
+            .step(session.lease, event, &Actor::SYSTEM, after(seconds))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn every_way_into_quarantine_has_its_reason_and_one_row() {
+    let rig = Rig::new().await;
+    rig.link("t", None, None).await;
+    let store = &rig.app.store;
+    released(&rig, 1, Event::Cleaned).await;
+    assert_eq!(quarantines(&rig).await, (vec![], None));
+
+    released(&rig, 2, Event::CleanFailed(Soiled::NoAnswer)).await;
+    let mut said = vec!["no_answer".to_owned()];
+    assert_eq!(quarantines(&rig).await, (said.clone(), Some(Soiled::NoAnswer)));
+
+    let (_, epoch) = store
+        .reset_device(rig.device, &Actor::SYSTEM, after(3))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        quarantines(&rig).await,
+        (said.clone(), None),
+        "it is being cleaned"
+    );
+    store
+        .device_was_reset(rig.device, epoch, Err(Soiled::NotCleaned), after(4))
+        .await
+        .unwrap();
+    said.push("not_cleaned".to_owned());
+    assert_eq!(quarantines(&rig).await, (said.clone(), Some(Soiled::NotCleaned)));
+
+    // Control dies over a cleaning that no lease remembers.
+    store
+        .reset_device(rig.device, &Actor::SYSTEM, after(5))
+        .await
+        .unwrap()
+        .unwrap();
+    store.settle_devices(after(6)).await.unwrap();
+    said.push("interrupted".to_owned());
+    assert_eq!(quarantines(&rig).await, (said.clone(), Some(Soiled::Interrupted)));
+
+    let (_, epoch) = store
+        .reset_device(rig.device, &Actor::SYSTEM, after(7))
+        .await
+        .unwrap()
+        .unwrap();
+    store
+        .device_was_reset(rig.device, epoch, Ok(()), after(8))
+        .await
+        .unwrap();
+    rig.hello(Epoch(epoch.0 + 5), after(9)).await;
+    said.push("forgotten".to_owned());
+    assert_eq!(quarantines(&rig).await, (said.clone(), Some(Soiled::Forgotten)));
+    rig.hello(Epoch(epoch.0 + 5), after(10)).await;
+    assert_eq!(quarantines(&rig).await.0, said, "the same again is nothing new");
+}
+
+#[tokio::test]
+async fn whoever_only_watches_is_written_down_with_who_let_them_in() {
+    let rig = Rig::new().await;
+    rig.link("t", None, None).await;
+    let session = rig.granted("t", "a", after(1)).await;
+    let store = &rig.app.store;
+    let (admin, _) = store.user_by_login("admin").await.unwrap().unwrap();
+    let operator = Actor {
+        kind: ActorKind::User,
+        id: Some(admin.id.to_string()),
+        ip: None,
+    };
+    let token = Hash::of("token");
+    let new = NewViewerToken {
+        token,
+        lease: session.lease,
+        role: Role::Observer,
+        operator: Some(admin.id),
+    };
+    store.add_viewer_token(new, &operator, after(2)).await.unwrap();
+    let owner = store.viewer(token, session.lease).await.unwrap().unwrap();
+    assert_eq!((owner.role, owner.operator), (Role::Observer, Some(admin.id)));
+    let other = protocol::LeaseId::from_uuid(Uuid::now_v7());
+    assert!(
+        store.viewer(token, other).await.unwrap().is_none(),
+        "a token is for one lease"
+    );
+    let opened = store
+        .open_connection(owner, 1, &operator, after(3))
+        .await
+        .unwrap()
+        .unwrap();
+    let holder = Owner {
+        hash: Hash(session.binding),
+        role: Role::Controller,
+        operator: None,
+        ..owner
+    };
+    store
+        .open_connection(holder, 1, &Actor::SYSTEM, after(4))
+        .await
+        .unwrap()
+        .unwrap();
+
+    let sql = "SELECT action, actor_kind, actor_id, resource_id FROM audit_log
+         WHERE resource_type IN ('connection', 'viewer_token') ORDER BY id";
+    let rows = store.rows(sql).await.unwrap();
+    let said: Vec<_> = rows
+        .iter()
+        .map(|row| ["action", "actor_kind", "actor_id", "resource_id"].map(|name| row.text(name).unwrap()))
+        .collect();
+    let who = admin.id.to_string();
+    let expected = [
+        ["viewer_token.create", "user", &who, &session.lease.to_string()].map(str::to_owned),
+        ["connection.observe", "user", &who, &opened.id.to_string()].map(str::to_owned),
+    ];
+    assert_eq!(said, expected, "and the holder's own connection is none of these");
+}

@@ -1,0 +1,122 @@
+//! Several controls on one PostgreSQL: whichever a browser or an agent reaches, it is the same house.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod support;
+
+use protocol::CloseReason;
+use protocol::agent::Request;
+use serde_json::json;
+use support::browser::Browser;
+use support::{Base, TestApp};
+
+#[tokio::test]
+async fn a_session_that_one_replica_began_is_watched_and_revoked_at_another() {
+    let mut app = TestApp::start(Base::Postgres).await;
+    let other = app.beside().await;
+    let link = app.link(json!({})).await;
+    let mut here = app.browser();
+    let session = here.ready(&link.token).await;
+    assert_eq!(here.offer(&session).await.status, 201);
+    let connection = app.agent.live()[0];
+    app.agent.connected(connection);
+    app.device_shows("occupancy", "leased").await;
+    app.agent.unasked();
+
+    let mut there = here.at(other.address);
+    let mut events = there.events(&session).await;
+    events.until("ready").await;
+    let mut admin = app.admin.at(other.address);
+    let path = format!("/api/v1/links/{}/revoke", link.id);
+    assert_eq!(admin.post(&path, &json!({})).await.status, 200);
+    let Request::Release(release) = app.agent.asked().await else {
+        panic!("the replica with the link releases")
+    };
+    assert_eq!(release.reason, CloseReason::LinkRevoked);
+    assert_eq!(events.until("ended").await["end_reason"], "link_revoked");
+    let mut at_first = here.events(&session).await;
+    assert_eq!(at_first.until("ended").await["end_reason"], "link_revoked");
+    app.device_shows("status", "idle").await;
+    assert_eq!(app.agent.live(), []);
+    assert_eq!(there.launch(&link.token).await.code(), "LINK_REVOKED");
+}
+
+#[tokio::test]
+async fn a_link_opens_at_a_replica_that_no_agent_is_linked_to() {
+    let mut app = TestApp::start(Base::Postgres).await;
+    let other = app.beside().await;
+    let link = app.link(json!({})).await;
+    let mut there = Browser::new(other.address);
+    let session = there.ready(&link.token).await;
+    let offered = there.offer(&session).await;
+    assert_eq!(offered.status, 201, "{}", offered.body);
+    let path = offered.header("location").to_owned();
+    let connection = app.agent.live()[0];
+    assert!(path.ends_with(&connection.to_string()));
+    app.agent.connected(connection);
+
+    // The next request of the same browser goes to the other one.
+    let mut here = there.at(app.address);
+    let current = format!("/api/v1/launch/current?session={session}");
+    let active = async { while here.get(&current).await.json()["lease_state"] != "active" {} };
+    tokio::time::timeout(support::DEADLINE, active).await.unwrap();
+    assert_eq!(
+        here.launch(&link.token).await.status,
+        200,
+        "its cookie counts everywhere"
+    );
+    let left = there.send(reqwest::Method::DELETE, &path, &[], None).await;
+    assert_eq!(left.status, 200, "{}", left.body);
+    assert_eq!(app.agent.live(), []);
+    let health = there.get("/api/v1/health").await;
+    assert_eq!(
+        health.json()["devices"],
+        json!({ "ready": 1, "total": 1 }),
+        "{}",
+        health.body
+    );
+}
+
+#[tokio::test]
+async fn of_clients_at_two_replicas_one_gets_the_device() {
+    let mut app = TestApp::start(Base::Postgres).await;
+    let other = app.beside().await;
+    let link = app.link(json!({ "max_uses": 1 })).await;
+    let mut everybody = tokio::task::JoinSet::new();
+    for at in 0..32 {
+        let address = if at % 2 == 0 { app.address } else { other.address };
+        let (mut browser, token) = (Browser::new(address), link.token.clone());
+        everybody.spawn(async move { browser.launch(&token).await.status });
+    }
+    let mut answers = everybody.join_all().await;
+    answers.sort_unstable();
+    assert_eq!(answers[0], 202, "{answers:?}");
+    assert!(answers[1..].iter().all(|status| *status == 409), "{answers:?}");
+    let shown = app.admin.get(&format!("/api/v1/links/{}", link.id)).await.json();
+    assert_eq!(shown["uses"], 1);
+}
+
+#[tokio::test]
+async fn a_replica_goes_on_hearing_after_the_database_was_restarted() {
+    let mut app = TestApp::start(Base::Postgres).await;
+    let other = app.beside().await;
+    let link = app.link(json!({})).await;
+    let (browser, session) = app.holder(&link).await;
+    let there = browser.at(other.address);
+    let mut events = there.events(&session).await;
+    events.until("ready").await;
+    let server = app.postgres.as_mut().unwrap();
+    server.kill();
+    server.start_again();
+    app.ready().await;
+    assert_eq!(app.revoke(&link).await.status, 200);
+    assert_eq!(events.until("ended").await["end_reason"], "link_revoked");
+}
+
+#[tokio::test]
+async fn a_replica_with_another_authority_is_refused() {
+    let app = TestApp::start(Base::Postgres).await;
+    let folder = tempfile::tempdir().unwrap();
+    let said = support::refused(folder.path(), app.postgres.as_ref().unwrap().url()).await;
+    assert!(said.contains("authority.pem"), "{said}");
+}
