@@ -187,6 +187,15 @@ impl Browser {
         self.call("Input.dispatchTouchEvent", touch).await.map(drop)
     }
 
+    /// Moves the finger that is down.
+    ///
+    /// # Errors
+    /// When the page does not take it.
+    pub async fn finger_move(&mut self, x: f64, y: f64) -> anyhow::Result<()> {
+        let touch = json!({ "type": "touchMove", "touchPoints": [{ "x": x, "y": y, "id": 0 }] });
+        self.call("Input.dispatchTouchEvent", touch).await.map(drop)
+    }
+
     /// Lifts the finger.
     ///
     /// # Errors

@@ -13,8 +13,13 @@ pub(crate) fn monotonic() -> Pts {
     Pts(u64::try_from(now.as_micros()).unwrap_or(u64::MAX))
 }
 
+/// Unix time, µs.
+pub(crate) fn unix_us() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// Unix time in units of 100 µs, its low 32 bits.
 pub(crate) fn unix_100us() -> u32 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (now.as_micros() / 100) as u32
+    (unix_us() / 100) as u32
 }

@@ -64,6 +64,8 @@ pub(crate) struct House {
     pub(crate) secrets: Vec<String>,
     pub(crate) devices: Vec<String>,
     pub(crate) source: Source,
+    /// Where the devices' adb daemons listen.
+    pub(crate) adb: Vec<String>,
     parts: Vec<(Kind, Part)>,
     cluster: Option<Cluster>,
     agents: usize,
@@ -93,6 +95,7 @@ impl House {
             secrets: Vec::new(),
             devices: Vec::new(),
             source,
+            adb: Vec::new(),
             parts: Vec::new(),
             cluster,
             agents: usize::from(config.agents),
@@ -141,6 +144,7 @@ impl House {
                 .with("--media", "127.0.0.1:0");
             for device in 0..config.devices {
                 let (name, port) = (format!("device-{agent}-{device}"), ports.free()?);
+                self.adb.push(format!("127.0.0.1:{port}"));
                 spec = spec.with("--device", format!("{name}=127.0.0.1:{port}"));
                 let device = house(name.clone(), "device")
                     .with("--adb-port", port.to_string())

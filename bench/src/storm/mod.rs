@@ -20,6 +20,7 @@ mod load;
 mod part;
 mod postgres;
 mod report;
+mod revoke;
 mod rows;
 
 use std::io::Write as _;
@@ -37,6 +38,7 @@ use load::{CROWD, Person, Scene};
 use report::Notes;
 
 pub use report::{Recovery, StormReport};
+pub use revoke::{RevokeConfig, RevokeReport, revoke};
 
 /// People who come and go.
 const PEOPLE: usize = 8;

@@ -1,5 +1,7 @@
 //! `farglass bench`: measurements against a running house, or one that is started for it.
 
+mod storm;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -17,6 +19,10 @@ pub(crate) struct Args {
 enum Scenario {
     /// One device in a real Chromium, started several times: one table in about a minute and a half.
     Quick(Quick),
+    /// Kill control, agents, devices and the database at random moments under load, and look for broken promises.
+    Storm(storm::Args),
+    /// How long after a revocation a device still takes input, in a real Chromium.
+    Revoke(storm::RevokeArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,7 +63,14 @@ struct Quick {
 
 /// The scenarios watch SIGINT and SIGTERM themselves: they have a product and a browser to end first.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let Scenario::Quick(quick) = args.scenario;
+    match args.scenario {
+        Scenario::Quick(quick) => measure(quick).await,
+        Scenario::Storm(args) => storm::run(args).await,
+        Scenario::Revoke(args) => storm::revoke(args).await,
+    }
+}
+
+async fn measure(quick: Quick) -> anyhow::Result<()> {
     let product = match (quick.target, quick.admin) {
         (Some(url), Some(admin)) => Product::Target { url, admin },
         _ => Product::Start {

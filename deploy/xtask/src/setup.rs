@@ -30,6 +30,8 @@ pub(crate) const TO_TEST: &[Needed] = &[
     ("chromium", "chromium"),
     ("adb", "adb"),
     ("postgres", "postgresql-15"),
+    ("sqlite3", "sqlite3"),
+    ("psql", "postgresql-client-15"),
     ("python3", "python3-venv"),
     ("git", "git"),
 ];

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
+use crate::clock;
+
 /// Events kept; the oldest goes.
 pub const EVENTS_MAX: usize = 256;
 
@@ -104,7 +106,8 @@ pub(super) fn excerpt(text: &str) -> String {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     seq: u64,
-    events: VecDeque<(u64, InputEvent)>,
+    /// With the Unix time at which each was taken in, µs.
+    events: VecDeque<(u64, u64, InputEvent)>,
     dropped: BTreeMap<Dropped, u64>,
 }
 
@@ -114,7 +117,7 @@ impl Log {
             self.events.pop_front();
         }
         self.seq += 1;
-        self.events.push_back((self.seq, event));
+        self.events.push_back((self.seq, clock::unix_us(), event));
     }
 
     pub(super) fn dropped(&mut self, why: Dropped) {
@@ -128,7 +131,11 @@ impl Log {
     pub(super) fn events_json(&self) -> Value {
         self.events
             .iter()
-            .map(|(seq, event)| event_json(*seq, event))
+            .map(|(seq, at_us, event)| {
+                let mut shown = event_json(*seq, event);
+                shown["at_us"] = (*at_us).into();
+                shown
+            })
             .collect()
     }
 

@@ -1,0 +1,46 @@
+//! A short storm over the real processes, as a part of the test command: everything is killed at least once, people
+//! are served in between, and nothing that was promised is broken.
+//!
+//! Longer ones are run by hand: `farglass bench storm --seconds 300`.
+
+use std::process::Command;
+
+/// Seconds of killing; the start and the quiet moment at the end take some more.
+const SECONDS: &str = "12";
+
+#[test]
+fn kill_nine_at_random_moments_breaks_no_promise() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("storm.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_farglass"))
+        .args([
+            "bench",
+            "storm",
+            "--seconds",
+            SECONDS,
+            "--agents",
+            "1",
+            "--devices",
+            "2",
+            "--json",
+        ])
+        .arg(&json)
+        .output()
+        .unwrap();
+    let told = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stderr),
+        String::from_utf8_lossy(&output.stdout)
+    );
+    assert!(output.status.success(), "{told}");
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    let kills: u64 = report["kills"]
+        .as_object()
+        .unwrap()
+        .values()
+        .filter_map(serde_json::Value::as_u64)
+        .sum();
+    assert!(kills > 0 && report["looks"].as_u64() > Some(0), "{told}");
+    assert!(report["grants"].as_u64() > Some(0), "{told}");
+    assert!(report["violations"].as_array().unwrap().is_empty(), "{told}");
+}
