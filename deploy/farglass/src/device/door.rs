@@ -18,8 +18,9 @@ use anyhow::Context;
 /// The owner's name in the device's own key.
 const OWNER: &str = "simulated@farglass";
 
-/// Arguments about the adb daemon's door.
+/// Arguments about the adb daemon's door. Their group has a name of its own, for clap's would be that of the others.
 #[derive(Debug, clap::Args)]
+#[group(id = "door")]
 pub(super) struct Args {
     /// Asks hosts for an adb key: this file holds the public keys that may come in, one a line. Without it anyone may.
     #[arg(long, value_name = "FILE")]
