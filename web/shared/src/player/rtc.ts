@@ -15,7 +15,7 @@
  */
 
 import type { SessionId } from '../wire/ids';
-import { type Answer, deleteConnection, patchCandidates, postOffer, sdpFragment } from './whep';
+import { type Answer, deleteConnection, postOffer } from './whep';
 
 /** A short outage heals by itself; ICE gives a pair up only after some 15 s, which is too long to watch. */
 const DISCONNECTED_MS_MAX = 2000;
@@ -94,14 +94,14 @@ export class Connection {
     if (this.#abort.signal.aborted) {
       // Closed between the server's answer and its arrival: the server must not keep the connection.
       void deleteConnection(answer.location).catch(() => undefined);
-      return answer.iceServers;
+      return [];
     }
     this.#answer = answer;
     this.#expect(CONNECT_MS_MAX);
     await this.#peer.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
     mark('answer');
     this.#trickle();
-    return answer.iceServers;
+    return answer.link === null ? [] : (await import('./relay')).iceServers(answer.link);
   }
 
   /**
@@ -182,9 +182,12 @@ export class Connection {
     const offer = this.#peer.localDescription?.sdp;
     const etag = answer?.etag ?? null;
     if (answer === null || etag === null || offer === undefined || this.#late.length === 0) return;
-    const fragment = sdpFragment(offer, this.#late.splice(0));
+    const late = this.#late.splice(0);
+    const told = import('./relay').then((relay) =>
+      relay.patchCandidates(answer.location, etag, relay.sdpFragment(offer, late)),
+    );
     // A candidate that does not arrive is a way less, not an error: the deadline above judges.
-    void patchCandidates(answer.location, etag, fragment).catch(() => undefined);
+    told.catch(() => undefined);
   }
 }
 

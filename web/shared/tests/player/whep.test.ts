@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Problem, Unreachable } from '../../src/api/problem';
-import { iceServers, patchCandidates, postOffer, sdpFragment } from '../../src/player/whep';
+import { iceServers, patchCandidates, sdpFragment } from '../../src/player/relay';
+import { postOffer } from '../../src/player/whep';
 import type { SessionId } from '../../src/wire/ids';
 
 const SESSION = '0191d3f0-0000-7000-8000-000000000001' as SessionId;
@@ -29,7 +30,7 @@ describe('an offer', () => {
   it('is posted as it is, and the answer names the connection', async () => {
     const requests = server(() => created({ location: `/whep/${SESSION}/c1`, etag: '"e1"' }));
     const answer = await postOffer(SESSION, 'v=0 offer', new AbortController().signal);
-    expect(answer).toEqual({ sdp: 'v=0 answer', location: `/whep/${SESSION}/c1`, etag: '"e1"', iceServers: [] });
+    expect(answer).toEqual({ sdp: 'v=0 answer', location: `/whep/${SESSION}/c1`, etag: '"e1"', link: null });
     expect(requests[0]?.method).toBe('POST');
     expect(requests[0]?.headers.get('content-type')).toBe('application/sdp');
     expect(await requests[0]?.text()).toBe('v=0 offer');
