@@ -32,6 +32,14 @@ export default ts.config(
     // The Svelte parser reads the file and hands its scripts to TypeScript's.
     files: ['**/*.svelte'],
     languageOptions: { parser: svelteParser, parserOptions: { parser: ts.parser } },
+    rules: {
+      // viewer/vite.config.ts leaves out what `$state` and `$state.snapshot` need.
+      'no-restricted-syntax': [
+        'error',
+        { selector: "CallExpression[callee.name='$state']", message: 'Use $state.raw: the build has no proxies.' },
+        { selector: "MemberExpression[object.name='$state'][property.name!='raw']", message: 'Use $state.raw.' },
+      ],
+    },
   },
   {
     files: ['**/*.js', '**/*.mjs'],
