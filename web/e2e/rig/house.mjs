@@ -198,7 +198,7 @@ export class House {
    * Kills a part, and holds `up` still for the time of `journey`, so that nobody starts it again; then waits
    * until the part has come back and all is well.
    * @template T
-   * @param {'control' | 'device'} word
+   * @param {'control' | 'agent' | 'device'} word
    * @param {() => Promise<T>} journey
    * @returns {Promise<T>}
    */

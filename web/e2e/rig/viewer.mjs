@@ -103,6 +103,11 @@ export class Viewer {
     );
   }
 
+  /** Waits until the page says this. @param {RegExp} words */
+  async says(words) {
+    await until(`the page to say ${words}`, async () => words.test((await this.shows()).words), { seen: () => this.shows() });
+  }
+
   /** Waits for the picture. */
   async plays() {
     await until('the picture', () => this.page.evaluate(() => document.querySelector('video[data-ready]') !== null), {

@@ -1,6 +1,6 @@
 /**
  * What is of no use before the first frame, as one module that `App.svelte` loads after it: keys, the
- * bar, the overlay with everything that measures, and the picture that outlasts a loss.
+ * bar, the words over the picture, the overlay with everything that measures, and the picture that outlasts a loss.
  * `scripts/size.mjs` counts it apart.
  */
 
@@ -9,3 +9,4 @@ export { Measure } from '@farglass/shared/player/measure';
 export { Still } from '@farglass/shared/player/still';
 export { default as Bar } from './Bar.svelte';
 export { default as Meter } from './Meter.svelte';
+export { default as Notice } from './Notice.svelte';

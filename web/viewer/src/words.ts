@@ -20,7 +20,7 @@ export function wordsFor(state: State, restartable: boolean): Words {
       return state.again === null ? ['One moment', 'Looking up your link.'] : STOPPED[state.again];
     case 'preparing':
     case 'streaming':
-      return [state.session.device.name, `Getting ${state.session.appPackage ?? 'the device'} ready for you.`];
+      return [state.session.deviceName, `Getting ${state.session.appPackage ?? 'the device'} ready for you.`];
     case 'waiting':
     case 'stopped': {
       const [title, text, retry] = STOPPED[state.why];
@@ -49,6 +49,7 @@ const STOPPED: Readonly<Record<StopReason, Words>> = {
   expired: ['This link has expired', 'Its time is over. Ask whoever sent it for a new one.'],
   revoked: ['This link was withdrawn', 'Whoever made it has switched it off.'],
   exhausted: ['This link is used up', 'All its visits are taken. Ask whoever sent it for a new one.'],
+  closed: ['This link is closed for now', 'Try again later.', RETRY],
   busy: [
     'Somebody else is using this device',
     'Leave this page open: the device appears here when it is free.',
@@ -61,12 +62,12 @@ const STOPPED: Readonly<Record<StopReason, Words>> = {
   ],
   elsewhere: [
     'This link is open in another browser',
-    'Go back to that one, or close it there, wait half a minute and try again.',
+    'Close it there, wait half a minute and try again.',
     RETRY,
   ],
-  replaced: ['The device moved to another tab', 'You opened it again. It can only be in one place at a time.', 'Use it here'],
+  replaced: ['The device moved to another tab', 'You opened it there.', 'Use it here'],
   idle: ['Still there?', 'Nobody touched the device for a while, so it was given back.', AGAIN],
-  time_up: ['Time is up', 'This session has reached the length that it was made for.', AGAIN],
+  time_up: ['Time is up', 'This session was as long as it may be.', AGAIN],
   ended: ['The session has ended', 'The device was given back.', AGAIN],
   unsupported: [
     'This browser cannot show the device',

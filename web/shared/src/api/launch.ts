@@ -15,17 +15,23 @@ import { request } from './problem';
 /** How far the device is; `ready` opens media and input. */
 export type Stage = 'reset' | 'launch' | 'connect' | 'ready' | 'ended';
 
+/** Whether the device is there; `unlinked`: the server does not know, and what the host sends does not pass it. */
+export type Presence = 'ready' | 'returning' | 'lost' | 'unlinked';
+
 /** A session as its page sees it. */
 export interface LaunchState {
   sessionId: SessionId;
   stage: Stage;
   /** 0 to 100. */
   progress: number;
-  device: { name: string; width: number; height: number };
+  deviceName: string;
+  presence: Presence;
   /** The package that is started; null for the launcher. */
   appPackage: string | null;
   /** A close reason by name; null while the session lives. */
   endReason: string | null;
+  /** An end that is near, as the server sent it: `player/warning.ts` reads it. */
+  warning: unknown;
 }
 
 /** What a page holds to be let in: the link's secret, or the session that its cookie is bound to. */
@@ -76,12 +82,16 @@ export function parseLaunchState(json: unknown): LaunchState {
     sessionId,
     stage,
     progress: Math.max(0, Math.min(100, number(state.progress))),
-    device: { name: text(device.name), width: number(device.width), height: number(device.height) },
+    deviceName: text(device.name),
+    // An older server says nothing, a newer one perhaps more: then the picture speaks for itself.
+    presence: PRESENCES.find((each) => each === device.state) ?? 'ready',
     appPackage: state.app == null ? null : text(object(state.app).package),
     endReason: state.end_reason == null ? null : text(state.end_reason),
+    warning: state.warning,
   };
 }
 
+const PRESENCES: readonly Presence[] = ['ready', 'returning', 'lost', 'unlinked'];
 const STAGES: readonly Stage[] = ['reset', 'launch', 'connect', 'ready', 'ended'];
 
 function post(path: string, body: unknown, init: RequestInit): Promise<Response> {

@@ -57,14 +57,14 @@ export class Attempt {
     return this.#connection.open(session);
   }
 
-  /** Says goodbye and ends everything. */
-  close(): void {
+  /** Says goodbye and ends everything; `tell` the server as well, if the gateway has not heard it. */
+  close({ tell }: { tell: boolean }): void {
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
     this.send({ type: 'bye', reason: 'client_left' });
     this.#measure?.close();
     this.#outlet.close();
-    this.#connection.close({ tell: !this.#dismissed });
+    this.#connection.close({ tell: tell && !this.#dismissed });
   }
 
   /** A finger, the wheel, or all lifted. What begins before this try shows a picture was aimed at another one. */

@@ -24,7 +24,7 @@ import { Attempt } from './attempt';
 import { BUSY, RECONNECT, retryDelayMs } from './backoff';
 import type { Measure, Overlay } from './measure';
 import { mark, supportsStreaming } from './rtc';
-import { type Event, type State, type StopReason, stopForClose, stopForCode, transition } from './state';
+import { type Event, type State, type StopReason, stopForClose, stopForCode, stopForStatus, transition } from './state';
 import type { Still } from './still';
 
 /** Without success for this long a person should be told, and asked. The lease's grace is 30 s as well. */
@@ -88,7 +88,7 @@ export class Player {
   /** Ends everything. */
   close(): void {
     this.#life.abort();
-    this.#drop();
+    this.#drop({ tell: true });
   }
 
   /** The person asks to try again now. */
@@ -152,7 +152,7 @@ export class Player {
       this.#follow(session.sessionId, 0);
       await this.#open(armed, session.sessionId);
     } catch (error) {
-      this.#drop();
+      this.#drop({ tell: true });
       this.#refused(error, attempt);
     }
   }
@@ -209,7 +209,7 @@ export class Player {
     }
     const now = pageMs(performance.now());
     if (this.#state.kind === 'streaming' && this.#state.link.kind === 'live') this.#still?.keep();
-    this.#attempt?.close();
+    this.#attempt?.close({ tell: true });
     this.#attempt = null;
     this.#apply({ kind: 'lost', now });
     this.#failingSince ??= now;
@@ -227,7 +227,7 @@ export class Player {
   #reconnect(): void {
     const session = this.#session();
     if (session === null) return;
-    this.#attempt?.close();
+    this.#attempt?.close({ tell: true });
     void this.#open(this.#arm(), session);
   }
 
@@ -263,11 +263,21 @@ export class Player {
       this.#stop((reason === null ? null : stopForClose(reason)) ?? 'ended');
       return;
     }
-    const wasReady = this.#state.kind === 'streaming' && this.#state.session.stage === 'ready';
     this.#apply({ kind: 'progress', session });
-    // The server says that nobody is connected. It may only have restarted: ask the gateway's silence.
-    const silent = this.#attempt !== null && performance.now() - this.#attempt.heard > SILENCE_MS_MAX;
-    if (wasReady && session.stage === 'connect' && silent) this.#lost(null);
+    this.#doubt();
+  }
+
+  /**
+   * The server has lost the host. Its link may be all that broke, so the gateway's silence decides; there is none
+   * to hear before the pings have begun.
+   */
+  #doubt(): void {
+    const state = this.#state;
+    if (state.kind !== 'streaming' || state.link.kind === 'lost' || state.session.presence !== 'unlinked') return;
+    if (this.#attempt === null || this.#equipment === null) return;
+    const patience = this.#attempt.heard + SILENCE_MS_MAX - performance.now();
+    if (patience < 0) this.#lost(null);
+    else this.#after(patience + 1, () => { this.#doubt(); });
   }
 
   /** The launch was refused, or its server could not be reached. */
@@ -289,16 +299,17 @@ export class Player {
 
   #stop(why: StopReason): void {
     const session = this.#session();
-    this.#drop();
+    // The lease is over, and the connection with it: there is nothing to end any more.
+    this.#drop({ tell: false });
     this.#apply({ kind: 'stopped', why });
     // Another page of this browser took over, or the way was lost: this page resumes by its cookie.
     if (session !== null && (why === 'replaced' || why === 'network')) this.#ticket = { kind: 'session', session };
   }
 
-  /** Ends what belongs to the lease, on this side. */
-  #drop(): void {
+  /** Ends what belongs to the lease, on this side; `tell` the server that the connection is over. */
+  #drop(how: { tell: boolean }): void {
     this.#lease.abort();
-    this.#attempt?.close();
+    this.#attempt?.close(how);
     this.#attempt = null;
     this.#still?.clear();
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -365,7 +376,7 @@ export class Player {
         attempt?.begun();
       }));
     }, { signal });
-    window.addEventListener('pagehide', () => { this.#attempt?.close(); }, { signal });
+    window.addEventListener('pagehide', () => { this.#attempt?.close({ tell: true }); }, { signal });
     window.addEventListener('pageshow', (event) => {
       if (event.persisted) this.#lost(null);
     }, { signal });
@@ -381,12 +392,4 @@ function lostLease(problem: Problem): StopReason | null {
   const byCode = stopForCode(problem.code);
   if (byCode === 'offline' || byCode === 'busy') return null;
   return byCode ?? (gone ? 'ended' : null);
-}
-
-/** The page for an error of the launch whose code this page does not know. */
-function stopForStatus(status: number): StopReason {
-  if (status === 404 || status === 400 || status === 422) return 'invalid';
-  if (status === 401 || status === 403 || status === 410) return 'ended';
-  if (status === 503) return 'offline';
-  return 'failed';
 }

@@ -21,6 +21,7 @@ export type StopReason =
   | 'expired'
   | 'revoked'
   | 'exhausted'
+  | 'closed'
   | 'busy'
   | 'offline'
   | 'elsewhere'
@@ -88,6 +89,16 @@ export function transition(state: State, event: Event): State {
 /** The page for an error code of the REST API; null when trying again may help. */
 export function stopForCode(code: string): StopReason | null {
   return BY_CODE.get(code) ?? null;
+}
+
+/** The page for an error of the launch whose code this page does not know. */
+export function stopForStatus(status: number): StopReason {
+  if (status === 404 || status === 400 || status === 422) return 'invalid';
+  if (status === 401 || status === 403 || status === 410) return 'ended';
+  // LINK_PAUSED and LINK_SCHEDULED, and whatever else will pass.
+  if (status === 409) return 'closed';
+  if (status === 503) return 'offline';
+  return 'failed';
 }
 
 /** The page for the end of a connection; null when only the connection ended and a new one may work. */

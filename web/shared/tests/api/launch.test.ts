@@ -20,15 +20,24 @@ describe('a session from the server', () => {
       sessionId: ID,
       stage: 'launch',
       progress: 40,
-      device: { name: 'one', width: 720, height: 1280 },
+      deviceName: 'one',
+      presence: 'ready',
       appPackage: 'dev.farglass.paint',
       endReason: null,
+      warning: undefined,
     });
     expect(parseLaunchState({ ...JSON_STATE, app: null, stage: 'ended', end_reason: 'idle', progress: 400 })).toMatchObject({
       appPackage: null,
       endReason: 'idle',
       progress: 100,
     });
+  });
+
+  it('says whether the device is there, in the words that this page knows', () => {
+    const presence = (state: unknown): string =>
+      parseLaunchState({ ...JSON_STATE, device: { name: 'one', state } }).presence;
+    expect(['ready', 'returning', 'lost', 'unlinked'].map(presence)).toEqual(['ready', 'returning', 'lost', 'unlinked']);
+    expect([undefined, 'asleep'].map(presence)).toEqual(['ready', 'ready']);
   });
 
   it.each([

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { LaunchState, Stage } from '../../src/api/launch';
 import { BUSY, RECONNECT, retryDelayMs } from '../../src/player/backoff';
 import { Pictures } from '../../src/player/picture';
-import { type Event, type State, stopForClose, stopForCode, transition } from '../../src/player/state';
+import { type Event, type State, stopForClose, stopForCode, stopForStatus, transition } from '../../src/player/state';
 import type { SessionId } from '../../src/wire/ids';
 import { generation, pageMs } from '../../src/wire/time';
 
@@ -10,9 +10,11 @@ const session = (stage: Stage): LaunchState => ({
   sessionId: '0191d3f0-0000-7000-8000-000000000001' as SessionId,
   stage,
   progress: 50,
-  device: { name: 'one', width: 720, height: 1280 },
+  deviceName: 'one',
+  presence: 'ready',
   appPackage: null,
   endReason: null,
+  warning: null,
 });
 
 const after = (...events: Event[]): State => events.reduce<State>(transition, { kind: 'checking', again: null });
@@ -72,6 +74,12 @@ describe('reasons', () => {
     expect(stopForCode('CONNECTION_LIMIT')).toBeNull();
     expect(stopForCode('SOMETHING_NEW')).toBeNull();
     expect(stopForCode('constructor')).toBeNull();
+  });
+
+  it('that this page does not know are told by their status', () => {
+    // LINK_PAUSED and LINK_SCHEDULED among them: the link is there, and its time will come.
+    expect(stopForCode('LINK_PAUSED')).toBeNull();
+    expect([409, 404, 410, 503, 500].map(stopForStatus)).toEqual(['closed', 'invalid', 'ended', 'offline', 'failed']);
   });
 
   it('of a closed connection end the session, or are tried again', () => {
