@@ -18,6 +18,10 @@ use device::{Mirroring, Traits};
 use openh264::encoder::{Encoder, EncoderConfig};
 use openh264::formats::YUVBuffer;
 use protocol::agent::DeviceHealth;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::config::RecordConfig;
 use crate::recorder::{Recorder, Text};
@@ -120,5 +124,62 @@ fn check_recording(folder: &std::path::Path, film: &Film) {
     assert!(taken.pictures().len() > PICTURES, "hardly a film");
     for (at, (taken, shown)) in taken.pictures().iter().zip(shown).enumerate() {
         assert!(taken.unit == shown.unit, "picture {at} is another one");
+    }
+}
+
+/// An address where everybody gets this answer; gives the times between the first calls.
+async fn answering(answer: Vec<u8>) -> (Rig, mpsc::Receiver<Instant>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let way = listener.local_addr().unwrap().to_string();
+    let (told, calls) = mpsc::channel(16);
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            if told.send(Instant::now()).await.is_err() {
+                return;
+            }
+            // Whoever called may hang up in the middle of it.
+            let _ = socket.write_all(&answer).await;
+        }
+    });
+    (Rig::by(Phone::start().await, &way).await, calls)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_talks_nonsense_in_place_of_a_device_is_called_ever_more_seldom() {
+    // adb's header: command, two arguments, the length of what follows, its sum, the command's complement.
+    let cnxn = u32::from_le_bytes(*b"CNXN");
+    let huge = [cnxn, 0x0100_0001, 4096, u32::MAX, 0, !cnxn];
+    let huge = huge.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let mut all = tokio::task::JoinSet::new();
+    for answer in [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+        vec![0xff; 100_000],
+        huge,
+        vec![],
+    ] {
+        all.spawn(async move {
+            let (rig, mut calls) = answering(answer.clone()).await;
+            let mut times = Vec::new();
+            while times.len() < 4 {
+                let call = tokio::time::timeout(PATIENCE, calls.recv()).await;
+                times.push(call.expect("it is given up").unwrap());
+            }
+            // Half a second, one, two, each a fifth less at most.
+            let waits: Vec<u128> = times
+                .windows(2)
+                .map(|two| (two[1] - two[0]).as_millis())
+                .collect();
+            assert!(
+                waits[0] >= 400 && waits[1] >= 800 && waits[2] >= 1600,
+                "{waits:?} ms between calls, after {} bytes",
+                answer.len()
+            );
+            let health = rig.facts.borrow().as_ref().map(|fact| fact.health);
+            assert_ne!(health, Some(DeviceHealth::Healthy));
+        });
+    }
+    while let Some(done) = all.join_next().await {
+        done.unwrap();
     }
 }
