@@ -12,23 +12,28 @@
 
 mod accounts;
 mod app;
+pub mod displays;
 mod dumpsys;
 mod input;
 mod installing;
+pub mod journal;
 mod log;
 mod notifications;
 mod packages;
 mod peripherals;
 mod private;
 mod settings;
+pub mod surroundings;
 mod view;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::watch;
+
+use displays::Sight;
 
 pub use accounts::{ACCOUNTS_MAX, Account};
 pub use app::App;
@@ -99,6 +104,8 @@ pub enum PackageError {
 #[derive(Debug, Clone)]
 pub struct Android {
     shared: Arc<Shared>,
+    /// The display that this handle looks through.
+    display: u32,
 }
 
 #[derive(Debug)]
@@ -107,6 +114,8 @@ struct Shared {
     changed: Condvar,
     clipboard: watch::Sender<String>,
     peripherals: Mutex<peripherals::Peripherals>,
+    surroundings: Mutex<surroundings::Surroundings>,
+    journal: journal::Journal,
 }
 
 #[derive(Debug)]
@@ -130,8 +139,11 @@ struct State {
     properties: BTreeMap<String, String>,
     /// Rises with everything that may change the picture.
     version: u64,
-    /// Someone wants the screen's thread to look up.
-    poked: bool,
+    /// How often someone wanted the screens' threads to look up.
+    pokes: u64,
+    /// Displays beside the main one, by their numbers.
+    others: BTreeMap<u32, displays::Front>,
+    last_display: u32,
 }
 
 impl Rotation {
@@ -165,7 +177,9 @@ impl Android {
             dismissed: BTreeMap::new(),
             properties,
             version: 1,
-            poked: false,
+            pokes: 0,
+            others: BTreeMap::new(),
+            last_display: displays::MAIN,
             model,
         };
         Self {
@@ -174,7 +188,10 @@ impl Android {
                 changed: Condvar::new(),
                 clipboard: watch::Sender::new(String::new()),
                 peripherals: Mutex::default(),
+                surroundings: Mutex::default(),
+                journal: journal::Journal::default(),
             }),
+            display: displays::MAIN,
         }
     }
 
@@ -239,7 +256,13 @@ impl Android {
     /// # Errors
     /// It is not installed, or has nothing to show.
     pub fn start(&self, package: &str) -> Result<(), PackageError> {
-        self.change(|state| state.start(package))
+        self.take_from_others(package);
+        let started = self.change(|state| state.start(package));
+        if started.is_ok() {
+            let what = format!("START u0 {{cmp={package}/.MainActivity}} from uid 2000");
+            self.system_log("ActivityTaskManager", &what);
+        }
+        started
     }
 
     /// The clipboard's text.
@@ -289,6 +312,7 @@ impl Android {
         });
         self.set_clipboard("");
         self.reset_peripherals();
+        self.reset_surroundings();
     }
 
     /// Number of the last change that may be seen.
@@ -296,25 +320,30 @@ impl Android {
         self.lock().version
     }
 
-    /// Sleeps until someone [pokes](Self::poke), the time is over, or there is a newer change than `seen`, if that
-    /// is of interest.
-    pub(crate) fn wait(&self, seen: Option<u64>, at_most: Duration) {
-        let nothing_new = |state: &mut State| seen.is_none_or(|seen| state.version == seen) && !state.poked;
+    /// Sleeps until someone has [poked](Self::poke) more often than `pokes`, which is then brought up to date, the time
+    /// is over, or there is a newer change than `seen`, if that is of interest.
+    pub(crate) fn wait(&self, seen: Option<u64>, pokes: &mut u64, at_most: Duration) {
+        let known = *pokes;
+        let nothing_new =
+            |state: &mut State| seen.is_none_or(|seen| state.version == seen) && state.pokes == known;
+        let state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self
             .shared
             .changed
-            .wait_timeout_while(self.lock(), at_most, nothing_new);
-        waited.unwrap_or_else(PoisonError::into_inner).0.poked = false;
+            .wait_timeout_while(state, at_most, nothing_new);
+        *pokes = waited.unwrap_or_else(PoisonError::into_inner).0.pokes;
     }
 
     /// Ends a [`wait`](Self::wait).
     pub(crate) fn poke(&self) {
-        self.lock().poked = true;
+        self.lock().pokes += 1;
         self.shared.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The state as the display of this handle sees it.
+    fn lock(&self) -> Sight<'_> {
+        let state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Sight::new(state, self.display)
     }
 
     /// Every change of what may be seen goes through here.

@@ -95,6 +95,7 @@ pub struct VideoSize(Arc<AtomicU32>);
 #[derive(Debug, Clone)]
 pub struct Display {
     android: Android,
+    fps: u32,
     commands: mpsc::SyncSender<Attach>,
 }
 
@@ -169,6 +170,7 @@ impl Display {
         let (commands, received) = mpsc::sync_channel(COMMANDS_MAX);
         let display = Self {
             android: android.clone(),
+            fps,
             commands,
         };
         let run = move || Loop::new(android, fps).run(&received);
@@ -184,7 +186,18 @@ impl Display {
         let (commands, attached) = mpsc::sync_channel(COMMANDS_MAX);
         let run = move || replay::show(&film, fps, &attached);
         let thread = thread::Builder::new().name("film".to_owned()).spawn(run)?;
-        Ok((Self { android, commands }, thread))
+        let display = Self {
+            android,
+            fps,
+            commands,
+        };
+        Ok((display, thread))
+    }
+
+    /// Its ticks a second.
+    #[must_use]
+    pub fn fps(&self) -> u32 {
+        self.fps
     }
 
     /// Starts a capture; its first packets come with the next tick.
@@ -216,6 +229,8 @@ struct Loop {
     switched_on: Instant,
     /// The device's change that the screen shows, 0 = none.
     shown: u64,
+    /// How often it was poked.
+    pokes: u64,
 }
 
 impl Loop {
@@ -228,6 +243,7 @@ impl Loop {
             vsync: Vsync::new(now, fps),
             switched_on: now,
             shown: 0,
+            pokes: 0,
         }
     }
 
@@ -251,7 +267,7 @@ impl Loop {
                     let until = due.map_or(IDLE_MAX, |due| due.saturating_duration_since(now));
                     // Without a reader nothing is drawn, however much changes.
                     let seen = (!self.captures.is_empty()).then_some(self.shown);
-                    self.android.wait(seen, until.min(IDLE_MAX));
+                    self.android.wait(seen, &mut self.pokes, until.min(IDLE_MAX));
                 }
             }
         }

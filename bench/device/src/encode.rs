@@ -10,6 +10,7 @@
 
 use std::ffi::c_int;
 use std::str::FromStr;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use openh264::OpenH264API;
@@ -22,6 +23,7 @@ use openh264::formats::YUVSlices;
 use openh264_sys2::ENCODER_OPTION_TRACE_LEVEL;
 use thiserror::Error;
 
+use crate::android::Size;
 use crate::screen::planes::Planes;
 
 /// Pictures between key frames: MediaCodec's 10 s at 60 Hz, as scrcpy asks for.
@@ -39,6 +41,16 @@ pub enum Habit {
     Slices,
     /// A delimiter and a message before every picture, and parameter sets before every key frame.
     Noisy,
+    /// Takes [`SLOW_RESET`] to begin anew, as some phones' drivers do.
+    SlowReset,
+    /// Encodes another size than it was asked for: both sides rounded down to [`IGNORED_ALIGNMENT`], and says nothing.
+    SizeIgnored,
+    /// Software in a guest that manages 10 pictures a second.
+    Guest10,
+    /// Software in a guest that manages 25 pictures a second.
+    Guest25,
+    /// There is none: the server gives up as soon as it needs one.
+    Missing,
 }
 
 /// There is no such habit.
@@ -49,9 +61,25 @@ pub struct UnknownHabit;
 /// Longest slice of [`Habit::Slices`] in bytes.
 pub const SLICE_LEN_MAX: u32 = 1_000;
 
+/// How long [`Habit::SlowReset`] takes from the order to the first new picture.
+pub const SLOW_RESET: Duration = Duration::from_millis(800);
+
+/// What [`Habit::SizeIgnored`] makes a multiple of: two macroblocks, so that the usual sizes of phones change.
+pub const IGNORED_ALIGNMENT: u16 = 32;
+
 impl Habit {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Usual, Self::Main, Self::Slices, Self::Noisy];
+    pub const ALL: [Self; 9] = [
+        Self::Usual,
+        Self::Main,
+        Self::Slices,
+        Self::Noisy,
+        Self::SlowReset,
+        Self::SizeIgnored,
+        Self::Guest10,
+        Self::Guest25,
+        Self::Missing,
+    ];
 
     /// As it is asked for.
     pub fn name(self) -> &'static str {
@@ -60,6 +88,32 @@ impl Habit {
             Self::Main => "main",
             Self::Slices => "slices",
             Self::Noisy => "noisy",
+            Self::SlowReset => "slow-reset",
+            Self::SizeIgnored => "size-ignored",
+            Self::Guest10 => "guest-10",
+            Self::Guest25 => "guest-25",
+            Self::Missing => "missing",
+        }
+    }
+
+    /// Pictures a second that it manages; `None` = as many as there are.
+    pub fn fps_max(self) -> Option<f32> {
+        match self {
+            Self::Guest10 => Some(10.0),
+            Self::Guest25 => Some(25.0),
+            _ => None,
+        }
+    }
+
+    /// The size that it encodes when it is asked for one.
+    pub fn size_of(self, asked: Size) -> Size {
+        let cut = |side: u16| (side / IGNORED_ALIGNMENT * IGNORED_ALIGNMENT).max(IGNORED_ALIGNMENT);
+        match self {
+            Self::SizeIgnored => Size {
+                width: cut(asked.width),
+                height: cut(asked.height),
+            },
+            _ => asked,
         }
     }
 }
@@ -131,7 +185,7 @@ impl Encoder {
             .vui(VuiConfig::bt709());
         let config = match settings.habit {
             Habit::Slices => config.max_slice_len(SLICE_LEN_MAX),
-            Habit::Usual | Habit::Main | Habit::Noisy => config,
+            _ => config,
         };
         let mut inner = OpenH264::with_api_config(OpenH264API::from_source(), config)?;
         silence(&mut inner);

@@ -17,6 +17,7 @@ pub mod adbd;
 pub mod android;
 pub mod apk;
 mod clock;
+pub mod console;
 pub mod display;
 pub mod encode;
 pub mod fault;
@@ -104,6 +105,17 @@ pub struct Traits {
     pub delayed_ack: DelayedAck,
     /// What a host may send on each stream, with delayed ack.
     pub window: Window,
+    /// An emulator's console; none on a phone.
+    pub console: Option<Console>,
+}
+
+/// An emulator's console.
+#[derive(Debug, Clone)]
+pub struct Console {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What a client has to know; none lets anyone in.
+    pub token: Option<String>,
 }
 
 impl Default for Traits {
@@ -113,6 +125,7 @@ impl Default for Traits {
             guard: Guard::Open,
             delayed_ack: DelayedAck::Listed,
             window: Window::default(),
+            console: None,
         }
     }
 }
@@ -169,6 +182,10 @@ pub async fn serve_as(
     cancel: CancellationToken,
 ) -> Result<(), StartError> {
     config.check().map_err(StartError::Config)?;
+    let console = match traits.console {
+        Some(Console { address, token }) => Some((TcpListener::bind(address).await?, token)),
+        None => None,
+    };
     let product = Product {
         name: "farglass_simulated".to_owned(),
         model: config.name.clone(),
@@ -179,7 +196,7 @@ pub async fn serve_as(
         width: config.width,
         height: config.height,
     });
-    let boot = boot(android.clone(), config.boot);
+    let (boot, around) = (boot(android.clone(), config.boot), android.clone());
     let mirroring = traits.mirroring;
     let (display, thread) = match mirroring.film {
         Some(film) => Display::replay(android.clone(), film, config.fps)?,
@@ -197,9 +214,16 @@ pub async fn serve_as(
         window: traits.window,
     };
     tracing::info!(adb.address = ?listener.local_addr().ok(), "the device is ready");
+    let console = async {
+        match console {
+            Some((listener, token)) => console::serve(listener, around, token).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = adbd::serve(listener, userland, &options, cancel) => {}
         never = boot => match never {},
+        () = console => {}
     }
     // The thread ends by itself, soon after the last handle on the display.
     drop(thread);

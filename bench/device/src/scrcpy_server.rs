@@ -17,6 +17,7 @@ mod control;
 mod lists;
 mod log;
 mod sockets;
+mod stage;
 mod video;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,12 +30,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::android::Android;
 use crate::display::{CaptureHandle, CaptureOptions, FirstSize};
+use crate::encode::Habit;
 use crate::fault::Plan;
 use crate::userland::Userland;
 
 pub use log::Output;
 use log::{Log, OUTPUT_MAX};
 use sockets::Sockets;
+use stage::{Flex, Stage};
 
 /// Versions before 4.0 round the video's size down to this, whatever is asked.
 const LEGACY_ALIGNMENT: u16 = 8;
@@ -72,7 +75,7 @@ pub fn start(userland: &Userland, launch: Launch) -> Running {
     let (userland, killed) = (userland.clone(), kill.clone());
     let plan = userland.faults.next_plan();
     tokio::spawn(async move {
-        let mut log = Log::new(sender);
+        let mut log = Log::new(userland.android.clone(), sender);
         let ended = killed
             .run_until_cancelled(run(&userland, launch, plan, &mut log))
             .await;
@@ -120,21 +123,21 @@ async fn run(userland: &Userland, launch: Launch, plan: Plan, log: &mut Log) -> 
     if options.cleanup {
         remove_jar();
     }
-    let lists = lists::wanted(android, &options);
+    let lists = lists::wanted(userland, &options);
     if !lists.is_empty() {
         for list in lists {
             log.info(&list).await;
         }
         return Ok(End::Closed);
     }
-    check_display(&options)?;
+    let stage = Stage::new(userland, &options)?;
     tokio::time::sleep(plan.starts_after).await;
     let sockets = sockets::open(&userland.sockets, &options, &android.name()).await?;
     let mirror = Mirror {
-        userland,
+        stage: &stage,
         version,
         options: &options,
-        injector: Injector::new(android),
+        injector: Injector::new(&stage.userland.android),
     };
     let death = async {
         match plan.dies_after {
@@ -150,7 +153,7 @@ async fn run(userland: &Userland, launch: Launch, plan: Plan, log: &mut Log) -> 
 
 /// A server with open sockets.
 struct Mirror<'a> {
-    userland: &'a Userland,
+    stage: &'a Stage,
     version: ServerVersion,
     options: &'a ServerOptions,
     injector: Injector<'a>,
@@ -164,21 +167,23 @@ impl Mirror<'_> {
             control,
         } = sockets;
         let (options, framing) = (self.options, self.version.framing());
-        if let (Some(_), Some(why)) = (&video, unknown_encoder(options)) {
+        if let (Some(_), Some(why)) = (&video, unknown_encoder(options, self.stage.userland.encoder)) {
             return Ok(End::Broken(why));
         }
         let capture = match video {
-            Some(_) => Some(capture(self.userland, self.version, options, plan)?),
+            Some(_) => Some(capture(&self.stage.userland, self.version, options, plan)?),
             None => None,
         };
         let screen = control::Screen {
             size: capture.as_ref().map(|capture| capture.size.clone()),
             reset: capture.as_ref().map(CaptureHandle::reset),
+            flex: self.stage.flex.as_ref(),
         };
         let video = async {
             match (video, capture) {
                 (Some(socket), Some(capture)) => {
-                    video::send(socket, capture.packets, framing, options, plan).await
+                    let resized = || self.stage.flex.as_ref().is_some_and(Flex::take_resized);
+                    video::send(socket, capture.packets, framing, options, plan, resized).await
                 }
                 _ => std::future::pending().await,
             }
@@ -197,8 +202,15 @@ impl Mirror<'_> {
                 None => std::future::pending().await,
             }
         };
+        let flexing = async {
+            match &self.stage.flex {
+                Some(flex) => flex.follow().await,
+                None => std::future::pending().await,
+            }
+        };
         Ok(tokio::select! {
             end = video => end,
+            never = flexing => match never {},
             end = audio => end,
             end = control => end,
         })
@@ -263,25 +275,17 @@ async fn read_arguments(
     Ok((version, options))
 }
 
-fn check_display(options: &ServerOptions) -> Result<(), Fatal> {
-    if options.display_id != 0 {
-        return Err(Fatal(format!("Unknown display id: {}", options.display_id)));
-    }
-    // This Android makes no virtual displays, as those before 10.
-    if options.new_display.is_some() || options.flex_display {
-        return Err(Fatal("Could not create display".to_owned()));
-    }
-    Ok(())
-}
-
 /// What to say if the options ask for an encoder that is not there.
-fn unknown_encoder(options: &ServerOptions) -> Option<String> {
+fn unknown_encoder(options: &ServerOptions, there: Habit) -> Option<String> {
     let asked = options.video_encoder.as_str();
     let codec = options.video_codec.name();
+    if there == Habit::Missing {
+        return Some(format!("Could not create default video encoder for {codec}"));
+    }
     (!asked.is_empty() && asked != lists::VIDEO_ENCODER).then(|| {
         format!(
             "Video encoder '{asked}' for {codec} not found\n{}",
-            lists::video_encoders()
+            lists::video_encoders(there)
         )
     })
 }

@@ -20,6 +20,7 @@ mod install;
 mod instant;
 pub mod interactive;
 mod lasting;
+mod logcat;
 mod packages;
 mod root;
 mod screencap;
@@ -27,6 +28,7 @@ mod services;
 mod settings;
 mod simulated;
 mod storage;
+mod surroundings;
 pub mod words;
 
 use std::collections::BTreeMap;
@@ -179,14 +181,15 @@ impl Session {
             }
             return Ok(());
         };
-        if name == "exit" {
-            if let Some(code) = args.first() {
-                // As in every shell, the code is taken modulo 256.
-                self.last_exit = code
-                    .parse::<i64>()
-                    .map_or(1, |code| code.rem_euclid(256).try_into().unwrap_or(1));
+        // What is run in place of the shell is the last thing that it does.
+        let (name, args) = match (name.as_str(), args.split_first()) {
+            ("exec", Some((name, args))) => {
+                self.exited = true;
+                (name, args)
             }
-            self.exited = true;
+            _ => (name, args),
+        };
+        if self.own(name, args) {
             return Ok(());
         }
         let mut variables = self.variables.clone();
@@ -205,6 +208,30 @@ impl Session {
         };
         self.last_exit = run_call(&call, io).await?;
         Ok(())
+    }
+
+    /// Does what only the shell itself can do; whether it was that.
+    fn own(&mut self, name: &str, args: &[String]) -> bool {
+        match name {
+            "exit" => {
+                if let Some(code) = args.first() {
+                    // As in every shell, the code is taken modulo 256.
+                    self.last_exit = code
+                        .parse::<i64>()
+                        .map_or(1, |code| code.rem_euclid(256).try_into().unwrap_or(1));
+                }
+                self.exited = true;
+            }
+            "export" => {
+                // Every variable here is one of the environment.
+                for (name, value) in args.iter().filter_map(|arg| arg.split_once('=')) {
+                    self.assign(name.to_owned(), value.to_owned());
+                }
+                self.last_exit = 0;
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// The sinks after all redirections; the text that the shell prints when a file cannot be written.

@@ -5,9 +5,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use adb::daemon::Guard;
+use adb::key_file::{self, Missing};
+use adb::known_keys::{KnownKeys, NewKeys};
+use base64::Engine as _;
 use tokio::net::TcpListener;
 use tokio::process::Command;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Longer than the script's own deadlines together.
 const DEADLINE: Duration = Duration::from_secs(150);
@@ -30,6 +34,10 @@ async fn a_published_client_pushes_the_server_starts_it_sees_and_touches() {
     let device = tokio::spawn(device::serve(listener, config, stop.clone()));
 
     let folder = tempfile::TempDir::new().unwrap();
+    let key = key_file::load(&folder.path().join("adbkey"), "test@host", Missing::Generate).unwrap();
+    let (guarded, _guarded) = guarded(KnownKeys::new(vec![key.public().clone()], NewKeys::Refuse)).await;
+    let key_file = folder.path().join("key.der");
+    std::fs::write(&key_file, pkcs8(&key.to_pem().unwrap())).unwrap();
     let stand_in = folder.path().join("scrcpy-server");
     std::fs::write(&stand_in, device::stand_in_server(SERVER_VERSION)).unwrap();
     let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/e2e/independent-client");
@@ -42,6 +50,8 @@ async fn a_published_client_pushes_the_server_starts_it_sees_and_touches() {
         .current_dir(&client)
         .env("FARGLASS_ADB_PORT", adb.port().to_string())
         .env("FARGLASS_STAND_IN", &stand_in)
+        .env("FARGLASS_GUARDED_PORT", guarded.to_string())
+        .env("FARGLASS_CLIENT_KEY", &key_file)
         // Nested under another runner, node would report to that one.
         .env_remove("NODE_TEST_CONTEXT")
         .stdin(Stdio::null())
@@ -58,10 +68,38 @@ async fn a_published_client_pushes_the_server_starts_it_sees_and_touches() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(
-        told.contains("pass 6") && told.contains("skipped 0"),
+        told.contains("pass 13") && told.contains("skipped 0"),
         "not all of its tests ran:\n{told}"
     );
 
     stop.cancel();
     device.await.unwrap().unwrap();
+}
+
+/// A device that lets in whoever has one of these keys; its port.
+async fn guarded(known: KnownKeys) -> (u16, DropGuard) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let adb = listener.local_addr().unwrap();
+    let config = device::Config {
+        adb,
+        name: "Farglass Guarded".to_owned(),
+        width: 360,
+        height: 640,
+        fps: 30,
+        boot: device::Boot::default(),
+    };
+    let traits = device::Traits {
+        guard: Guard::Keys(known),
+        ..device::Traits::default()
+    };
+    let stop = CancellationToken::new();
+    tokio::spawn(device::serve_as(listener, config, traits, stop.clone()));
+    (adb.port(), stop.drop_guard())
+}
+
+/// What stands between the lines of a PEM file.
+fn pkcs8(pem: &str) -> Vec<u8> {
+    let lines = pem.lines().filter(|line| !line.starts_with("-----"));
+    let text: String = lines.collect();
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
 }

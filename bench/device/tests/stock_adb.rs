@@ -7,6 +7,8 @@
 
 #[path = "stock_adb/apk.rs"]
 mod apk;
+#[path = "stock_adb/around.rs"]
+mod around;
 #[path = "stock_adb/cut.rs"]
 mod cut;
 #[path = "stock_adb/guard.rs"]

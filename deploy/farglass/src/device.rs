@@ -5,10 +5,10 @@ mod door;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ::device::{Boot, Mirroring};
+use ::device::{Boot, Console, Mirroring};
 use ::device::encode::Habit;
 use ::device::fault::{Fault, Faults};
 use ::device::replay::Film;
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "Simulated")]
     name: String,
 
-    /// The kind of its video encoder: usual, main, slices or noisy.
+    /// The kind of its video encoder: usual, main, slices, noisy, slow-reset, size-ignored, guest-10, guest-25 or missing.
     #[arg(long, value_name = "KIND", default_value = Habit::Usual.name())]
     encoder: Habit,
 
@@ -52,6 +52,15 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     door: door::Args,
+
+    /// Port of an emulator's console at the same address, which sets sensors, location and battery. Without it there is
+    /// none, as on a phone.
+    #[arg(long, value_name = "PORT")]
+    console_port: Option<u16>,
+
+    /// File with the token that clients of the console have to know. Without it anyone may use the console.
+    #[arg(long, value_name = "FILE", requires = "console_port")]
+    console_token_file: Option<PathBuf>,
 
     /// How long its services take to come up, in seconds, or `never`. The adb daemon is there at once.
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = boot)]
@@ -87,7 +96,14 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         encoder: args.encoder,
         film,
     };
-    let traits = args.door.traits(mirroring)?;
+    let mut traits = args.door.traits(mirroring)?;
+    traits.console = match args.console_port {
+        Some(port) => Some(Console {
+            address: SocketAddr::new(args.listen, port),
+            token: args.console_token_file.as_deref().map(token).transpose()?,
+        }),
+        None => None,
+    };
     Ok(::device::run_as(config, traits, stop).await?)
 }
 
@@ -103,6 +119,14 @@ fn adb_port(text: &str) -> Result<u16, String> {
         ));
     }
     Ok(port)
+}
+
+fn token(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("the console's token {} cannot be read", file.display()))?;
+    let token = text.trim();
+    anyhow::ensure!(!token.is_empty(), "the console's token {} is empty", file.display());
+    Ok(token.to_owned())
 }
 
 fn boot(text: &str) -> Result<Boot, String> {

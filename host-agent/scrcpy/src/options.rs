@@ -62,6 +62,10 @@ pub struct ServerOptions {
     pub new_display: Option<NewDisplay>,
     /// The client may resize the virtual display (from 4.0).
     pub flex_display: bool,
+    /// The virtual display's apps end with it, instead of going to the main one (from 3.1).
+    pub vd_destroy_content: bool,
+    /// The virtual display has a launcher and the like (from 3.0).
+    pub vd_system_decorations: bool,
     /// Print encoders and end.
     pub list_encoders: bool,
     /// Print displays and end.
@@ -149,6 +153,8 @@ impl Default for ServerOptions {
             display_id: 0,
             new_display: None,
             flex_display: false,
+            vd_destroy_content: true,
+            vd_system_decorations: true,
             list_encoders: false,
             list_displays: false,
             list_apps: false,
@@ -295,6 +301,8 @@ const FLAGS: &[Flag] = &[
     flag!(control),
     flag!(tunnel_forward),
     flag!(flex_display, None, (4, 0)),
+    flag!(vd_destroy_content, None, (3, 1)),
+    flag!(vd_system_decorations, None, (3, 0)),
     flag!(list_encoders),
     flag!(list_displays),
     flag!(list_apps, None, (3, 0)),

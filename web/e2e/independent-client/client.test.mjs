@@ -4,13 +4,21 @@
 // Started by `cargo nextest run -p device` (bench/device/tests/independent_client.rs), which says where things are:
 //   FARGLASS_ADB_PORT    a simulated device of 720x1280 on the loopback
 //   FARGLASS_STAND_IN    the file to push as scrcpy-server 3.3.3
+//   FARGLASS_GUARDED_PORT, FARGLASS_CLIENT_KEY    a device that asks for a key, and that key in PKCS #8 (DER)
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 
 import { AdbScrcpyClient, AdbScrcpyOptions3_3_3 } from '@yume-chan/adb-scrcpy';
-import { AndroidMotionEventAction, DefaultServerPath, ScrcpyVideoCodecId } from '@yume-chan/scrcpy';
+import {
+  AndroidKeyCode,
+  AndroidKeyEventAction,
+  AndroidKeyEventMeta,
+  AndroidMotionEventAction,
+  DefaultServerPath,
+  ScrcpyVideoCodecId,
+} from '@yume-chan/scrcpy';
 
 import { connectAdb } from './connection.mjs';
 
@@ -49,6 +57,65 @@ for (const delayedAckBytes of [0, 1024 * 1024]) {
       });
     }
 
+    test('files go there and back, and commands tell their errors and codes', { timeout: DEADLINE_MS }, async () => {
+      const content = new Uint8Array(3_000_000).map((_, at) => (at * 31) ^ (at >> 8));
+      const sync = await adb.sync();
+      try {
+        const file = new Blob([content]).stream();
+        await sync.write({ filename: '/sdcard/there/and-back', file, permission: 0o640, mtime: 77 });
+        const { size, mtime, permission } = await sync.stat('/sdcard/there/and-back');
+        assert.deepEqual([size, mtime, permission], [3_000_000n, 77n, 0o640]);
+        const names = (await sync.readdir('/sdcard/there')).map(({ name }) => name);
+        assert.deepEqual(names, ['and-back']);
+        const back = new Uint8Array(await new Response(sync.read('/sdcard/there/and-back')).arrayBuffer());
+        assert.ok(Buffer.from(back).equals(Buffer.from(content)));
+        await assert.rejects(sync.write({ filename: '/system/no', file: new Blob(['x']).stream() }), /Permission denied/);
+      } finally {
+        await sync.dispose();
+      }
+      const told = await adb.subprocess.shellProtocol.spawnWaitText('echo out; cat /nothing; exit 42');
+      assert.deepEqual([told.stdout, told.exitCode], ['out\n', 42]);
+      assert.match(told.stderr, /No such file or directory/);
+      const output = await adb.subprocess.noneProtocol.spawnWait('cat /sdcard/there/and-back');
+      assert.ok(Buffer.from(output).equals(Buffer.from(content)));
+    });
+
+    test('a whole session: text, keys, clipboard, an app, a turn and a reset', { timeout: DEADLINE_MS }, async () => {
+      await push(adb);
+      const options = new AdbScrcpyOptions3_3_3({ audio: false, tunnelForward: true, videoBitRate: 2_000_000 });
+      const client = await AdbScrcpyClient.start(adb, DefaultServerPath, options);
+      try {
+        const sessions = await countsSessions(client);
+        await types(adb, client);
+        await copies(adb, client);
+        const { controller } = client;
+        const before = sessions.seen;
+        await controller.resetVideo();
+        await until(async () => (sessions.seen > before ? true : undefined));
+        await controller.rotateDevice();
+        await until(async () => (sessions.size() === `${HEIGHT}x${WIDTH}` ? true : undefined));
+        await controller.rotateDevice();
+        await until(async () => (sessions.size() === `${WIDTH}x${HEIGHT}` ? true : undefined));
+      } finally {
+        await client.close();
+      }
+    });
+
+    test('the server lists its encoders and displays', { timeout: DEADLINE_MS }, async () => {
+      await push(adb);
+      const encoders = await AdbScrcpyClient.getEncoders(adb, DefaultServerPath, new AdbScrcpyOptions3_3_3());
+      assert.deepEqual(
+        encoders.map(({ type, codec }) => [type, codec]),
+        [
+          ['video', 'h264'],
+          ['audio', 'opus'],
+        ],
+      );
+      await push(adb);
+      const displays = await AdbScrcpyClient.getDisplays(adb, DefaultServerPath, new AdbScrcpyOptions3_3_3());
+      assert.deepEqual(displays, [{ id: 0, resolution: `${WIDTH}x${HEIGHT}` }]);
+    });
+
     test('a server of another version does not start', { timeout: DEADLINE_MS }, async () => {
       await push(adb);
       const options = new AdbScrcpyOptions3_3_3({}, { version: '3.3.2' });
@@ -58,6 +125,53 @@ for (const delayedAckBytes of [0, 1024 * 1024]) {
       });
     });
   });
+}
+
+test('a device that asks for a key lets the client in that has it', { timeout: DEADLINE_MS }, async () => {
+  const key = await readFile(process.env.FARGLASS_CLIENT_KEY);
+  const guarded = Number(process.env.FARGLASS_GUARDED_PORT);
+  const adb = await connectAdb('127.0.0.1', guarded, { delayedAckBytes: 0, key });
+  assert.equal(await shell(adb, 'echo in'), 'in\n');
+  await adb.close();
+  await assert.rejects(connectAdb('127.0.0.1', guarded, { delayedAckBytes: 0 }));
+});
+
+/** Counts the parameter sets that come, each the begin of a session. */
+async function countsSessions(client) {
+  const video = await client.videoStream;
+  const sessions = { seen: 0, size: () => `${video.width}x${video.height}` };
+  void (async () => {
+    for await (const { type } of video.stream) sessions.seen += Number(type === 'configuration');
+  })().catch(() => {});
+  await until(async () => (sessions.seen > 0 ? true : undefined));
+  return sessions;
+}
+
+/** Starts the app by its name, types into it, and takes the last letter back. */
+async function types(adb, { controller }) {
+  await controller.startApp('dev.farglass.echo', { forceStop: true });
+  await until(async () => ((await dump(adb)).foreground === 'dev.farglass.echo' ? true : undefined));
+  await controller.injectText('Hello');
+  for (const action of [AndroidKeyEventAction.Down, AndroidKeyEventAction.Up]) {
+    await controller.injectKeyCode({
+      action,
+      keyCode: AndroidKeyCode.Backspace,
+      repeat: 0,
+      metaState: AndroidKeyEventMeta.None,
+    });
+  }
+  await until(async () => ((await dump(adb)).text.endsWith('Hell') ? true : undefined));
+}
+
+/** What is set here is pasted there and acknowledged, and what is copied there comes here. */
+async function copies(adb, client) {
+  await client.controller.setClipboard({ sequence: 9n, paste: true, content: 'ö 世界' });
+  await until(async () => ((await dump(adb)).text.endsWith('ö 世界') ? true : undefined));
+  const reader = client.clipboard.getReader();
+  const news = reader.read();
+  await shell(adb, "cmd simulated copy 'from there'");
+  assert.equal((await news).value, 'from there');
+  reader.releaseLock();
 }
 
 /** Copies the stand-in to where scrcpy looks for its server. */
@@ -150,12 +264,13 @@ async function touches(adb, client) {
   assert.equal(wrongSize(after), wrongSize(before) + 1);
 }
 
-/** Asks until there is an answer; each time costs a round trip to the device. */
+/** Asks until there is an answer, and lets what comes from the device be heard in between. */
 async function until(ask) {
   const start = performance.now();
   while (performance.now() - start < DEADLINE_MS) {
     const answer = await ask();
     if (answer !== undefined) return answer;
+    await new Promise((next) => setImmediate(next));
   }
   throw new Error('the device never came to it');
 }

@@ -8,13 +8,14 @@ import { Adb, AdbDaemonTransport, AdbPacket, AdbPacketSerializeStream } from '@y
 import { Consumable, StructDeserializeStream, pipeFrom } from '@yume-chan/stream-extra';
 
 /**
- * Connects to a daemon that asks for no key.
+ * Connects to a daemon; one that asks for a key has to know this one.
  * @param {string} host
  * @param {number} port
- * @param {{ delayedAckBytes: number }} options 0 = one packet per acknowledgement, as hosts before delayed ack
+ * @param {{ delayedAckBytes: number, key?: Uint8Array }} options 0 = one packet per acknowledgement, as hosts before
+ *   delayed ack; the key in PKCS #8
  * @returns {Promise<Adb>}
  */
-export async function connectAdb(host, port, { delayedAckBytes }) {
+export async function connectAdb(host, port, { delayedAckBytes, key }) {
   const socket = connect({ host, port, noDelay: true });
   await once(socket, 'connect');
   // A transport that is being closed still has a few closing packets to send; nobody waits for those.
@@ -28,11 +29,14 @@ export async function connectAdb(host, port, { delayedAckBytes }) {
     readable: Readable.toWeb(socket).pipeThrough(new StructDeserializeStream(AdbPacket)),
     writable: pipeFrom(bytes, new AdbPacketSerializeStream()),
   };
-  const noKeys = { generateKey: () => Promise.reject(new Error('the device asks for a key')), iterateKeys: () => [] };
+  const credentialStore = {
+    generateKey: () => Promise.reject(new Error('the device asks for a key')),
+    iterateKeys: () => (key === undefined ? [] : [{ buffer: key, name: 'test@host' }]),
+  };
   const transport = await AdbDaemonTransport.authenticate({
     serial: `${host}:${port}`,
     connection,
-    credentialStore: noKeys,
+    credentialStore,
     initialDelayedAckBytes: delayedAckBytes,
   });
   return new Adb(transport);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   {"foreground":"dev.farglass.paint","width":720,"height":1280,"rotation":0,"screen_on":true,
-//!    "pointers":[{"id":1,"x":10,"y":20}],"events":[{"seq":1,"kind":"down","id":1,"x":10,"y":20},…],
+//!    "pointers":[{"id":1,"x":10,"y":20}],"events":[{"seq":1,"at_us":…,"kind":"down","id":1,"x":10,"y":20},…],
 //!    "text":"…","strokes":2,"touches":0,"clipboard":"…","dropped":[{"why":"wrong_size","n":3}],
 //!    "packages":{"dev.farglass.echo":{"preferences":{}},…}}
 //! ```
@@ -20,6 +20,15 @@ impl Android {
         let mut dump = self.lock().dump();
         dump["clipboard"] = clipboard.into();
         dump["peripherals"] = self.peripherals_json();
+        dump["displays"] = self
+            .displays()
+            .into_iter()
+            .map(|(display, size)| {
+                let foreground = self.on(display).foreground();
+                json!({ "id": display, "width": size.width, "height": size.height, "foreground": foreground })
+            })
+            .collect();
+        dump["surroundings"] = self.surroundings_json();
         dump.to_string()
     }
 

@@ -137,6 +137,10 @@ impl Android {
     /// # Errors
     /// It is not installed.
     pub fn force_stop(&self, package: &str) -> Result<(), PackageError> {
+        self.system_log(
+            "ActivityManager",
+            &format!("Force stopping {package} user=0: from shell"),
+        );
         self.change(|state| {
             // As on Android, what a stopped package has posted goes with it.
             state.cancel_notifications_of(package);
@@ -151,6 +155,10 @@ impl Android {
     /// # Errors
     /// It is not installed.
     pub fn clear(&self, package: &str) -> Result<(), PackageError> {
+        self.system_log(
+            "ActivityManager",
+            &format!("Force stopping {package} user=0: clear data"),
+        );
         self.change(|state| {
             let installed = state.installed(package)?;
             installed.data.wipe();

@@ -97,12 +97,16 @@ impl Android {
         let mut state = self.lock();
         state.properties.remove("sys.boot_completed");
         state.properties.remove("dev.bootcomplete");
+        drop(state);
+        self.system_log("SystemServer", "Entered the Android system server!");
     }
 
     /// The services are up.
     pub(crate) fn end_boot(&self) {
         self.set_property("sys.boot_completed", "1");
         self.set_property("dev.bootcomplete", "1");
+        self.system_log("SystemServiceManager", "Starting phase 1000");
+        self.system_log("ActivityManager", "Boot completed");
     }
 
     /// A value of `settings get NAMESPACE KEY`.

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::{Attach, CaptureOptions, FirstSize, PACKETS_MAX, Packet, VideoSize};
 use crate::android::Size;
-use crate::encode::{EncodeError, Encoder, EncoderSettings};
+use crate::encode::{EncodeError, Encoder, EncoderSettings, Habit, SLOW_RESET};
 use crate::screen::canvas::Canvas;
 use crate::screen::layout::{Rect, full};
 use crate::screen::planes::Planes;
@@ -50,6 +50,8 @@ pub(super) struct Capture {
     size: VideoSize,
     resets_wanted: Arc<AtomicU32>,
     resets_done: u32,
+    /// When a session that was asked for may begin, with an encoder that is slow at it.
+    ready_at: Option<Instant>,
     state: State,
 }
 
@@ -82,6 +84,7 @@ impl Capture {
             size,
             resets_wanted,
             resets_done: 0,
+            ready_at: None,
             state: State::Fresh,
         }
     }
@@ -102,7 +105,7 @@ impl Capture {
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         match &self.state {
             State::Fresh => Some(now),
-            State::Running(_) if self.reset_wanted() => Some(now),
+            State::Running(_) if self.reset_wanted() => Some(self.ready_at.unwrap_or(now)),
             State::Running(running) if running.missing.is_some() => Some(running.last + self.interval()),
             State::Running(running) if running.repeated => None,
             State::Running(running) => Some(running.last + REPEAT_AFTER),
@@ -119,7 +122,10 @@ impl Capture {
             State::Running(running) => running.display != canvas.size() || self.reset_wanted(),
         };
         if begins {
-            return self.begin(canvas, pts, now);
+            return match self.holds_up(now) {
+                true => Ok(()),
+                false => self.begin(canvas, pts, now),
+            };
         }
         if self.due(now).is_none_or(|due| due > now) || self.packets.capacity() == 0 {
             return Ok(());
@@ -145,10 +151,11 @@ impl Capture {
             frame_rate: self.options.max_fps.unwrap_or(FRAME_RATE),
         })?;
         let size = capture_size(canvas.size(), self.options.max_size, self.options.alignment);
+        let encoded = self.options.encoder.size_of(size);
         let mut running = Box::new(Running {
             display: canvas.size(),
             encoder,
-            planes: Planes::new(size),
+            planes: Planes::new(encoded),
             missing: Some(full(canvas.size())),
             last: now,
             repeated: false,
@@ -159,6 +166,18 @@ impl Capture {
         self.size.store(size);
         self.send([Packet::Session(size)].into_iter().chain(first));
         Ok(())
+    }
+
+    /// Whether the encoder is not ready for a new session yet, for that is slow with it.
+    fn holds_up(&mut self, now: Instant) -> bool {
+        if self.options.encoder != Habit::SlowReset || matches!(self.state, State::Fresh) {
+            return false;
+        }
+        let ready = *self.ready_at.get_or_insert(now + SLOW_RESET);
+        if now >= ready {
+            self.ready_at = None;
+        }
+        now < ready
     }
 
     /// A first size that does not work is told and left.
@@ -191,9 +210,11 @@ impl Capture {
         self.resets_wanted.load(Ordering::Acquire) != self.resets_done
     }
 
-    /// Least distance of two pictures: a little less than `max_fps` says, so that a tick that comes early counts.
+    /// Least distance of two pictures: a little less than `max_fps` or the encoder says, so that a tick that comes early
+    /// counts.
     fn interval(&self) -> Duration {
-        match self.options.max_fps {
+        let least = [self.options.max_fps, self.options.encoder.fps_max()];
+        match least.into_iter().flatten().reduce(f32::min) {
             Some(fps) => Duration::from_secs_f32(0.8 / fps),
             None => Duration::ZERO,
         }

@@ -22,8 +22,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::stage::Flex;
 use super::{End, Injector};
-use crate::android::{Android, Dropped, HidInfo, KeyPress, Panel, PeripheralError, PointerKey, TouchKind};
+use crate::android::{
+    Android, Dropped, HidInfo, KeyPress, Panel, PeripheralError, PointerKey, Size, TouchKind,
+};
 use crate::display::{Reset, VideoSize};
 use crate::fault::Plan;
 
@@ -37,10 +40,12 @@ const WAKE_PAUSE: Duration = Duration::from_millis(500);
 /// Bytes read from the socket at once.
 const READ_LEN: usize = 16 * 1_024;
 
-/// What input and resets need of the capture; both `None` without video.
-pub(super) struct Screen {
+/// What input and resets need of the capture; neither is there without video.
+pub(super) struct Screen<'a> {
     pub(super) size: Option<VideoSize>,
     pub(super) reset: Option<Reset>,
+    /// Only with a flexible display.
+    pub(super) flex: Option<&'a Flex>,
 }
 
 pub(super) async fn serve<S>(
@@ -48,7 +53,7 @@ pub(super) async fn serve<S>(
     injector: &Injector<'_>,
     version: ServerVersion,
     options: &ServerOptions,
-    screen: &Screen,
+    screen: &Screen<'_>,
     plan: &Plan,
 ) -> End
 where
@@ -142,7 +147,7 @@ struct Controller<'a> {
     android: &'a Android,
     source: u64,
     version: ServerVersion,
-    screen: &'a Screen,
+    screen: &'a Screen<'a>,
     outgoing: mpsc::Sender<DeviceMsg>,
     autosync: bool,
     /// The client's own text is not pushed back to it.
@@ -206,7 +211,10 @@ impl Controller<'_> {
             ControlMsg::CameraSetTorch(_) | ControlMsg::CameraZoomIn | ControlMsg::CameraZoomOut => {
                 return Err("Camera control without a camera".to_owned());
             }
-            ControlMsg::ResizeDisplay { .. } => return Err("Resize without a flexible display".to_owned()),
+            ControlMsg::ResizeDisplay { width, height } => match self.screen.flex {
+                Some(flex) => flex.want(Size { width, height }),
+                None => return Err("Resize without a flexible display".to_owned()),
+            },
             ControlMsg::ExpandNotificationPanel => android.set_panel(Some(Panel::Notifications)),
             ControlMsg::ExpandSettingsPanel => android.set_panel(Some(Panel::Settings)),
             ControlMsg::CollapsePanels => android.set_panel(None),

@@ -1,9 +1,18 @@
-//! What the server prints when it is asked for a list, before it opens any socket: `list_encoders`, `list_displays`,
-//! `list_apps`. The layout is that of the real server, which clients read.
+//! What the server prints when it is asked for a list, before it opens any socket.
+//!
+//! ```text
+//!   list_encoders     --video-codec=h264 --video-encoder=NAME   (sw)
+//!   list_displays     --display-id=0    (720x1280)
+//!   list_apps         * of the system, - installed: label, package
+//! ```
+//!
+//! The layout is that of the real server, which clients read. It opens nothing and changes nothing.
 
 use scrcpy::options::ServerOptions;
 
 use crate::android::{Android, App};
+use crate::encode::Habit;
+use crate::userland::Userland;
 
 /// The encoder of the video, as `video_encoder` may ask for it.
 pub(super) const VIDEO_ENCODER: &str = "c2.android.avc.encoder";
@@ -15,18 +24,18 @@ const AUDIO_ENCODER: &str = "c2.android.opus.encoder";
 const NAME_COLUMN: usize = 30;
 
 /// The lists that the options ask for; none: the server is to mirror.
-pub(super) fn wanted(android: &Android, options: &ServerOptions) -> Vec<String> {
+pub(super) fn wanted(userland: &Userland, options: &ServerOptions) -> Vec<String> {
+    let android = &userland.android;
     let mut lists = Vec::new();
     if options.list_encoders {
-        lists.push(video_encoders());
+        lists.push(video_encoders(userland.encoder));
         lists.push(audio_encoders());
     }
     if options.list_displays {
-        let size = android.size();
-        lists.push(format!(
-            "List of displays:\n    --display-id=0    ({}x{})",
-            size.width, size.height
-        ));
+        let displays = android.displays().into_iter();
+        let lines =
+            displays.map(|(id, size)| format!("\n    --display-id={id}    ({}x{})", size.width, size.height));
+        lists.push(format!("List of displays:{}", lines.collect::<String>()));
     }
     if options.list_apps {
         lists.push(apps(android));
@@ -35,7 +44,10 @@ pub(super) fn wanted(android: &Android, options: &ServerOptions) -> Vec<String> 
 }
 
 /// The encoders of the video.
-pub(super) fn video_encoders() -> String {
+pub(super) fn video_encoders(there: Habit) -> String {
+    if there == Habit::Missing {
+        return "List of video encoders:\n    (none)".to_owned();
+    }
     format!("List of video encoders:\n    --video-codec=h264 --video-encoder={VIDEO_ENCODER}   (sw)")
 }
 

@@ -1,7 +1,17 @@
-//! What the server prints, as the shell sees it: `[server] LEVEL: text`, warnings and errors on stderr.
+//! What the server says.
+//!
+//! ```text
+//!   info, warn, error ──┬── the shell: `[server] LEVEL: text`, warnings and errors on stderr
+//!                       └── the device's log, with the tag `scrcpy`
+//! ```
+//!
+//! What is below the level that the client asked for is said nowhere.
 
 use scrcpy::options::LogLevel;
 use tokio::sync::mpsc;
+
+use crate::android::Android;
+use crate::android::journal::{Buffer, Level};
 
 /// Lines that wait for the shell; the server waits when there are more.
 pub(super) const OUTPUT_MAX: usize = 64;
@@ -19,13 +29,15 @@ pub enum Output {
 
 /// Prints for one server.
 pub(super) struct Log {
+    android: Android,
     output: mpsc::Sender<Output>,
     level: LogLevel,
 }
 
 impl Log {
-    pub(super) fn new(output: mpsc::Sender<Output>) -> Self {
+    pub(super) fn new(android: Android, output: mpsc::Sender<Output>) -> Self {
         Self {
+            android,
             output,
             level: LogLevel::Debug,
         }
@@ -37,6 +49,7 @@ impl Log {
 
     pub(super) async fn info(&self, text: &str) {
         if matches!(self.level, LogLevel::Verbose | LogLevel::Debug | LogLevel::Info) {
+            self.keep(Level::Info, text);
             self.print(Output::Stdout(format!("[server] INFO: {text}\n")))
                 .await;
         }
@@ -44,18 +57,24 @@ impl Log {
 
     pub(super) async fn warn(&self, text: &str) {
         if self.level != LogLevel::Error {
+            self.keep(Level::Warn, text);
             self.print(Output::Stderr(format!("[server] WARN: {text}\n")))
                 .await;
         }
     }
 
     pub(super) async fn error(&self, text: &str) {
+        self.keep(Level::Error, text);
         self.print(Output::Stderr(format!("[server] ERROR: {text}\n")))
             .await;
     }
 
     pub(super) async fn exit(&self, code: u8) {
         self.print(Output::Exit(code)).await;
+    }
+
+    fn keep(&self, level: Level, text: &str) {
+        self.android.write_log(Buffer::Main, level, "scrcpy", text);
     }
 
     /// A shell that is gone reads nothing: then there is nobody to tell.

@@ -23,12 +23,14 @@ pub(super) async fn send(
     framing: Framing,
     options: &ServerOptions,
     plan: &Plan,
+    resized: impl Fn() -> bool,
 ) -> End {
     let mut stream = Stream {
         socket,
         framing,
         options,
         plan,
+        resized,
         header_sent: false,
         pictures: 0,
     };
@@ -40,17 +42,19 @@ pub(super) async fn send(
     End::Broken("Video encoder failed".to_owned())
 }
 
-struct Stream<'a, S> {
+struct Stream<'a, S, R> {
     socket: S,
     framing: Framing,
     options: &'a ServerOptions,
     plan: &'a Plan,
+    /// Whether the session that begins is the client's doing.
+    resized: R,
     header_sent: bool,
     /// Written so far.
     pictures: u32,
 }
 
-impl<S: AsyncWrite + Unpin> Stream<'_, S> {
+impl<S: AsyncWrite + Unpin, R: Fn() -> bool> Stream<'_, S, R> {
     async fn packet(&mut self, packet: Packet) -> std::io::Result<()> {
         let wire = match packet {
             Packet::Session(size) => self.session(size).await,
@@ -66,7 +70,11 @@ impl<S: AsyncWrite + Unpin> Stream<'_, S> {
     }
 
     async fn session(&mut self, size: Size) -> BytesMut {
-        let session = session(size);
+        let session = Session {
+            width: size.width,
+            height: size.height,
+            client_resized: (self.resized)(),
+        };
         let mut wire = BytesMut::new();
         let first = !std::mem::replace(&mut self.header_sent, true);
         if !first {
@@ -117,13 +125,5 @@ impl<S: AsyncWrite + Unpin> Stream<'_, S> {
         }
         wire.put_slice(data);
         wire
-    }
-}
-
-fn session(size: Size) -> Session {
-    Session {
-        width: size.width,
-        height: size.height,
-        client_resized: false,
     }
 }

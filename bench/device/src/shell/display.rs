@@ -51,9 +51,10 @@ pub(super) fn dumpsys(android: &Android, args: &[&str]) -> Done {
             let state = if android.screen_on() { "Awake" } else { "Asleep" };
             Done::ok(format!("  mWakefulness={state}\n"))
         }
-        [] | ["-l"] => {
-            Done::ok("Currently running services:\n  activity\n  display\n  power\n  simulated\n  window\n")
-        }
+        [] | ["-l"] => Done::ok(
+            "Currently running services:\n  account\n  activity\n  battery\n  display\n  location\n  \
+                      notification\n  package\n  power\n  sensorservice\n  simulated\n  window\n",
+        ),
         [service, ..] => Done::fail(1, format!("Can't find service: {service}\n")),
     }
 }

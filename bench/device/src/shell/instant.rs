@@ -7,7 +7,8 @@
 //! The others are beside, by what they work on. None of them waits, reads input, or prints more than fits in memory.
 
 use super::{
-    Call, Done, activity, display, find, image, input, packages, root, services, settings, simulated, storage,
+    Call, Done, activity, display, find, image, input, logcat, packages, root, services, settings, simulated,
+    storage, surroundings,
 };
 
 /// Runs a command that answers at once; `None` when there is none of this name.
@@ -43,7 +44,10 @@ pub(super) fn run(call: &Call<'_>) -> Option<Done> {
         "pm" => pm(android, &args),
         "cmd" => cmd(call, &args),
         "wm" => display::wm(android, &args),
-        "dumpsys" => services::dumpsys(android, &args).unwrap_or_else(|| display::dumpsys(android, &args)),
+        "dumpsys" => services::dumpsys(android, &args)
+            .or_else(|| surroundings::dumpsys(android, &args))
+            .unwrap_or_else(|| display::dumpsys(android, &args)),
+        "log" => logcat::log(android, &args),
         "input" if !input::lasts(&args) => input::input(android, &args),
         _ => return None,
     })

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::console::{HungUp, Sink};
-use super::{Call, app_process, input, screencap};
+use super::{Call, app_process, input, logcat, screencap};
 use crate::abstract_sockets::Socket;
 
 /// Longest `sleep`; a longer one is cut to it.
@@ -36,6 +36,7 @@ pub(super) async fn run(
     let args: Vec<&str> = call.args.iter().map(String::as_str).collect();
     let code = match call.name {
         "cat" => cat(call, &args, &out, &err, stdin).await?,
+        "logcat" => logcat::run(&call.userland.android, &args, &out, &err).await?,
         "sleep" => sleep(&args, &err).await?,
         "app_process" => app_process::run(call, &args, &out, &err).await?,
         "screencap" => screencap::run(call, &args, &out, &err).await?,

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
 
 mod audio;
+mod displays;
+mod encoders;
 mod faults;
 mod hid;
 mod input;

@@ -117,7 +117,7 @@ async fn a_reverse_tunnel_carries_video_audio_and_control_in_this_order() {
 }
 
 /// All that a server prints, and its exit code.
-async fn printed(version: &str, args: &[&str]) -> (String, u8) {
+pub(crate) async fn printed(version: &str, args: &[&str]) -> (String, u8) {
     let args = [version].iter().chain(args).map(|&arg| arg.to_owned()).collect();
     let mut server = start(
         &userland(),

@@ -200,7 +200,7 @@ fn kinds(stream: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn each_kind_of_encoder_shows_its_habit_and_decodes() {
-    for habit in Habit::ALL {
+    for habit in Habit::ALL.into_iter().filter(|habit| *habit != Habit::Missing) {
         let userland = Userland {
             encoder: habit,
             ..userland()
@@ -213,17 +213,22 @@ async fn each_kind_of_encoder_shows_its_habit_and_decodes() {
         };
         let kinds = kinds(&first);
         match habit {
-            Habit::Usual | Habit::Main => assert_eq!(kinds, [5], "{habit:?}"),
             Habit::Slices => assert!(
                 kinds.len() > 1 && kinds.iter().all(|&kind| kind == 5),
                 "{kinds:?}"
             ),
             Habit::Noisy => assert_eq!(kinds, [9, 6, 7, 8, 5]),
+            _ => assert_eq!(kinds, [5], "{habit:?}"),
         }
         // profile_idc: Main, or Baseline.
         assert_eq!(config[5], if habit == Habit::Main { 77 } else { 66 }, "{habit:?}");
         let unit = [&config[..], &first].concat();
         rig.video.decoder.decode(&unit).unwrap();
-        assert!(rig.video.picture().await.barcode().is_some(), "{habit:?}");
+        // A picture that is scaled by a few pixels is no place to read a barcode.
+        let picture = rig.video.picture().await;
+        assert!(
+            habit == Habit::SizeIgnored || picture.barcode().is_some(),
+            "{habit:?}"
+        );
     }
 }

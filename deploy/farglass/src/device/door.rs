@@ -67,6 +67,7 @@ impl Args {
                 Switch::Off => DelayedAck::Missing,
             },
             window: Window::new(self.window).context("the window is out of its range")?,
+            ..Traits::default()
         })
     }
 

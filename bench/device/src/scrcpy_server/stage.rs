@@ -1,0 +1,148 @@
+//! What a server mirrors: the main display, another one that is there, or a virtual one that it makes for itself.
+//!
+//! ```text
+//!   display_id=0                    the main display, and its picture that everybody shares
+//!   display_id=N                    the display of that number
+//!   new_display=[WxH][/DPI]         a virtual one, as large as the main one if not said
+//!   flex_display=true               a virtual one that its client resizes ─► Flex: the last size of 300 ms wins
+//! ```
+//!
+//! A virtual display goes with its server. This device draws every display in the same density and with a launcher, so
+//! a DPI and `vd_system_decorations` have no effect.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use scrcpy::options::ServerOptions;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::Fatal;
+use crate::android::displays::{Content, MAIN, VirtualDisplay};
+use crate::android::{Android, Size};
+use crate::display::Display;
+use crate::userland::Userland;
+
+/// What a flexible display measures before its client says so.
+const FLEX_SIZE: Size = Size {
+    width: 1_280,
+    height: 960,
+};
+/// Sizes that follow each other within this time are one: the last.
+const SETTLES: Duration = Duration::from_millis(300);
+
+/// What a server mirrors.
+pub(super) struct Stage {
+    /// The device, through the display that is mirrored.
+    pub(super) userland: Userland,
+    /// Where the client's sizes go, if it may say any.
+    pub(super) flex: Option<Flex>,
+    _display: Option<VirtualDisplay>,
+}
+
+impl Stage {
+    pub(super) fn new(userland: &Userland, options: &ServerOptions) -> Result<Self, Fatal> {
+        let virtually = options.new_display.is_some() || options.flex_display;
+        if !virtually && options.display_id == MAIN {
+            return Ok(Self {
+                userland: userland.clone(),
+                flex: None,
+                _display: None,
+            });
+        }
+        if !virtually {
+            let display = options.display_id;
+            let known = userland
+                .android
+                .displays()
+                .iter()
+                .any(|(there, _)| *there == display);
+            let unknown = || Fatal(format!("Unknown display id: {display}"));
+            let android = known.then(|| userland.android.on(display)).ok_or_else(unknown)?;
+            return Self::on(userland, android, None, None);
+        }
+        if options.display_id != MAIN {
+            return Err(Fatal("Cannot specify both display_id and new_display".to_owned()));
+        }
+        let size = match options.new_display.and_then(|display| display.size) {
+            Some((width, height)) => Size { width, height },
+            None if options.flex_display => FLEX_SIZE,
+            None => userland.android.size(),
+        };
+        let content = match options.vd_destroy_content {
+            true => Content::Destroyed,
+            false => Content::Moved,
+        };
+        let display = userland.android.add_display(size, content);
+        let display = display.ok_or_else(|| Fatal("Could not create display".to_owned()))?;
+        let android = display.android().clone();
+        let flex = options.flex_display.then(|| Flex::new(android.clone()));
+        Self::on(userland, android, Some(display), flex)
+    }
+
+    /// A picture of its own; its thread ends soon after the stage.
+    fn on(
+        userland: &Userland,
+        android: Android,
+        display: Option<VirtualDisplay>,
+        flex: Option<Flex>,
+    ) -> Result<Self, Fatal> {
+        let (picture, _) = Display::spawn(android.clone(), userland.display.fps())?;
+        Ok(Self {
+            userland: Userland {
+                android,
+                display: picture,
+                ..userland.clone()
+            },
+            flex,
+            _display: display,
+        })
+    }
+}
+
+/// A display that its client resizes.
+pub(super) struct Flex {
+    android: Android,
+    wanted: watch::Sender<Option<Size>>,
+    /// The next session is the client's doing.
+    resized: AtomicBool,
+}
+
+impl Flex {
+    fn new(android: Android) -> Self {
+        Self {
+            android,
+            wanted: watch::Sender::new(None),
+            resized: AtomicBool::new(false),
+        }
+    }
+
+    /// The client wants another size.
+    pub(super) fn want(&self, size: Size) {
+        self.wanted.send_replace(Some(size));
+    }
+
+    /// Whether a session that begins now is the client's doing; asked once for each.
+    pub(super) fn take_resized(&self) -> bool {
+        self.resized.swap(false, Ordering::AcqRel)
+    }
+
+    /// Follows the client's sizes, for ever.
+    pub(super) async fn follow(&self) -> Infallible {
+        let mut wanted = self.wanted.subscribe();
+        loop {
+            // The sender is in `self`, so there is always another one to wait for.
+            let _ = wanted.changed().await;
+            while timeout(SETTLES, wanted.changed()).await.is_ok() {}
+            let size = *wanted.borrow_and_update();
+            if let Some(size) = size {
+                // Set first: the picture's thread may be quicker than this one.
+                self.resized.store(true, Ordering::Release);
+                if !self.android.resize_display(size) {
+                    self.resized.store(false, Ordering::Release);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Virtual displays, as the client of the server that makes one meets them.
+
+use std::time::Duration;
+
+use device::android::App;
+use scrcpy::control::{ControlMsg, TouchAction};
+use scrcpy::demux::Event;
+use scrcpy::options::{NewDisplay, ServerOptions};
+use scrcpy::packet::Session;
+use tokio::time::timeout;
+
+use crate::rig::*;
+
+fn new_display(width: u16, height: u16) -> ServerOptions {
+    ServerOptions {
+        new_display: Some(NewDisplay {
+            size: Some((width, height)),
+            dpi: None,
+        }),
+        ..ServerOptions::default()
+    }
+}
+
+/// Ends the server and waits until its displays are gone.
+async fn close(rig: Rig) -> device::Android {
+    let android = rig.android.clone();
+    drop(rig);
+    let gone = async {
+        while android.displays().len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, gone).await.expect("a display stays");
+    android
+}
+
+async fn until_front(android: &device::Android, app: App) {
+    let shown = async {
+        while android.foreground() != app.package() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, shown).await.expect("the app does not come");
+}
+
+#[tokio::test]
+async fn a_new_display_is_mirrored_listed_and_touched_apart_from_the_main_one() {
+    let mut rig = Rig::with("4.1", App::Still, new_display(640, 480)).await;
+    assert_eq!(rig.video.session().await, (640, 480));
+    let displays = rig.android.displays();
+    assert_eq!(displays.len(), 2);
+    let there = rig.android.on(displays[1].0);
+    let lists = ServerOptions {
+        list_displays: true,
+        ..ServerOptions::default()
+    };
+    let mut listing = launch(&rig.userland, rig.version, &lists);
+    let mut told = String::new();
+    while let Some(device::scrcpy_server::Output::Stdout(line)) = listing.next().await {
+        told += &line;
+    }
+    let (main, other) = (
+        format!("--display-id=0    ({WIDTH}x{HEIGHT})"),
+        format!("--display-id={}    (640x480)", displays[1].0),
+    );
+    assert!(told.contains(&main) && told.contains(&other), "{told}");
+
+    rig.send(ControlMsg::StartApp(App::Paint.package().to_owned()))
+        .await;
+    until_front(&there, App::Paint).await;
+    rig.touch_in(TouchAction::DOWN, 1, (600, 30), (640, 480)).await;
+    rig.settled().await;
+    let pointers = there.pointers();
+    assert_eq!((pointers.len(), pointers[0].x, pointers[0].y), (1, 600, 30));
+    assert_eq!(rig.android.pointers(), []);
+    assert_eq!(rig.android.foreground(), App::Still.package());
+    assert_eq!(rig.video.picture().await.size, (640, 480));
+    let android = close(rig).await;
+    assert_eq!(
+        android.foreground(),
+        App::Still.package(),
+        "its content is destroyed"
+    );
+}
+
+#[tokio::test]
+async fn what_is_on_a_new_display_may_come_to_the_main_one_when_it_goes() {
+    let options = ServerOptions {
+        vd_destroy_content: false,
+        ..new_display(320, 320)
+    };
+    let mut rig = Rig::with("3.3.4", App::Still, options).await;
+    rig.video.frame().await;
+    rig.send(ControlMsg::StartApp(format!("+{}", App::Motion.package())))
+        .await;
+    let there = rig.android.on(rig.android.displays()[1].0);
+    until_front(&there, App::Motion).await;
+    let android = close(rig).await;
+    until_front(&android, App::Motion).await;
+}
+
+#[tokio::test]
+async fn a_flexible_display_takes_the_last_size_and_says_whose_doing_it_is() {
+    let options = ServerOptions {
+        flex_display: true,
+        ..ServerOptions::default()
+    };
+    let mut rig = Rig::with("4.1", App::Still, options).await;
+    let is_session = |event: &Event| matches!(event, Event::Size(_));
+    let first = rig.video.skip_to(is_session).await;
+    let session = |width, height, client_resized| {
+        Event::Size(Session {
+            width,
+            height,
+            client_resized,
+        })
+    };
+    assert_eq!(first, session(1_280, 960, false));
+    for (width, height) in [(400, 300), (500, 400), (800, 600)] {
+        rig.send(ControlMsg::ResizeDisplay { width, height }).await;
+    }
+    assert_eq!(rig.video.skip_to(is_session).await, session(800, 600, true));
+    rig.send(ControlMsg::ResetVideo).await;
+    assert_eq!(rig.video.skip_to(is_session).await, session(800, 600, false));
+    assert!(
+        timeout(Duration::from_secs(1), rig.server.next()).await.is_err()
+            || rig.android.displays().len() == 2
+    );
+}
+
+#[tokio::test]
+async fn a_display_that_is_not_there_is_refused() {
+    for (args, why) in [
+        (&["display_id=7"][..], "Unknown display id: 7"),
+        (&["display_id=1", "new_display=320x320"], "Cannot specify both"),
+    ] {
+        let (told, code) = crate::server::printed("4.1", args).await;
+        assert!(told.contains(why) && code == 1, "{told}");
+    }
+}
