@@ -39,6 +39,8 @@ use uuid::Uuid;
 
 /// Devices, links and grants: some seconds of them. A Hello has to fit into its megabyte.
 const DEVICES: usize = 1500;
+/// Links that one address opens before it is held back.
+const PER_ADDRESS: usize = 100;
 /// Links that are revoked, one after the other.
 const REVOKED: usize = 200;
 /// Syncs of the disk.
@@ -140,12 +142,16 @@ impl House {
         let mut everybody = JoinSet::new();
         for at in 0..clients {
             let (tokens, next) = (tokens.clone(), next.clone());
-            let mut browser = Browser::from(address, Ipv4Addr::new(127, 0, 1, at as u8 + 1).into());
             everybody.spawn(async move {
                 let mut took = Vec::new();
+                let from = |turn: usize| Ipv4Addr::new(127, 1, turn as u8, at as u8 + 1);
+                let mut browser = Browser::from(address, from(0).into());
                 while let Some(token) = tokens.get(next.fetch_add(1, Ordering::Relaxed)) {
                     // A new person each time: a browser would bring the cookies of all links along.
                     browser.cookies.clear();
+                    if took.len() % PER_ADDRESS == PER_ADDRESS - 1 {
+                        browser = Browser::from(address, from(took.len() / PER_ADDRESS + 1).into());
+                    }
                     let since = Instant::now();
                     let answer = browser.launch(token).await;
                     took.push(since.elapsed());

@@ -1,5 +1,7 @@
 //! The rig of tests that move the clock: an app on a real database, a host that said Hello once and is
 //! out of reach, one device. What outlives a request is called by hand, with any `now`.
+//!
+//! A test is a function of a [`Rig`], and [`on_both!`] runs it on both databases.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -21,6 +23,7 @@ use crate::domain::time::{Moment, Steady, UnixMs};
 use crate::hosts::Hosts;
 use crate::jobs::sweep;
 use crate::limits::Limits;
+use crate::postgres_child::Postgres as Server;
 use crate::replica::Replica;
 use crate::secret::{Hash, Seal};
 use crate::store::Store;
@@ -39,7 +42,28 @@ pub(crate) struct Rig {
     pub host: HostId,
     pub device: DeviceId,
     _folder: TempDir,
+    _server: Option<Server>,
 }
+
+/// Lists functions of a [`Rig`] as two tests each.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        $(
+            mod $name {
+                #[tokio::test]
+                async fn sqlite() {
+                    super::$name($crate::rig::Rig::new().await).await;
+                }
+
+                #[tokio::test]
+                async fn postgres() {
+                    super::$name($crate::rig::Rig::on_postgres().await).await;
+                }
+            }
+        )+
+    };
+}
+pub(crate) use on_both;
 
 /// This long after control started.
 pub(crate) fn after(seconds: u64) -> UnixMs {
@@ -49,9 +73,19 @@ pub(crate) fn after(seconds: u64) -> UnixMs {
 impl Rig {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(Address::in_folder(folder.path()), Uuid::nil())
-            .await
-            .unwrap();
+        let address = Address::in_folder(folder.path());
+        Self::on(address, folder, None).await
+    }
+
+    /// The same on a PostgreSQL of its own.
+    pub(crate) async fn on_postgres() -> Self {
+        let server = Server::start();
+        let address = server.url().parse().unwrap();
+        Self::on(address, tempfile::tempdir().unwrap(), Some(server)).await
+    }
+
+    async fn on(address: Address, folder: TempDir, server: Option<Server>) -> Self {
+        let store = Store::open(address, Uuid::nil()).await.unwrap();
         store.add_first_admin("admin", "", START).await.unwrap();
         let token = Hash::of("join");
         store.add_join_token(token, &Actor::SYSTEM, START).await.unwrap();
@@ -83,6 +117,7 @@ impl Rig {
             host,
             device: DeviceId::from_uuid(Uuid::now_v7()),
             _folder: folder,
+            _server: server,
         };
         rig.hello(Epoch(0), START).await;
         rig

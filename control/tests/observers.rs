@@ -79,5 +79,7 @@ async fn only_an_operator_looks_in_and_only_while_the_session_lives(on: Base) {
         .await;
     assert_eq!(operator.offer(&session).await.code(), "LEASE_LOST");
     assert_eq!(app.admin.post(&path, &json!({})).await.code(), "LEASE_LOST");
+    // While it is cleaned, the session that was on it is shown.
+    app.device_shows("status", "idle").await;
     assert_eq!(app.device().await["session_id"], Value::Null);
 }

@@ -86,16 +86,25 @@ mod tests {
     use crate::domain::lease::Event;
     use crate::domain::lease::State;
     use crate::domain::link::Standing;
-    use crate::rig::{Rig, START, after};
+    use crate::rig::{Rig, START, after, on_both};
     use crate::secret::Hash;
     use crate::store::claims::{Claimed, Refused};
     use crate::store::connections::Owner;
     use protocol::agent::Role;
     use protocol::{CloseReason, Epoch};
 
-    #[tokio::test]
-    async fn a_lost_holder_keeps_the_device_for_half_a_minute() {
-        let rig = Rig::new().await;
+    on_both![
+        a_lost_holder_keeps_the_device_for_half_a_minute,
+        a_holder_whose_next_offer_fails_is_gone,
+        coming_back_within_the_grace_starts_it_anew,
+        no_lease_runs_out_while_agents_are_still_coming_back,
+        a_link_that_expires_cuts_its_holder_even_while_agents_are_coming_back,
+        a_set_up_that_takes_too_long_fails_and_gives_the_use_back,
+        a_device_that_was_cleaned_for_an_older_epoch_is_not_free,
+        a_lease_that_the_agents_fence_has_passed_is_over,
+    ];
+
+    async fn a_lost_holder_keeps_the_device_for_half_a_minute(rig: Rig) {
         rig.link("t", None, None).await;
         let session = rig.granted("t", "a", after(100)).await;
         rig.app.store.prepared(session.lease, after(101)).await.unwrap();
@@ -125,9 +134,7 @@ mod tests {
         ));
     }
 
-    #[tokio::test]
-    async fn a_holder_whose_next_offer_fails_is_gone() {
-        let rig = Rig::new().await;
+    async fn a_holder_whose_next_offer_fails_is_gone(rig: Rig) {
         rig.link("t", None, None).await;
         let session = rig.granted("t", "a", after(100)).await;
         rig.app.store.prepared(session.lease, after(101)).await.unwrap();
@@ -153,9 +160,7 @@ mod tests {
         assert_eq!(rig.now(&session).await.state, State::Grace { until: after(151) });
     }
 
-    #[tokio::test]
-    async fn coming_back_within_the_grace_starts_it_anew() {
-        let rig = Rig::new().await;
+    async fn coming_back_within_the_grace_starts_it_anew(rig: Rig) {
         rig.link("t", None, Some(1)).await;
         let session = rig.granted("t", "a", after(100)).await;
         rig.app.store.prepared(session.lease, after(101)).await.unwrap();
@@ -171,9 +176,7 @@ mod tests {
         assert_eq!(rig.now(&session).await.state, State::Active);
     }
 
-    #[tokio::test]
-    async fn no_lease_runs_out_while_agents_are_still_coming_back() {
-        let rig = Rig::new().await;
+    async fn no_lease_runs_out_while_agents_are_still_coming_back(rig: Rig) {
         rig.link("t", None, None).await;
         let session = rig.granted("t", "a", START).await;
         rig.app.store.prepared(session.lease, after(1)).await.unwrap();
@@ -187,9 +190,7 @@ mod tests {
         assert!(!rig.now(&session).await.state.is_held());
     }
 
-    #[tokio::test]
-    async fn a_link_that_expires_cuts_its_holder_even_while_agents_are_coming_back() {
-        let rig = Rig::new().await;
+    async fn a_link_that_expires_cuts_its_holder_even_while_agents_are_coming_back(rig: Rig) {
         rig.link("t", Some(after(10)), None).await;
         let session = rig.granted("t", "a", after(9)).await;
         rig.sweep(after(9)).await;
@@ -205,9 +206,7 @@ mod tests {
         ));
     }
 
-    #[tokio::test]
-    async fn a_set_up_that_takes_too_long_fails_and_gives_the_use_back() {
-        let rig = Rig::new().await;
+    async fn a_set_up_that_takes_too_long_fails_and_gives_the_use_back(rig: Rig) {
         let link = rig.link("t", None, Some(1)).await;
         let session = rig.granted("t", "a", after(100)).await;
         rig.sweep(after(100)).await;
@@ -221,9 +220,7 @@ mod tests {
         assert_eq!(late, None, "a late success changes nothing");
     }
 
-    #[tokio::test]
-    async fn a_device_that_was_cleaned_for_an_older_epoch_is_not_free() {
-        let rig = Rig::new().await;
+    async fn a_device_that_was_cleaned_for_an_older_epoch_is_not_free(rig: Rig) {
         rig.link("t", None, None).await;
         let session = rig.granted("t", "a", after(1)).await;
         let end = Event::End(CloseReason::LeaseEnded);
@@ -246,9 +243,7 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn a_lease_that_the_agents_fence_has_passed_is_over() {
-        let rig = Rig::new().await;
+    async fn a_lease_that_the_agents_fence_has_passed_is_over(rig: Rig) {
         rig.link("t", None, None).await;
         let session = rig.granted("t", "a", after(1)).await;
         let live = rig.hello(Epoch(5), after(2)).await;

@@ -1,8 +1,8 @@
 //! Group commit: writes that wait at the same time share a transaction, and so the disk's sync.
 //!
 //! ```text
-//!   claims ──► queue ──► the writer ── BEGIN ─┬─ SAVEPOINT, a claim, RELEASE or ROLLBACK TO ─┬─ COMMIT ──► answers
-//!                          takes all          └─ … at most BATCH_MAX of them ────────────────┘   one sync
+//!   claims, steps ──► queue ──► the writer ── BEGIN ─┬─ SAVEPOINT, one, RELEASE or ROLLBACK TO ─┬─ COMMIT ──► answers
+//!                                 takes all          └─ … at most BATCH_MAX of them ────────────┘   one sync
 //! ```
 //!
 //! While one batch is synced the next one gathers, so a claim waits for the rest of one commit and for its own. Nobody

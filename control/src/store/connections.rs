@@ -7,6 +7,7 @@ use protocol::{CloseReason, ConnectionId, Epoch, HostId, LeaseId};
 use uuid::Uuid;
 
 use super::audit::{self, Actor, Deed};
+use super::batch::Verdict;
 use super::devices::note_facts;
 use super::leases::{by_lease, live_of_host, step_in};
 use super::statement::{args, statements};
@@ -210,11 +211,16 @@ impl Store {
     /// Notes that a device is ready. One transaction, so that a connection that comes up meanwhile is
     /// either seen here or sees the result.
     pub(crate) async fn prepared(&self, lease: LeaseId, now: UnixMs) -> Result<Option<Session>, StoreError> {
-        let mut tx = self.begin().await?;
-        let attended = is_attended(&mut tx, lease).await?;
-        let stepped = step_in(&mut tx, lease, Event::Prepared { attended }, &Actor::SYSTEM, now).await?;
-        tx.commit().await?;
-        Ok(stepped)
+        self.together(move |tx| {
+            Box::pin(async move {
+                let attended = is_attended(tx, lease).await?;
+                let event = Event::Prepared { attended };
+                Ok(Verdict::Keep(
+                    step_in(tx, lease, event, &Actor::SYSTEM, now).await?,
+                ))
+            })
+        })
+        .await
     }
 
     /// Keeps a viewer token for a lease.

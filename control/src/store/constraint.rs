@@ -79,3 +79,47 @@ impl Constraint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Constraint;
+    use crate::rig::{Rig, after, on_both};
+    use crate::store::StoreError;
+
+    on_both![what_a_constraint_refuses_means_the_same_on_both_databases];
+
+    async fn what_a_constraint_refuses_means_the_same_on_both_databases(rig: Rig) {
+        rig.link("t", None, Some(1)).await;
+        rig.granted("t", "a", after(1)).await;
+        let lease = |epoch, state| {
+            format!(
+                "INSERT INTO leases (id, device_id, link_id, epoch, state, binding_hash, acquired_at)
+                 SELECT 'x', device_id, link_id, {epoch}, {state}, binding_hash, acquired_at FROM leases"
+            )
+        };
+        for (sql, refused) in [
+            (
+                "INSERT INTO users (id, login, password_hash, role, created_at)
+                 SELECT 'x', login, password_hash, role, created_at FROM users"
+                    .to_owned(),
+                Constraint::Login,
+            ),
+            (lease("epoch + 9", "state"), Constraint::OneLiveLease),
+            (lease("epoch", "'released'"), Constraint::Epoch),
+            (
+                "UPDATE links SET uses = max_uses + 1".to_owned(),
+                Constraint::Uses,
+            ),
+            (
+                "UPDATE leases SET link_id = 'nobody'".to_owned(),
+                Constraint::Reference,
+            ),
+        ] {
+            let error = rig.app.store.run(sql.clone()).await.unwrap_err();
+            assert!(
+                matches!(error, StoreError::Refused(constraint) if constraint == refused),
+                "{sql}: {error:?}"
+            );
+        }
+    }
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 use protocol::{CloseReason, Epoch, HostId, LeaseId, LinkId, SessionId};
 
 use super::audit::{self, Actor, Deed};
+use super::batch::Verdict;
 use super::devices::{name_quarantine, next_epoch};
 use super::links::{link, link_where};
 use super::row::Row;
@@ -99,10 +100,11 @@ impl Store {
         actor: &Actor,
         now: UnixMs,
     ) -> Result<Option<Session>, StoreError> {
-        let mut tx = self.begin().await?;
-        let stepped = step_in(&mut tx, lease, event, actor, now).await?;
-        tx.commit().await?;
-        Ok(stepped)
+        let actor = actor.clone();
+        self.together(move |tx| {
+            Box::pin(async move { Ok(Verdict::Keep(step_in(tx, lease, event, &actor, now).await?)) })
+        })
+        .await
     }
 
     /// Does something to a link, and cuts its live lease in the same transaction if the event does. None when

@@ -22,9 +22,11 @@ pub(super) const BEGIN: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7377303453135106931)";
 /// Connections that write: one has the turn, the rest wait for it together with the other replicas'. One listens.
 const WRITERS_MAX: u32 = 4;
-/// How long a request waits for a connection before it is told to come again. A server that is gone is tried anew for
-/// as long, and nobody should wait for longer than a second to hear that.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(900);
+/// How long a request waits for a connection to read before it is told to come again. A server that is gone is tried
+/// anew for as long, and nobody should wait for longer than a second to hear that: every request reads first.
+const READ_TIMEOUT: Duration = Duration::from_millis(900);
+/// How long it waits for a connection to write: for the writers before it, that is.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may take to come up before we say that the server is out of reach.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What every connection asks of the server. Waiting for a turn, a statement, and a transaction in which nothing
@@ -44,14 +46,12 @@ pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(Pg
         .application_name(&format!("farglass {replica}"))
         .options(SETTINGS);
     check(&options).await?;
-    let pool = |max| {
-        PgPoolOptions::new()
-            .max_connections(max)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-    };
-    let write = pool(WRITERS_MAX).connect_with(options.clone()).await?;
+    let pool = |max, timeout| PgPoolOptions::new().max_connections(max).acquire_timeout(timeout);
+    let write = pool(WRITERS_MAX, WRITE_TIMEOUT)
+        .connect_with(options.clone())
+        .await?;
     MIGRATIONS.run(&write).await?;
-    let read = pool(READERS_MAX).connect_with(options).await?;
+    let read = pool(READERS_MAX, READ_TIMEOUT).connect_with(options).await?;
     Ok((write, read))
 }
 

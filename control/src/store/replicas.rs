@@ -175,3 +175,50 @@ impl Store {
         self.read.all(&LIVE, []).await?.iter().map(session).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::device::Health;
+    use crate::rig::{Rig, START, after};
+    use protocol::Epoch;
+
+    #[tokio::test]
+    async fn a_replica_that_is_silent_loses_its_hosts_and_nobody_else_does() {
+        let rig = Rig::on_postgres().await;
+        let (store, key) = (&rig.app.store, Fingerprint::of(b"key"));
+        let (first, second) = (Uuid::now_v7(), Uuid::now_v7());
+        let health = async || store.device(rig.device).await.unwrap().unwrap().health;
+        for replica in [first, second] {
+            assert!(!store.replica_seen(replica, key, START).await.unwrap());
+        }
+        assert!(!store.has_other_authority(key).await.unwrap());
+        assert!(
+            store
+                .has_other_authority(Fingerprint::of(b"other"))
+                .await
+                .unwrap()
+        );
+        store.link_host(rig.host, first).await.unwrap();
+        rig.hello(Epoch(0), START).await;
+
+        // Another control starts, or looks around: what is linked elsewhere is not its business.
+        store.settle_devices(after(5)).await.unwrap();
+        store.unlinked_are_offline().await.unwrap();
+        assert_eq!(health().await, Health::Healthy);
+        assert_eq!(
+            store.linked_elsewhere(second).await.unwrap(),
+            HashSet::from([rig.host])
+        );
+        assert!(
+            !store.unlink_host(rig.host, second).await.unwrap(),
+            "the link is the first one's"
+        );
+
+        assert!(!store.replica_seen(second, key, after(10)).await.unwrap());
+        assert!(store.replica_seen(second, key, after(11)).await.unwrap());
+        store.settle_devices(after(11)).await.unwrap();
+        assert_eq!(health().await, Health::Offline);
+        assert!(store.linked_elsewhere(second).await.unwrap().is_empty());
+    }
+}
