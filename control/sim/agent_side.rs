@@ -1,32 +1,41 @@
-//! The agent's side of a world: one device's fence, its jobs, its viewers, and what is really on the device.
+//! The agent's side of a world: the agent's own decisions and its own fence, with a world in the place of sockets.
 //!
 //! ```text
-//!   inbox ─► fence (its own, a file) ─► pass ─► job, one step after the other ─► fence ─► answer
-//!                     ▲ dies here                              ▲ here                        ▲ and here
+//!   inbox ─► custody (host_agent) ─► effects, carried out here:  Keep ─► fence (its own, a file)
+//!                     ▲ ended                                     │ dies here, and here
+//!                     └──────────── work.rs ◄── Start ────────────┘
 //! ```
 //!
-//! The fence is the agent's own code, with its file. The order of the steps around it is written after the
-//! agent's device.rs, which is bound to sockets and processes that a world does not have: that part is a model.
-//! What is on the device is kept as the set of leases whose holders touched it since it was wiped; that survives
-//! every crash.
+//! What the agent decides (`host_agent::custody`), what it keeps (`host_agent::fence`) and what it wipes
+//! (`host_agent::reset`, in work.rs) is what is shipped. This file does what its device.rs does with sockets: it
+//! carries effects out, in their order. The device itself is `phone.rs`; it survives every crash.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use host_agent::fence::{Fence, Mark, Raise, Stage};
+use host_agent::custody::{Asked, Custody, Effect, overtaken};
+use host_agent::fence::{Fence, Mark, Stage};
+use host_agent::fingers::PictureSize;
+use host_agent::reset::survey::Survey;
 use protocol::agent::{
-    ConnectionEvent, ConnectionState, DeviceFact, DeviceHealth, LiveConnection, Prepare, RELEASE_DEADLINE_MS,
-    Refusal, RefusalCode, Release, Reply, Report, Request, Touched,
+    ConnectionEvent, ConnectionState, DeviceFact, DeviceHealth, LiveConnection, Reply, Report, Request,
+    Touched,
 };
-use protocol::{CloseReason, ConnectionId, DeviceId, Epoch, LeaseId};
+use protocol::{CloseReason, ConnectionId, DeviceId, Epoch};
 
 use super::mutants::Mutant;
 use super::network::{CallId, Message};
+use super::phone::Phone;
+use super::work::Job;
 use super::world::{Checked, World, broken};
 
-/// Steps of a job. The wipe is done at the last but one.
-const STEPS: u8 = 3;
+/// Every device is filmed at this size.
+const PICTURE: PictureSize = PictureSize {
+    width: 720,
+    height: 1280,
+};
 
 /// A device with the part of the agent that cares for it.
 pub(super) struct Device {
@@ -34,14 +43,19 @@ pub(super) struct Device {
     pub(super) folder: PathBuf,
     /// `None` while the agent is dead.
     pub(super) fence: Option<Fence>,
-    /// Whether people of the fence's epoch may act.
-    pub(super) open: bool,
+    /// What a living agent decides by.
+    pub(super) custody: Custody<CallId>,
     pub(super) running: Option<Job>,
-    pub(super) queued: Option<Job>,
+    /// Who waits for the work that comes next.
+    waiting: Vec<CallId>,
+    /// The epoch that control gave each request that this agent has seen.
+    meant: BTreeMap<CallId, Epoch>,
     pub(super) inbox: VecDeque<(CallId, Request)>,
     pub(super) viewers: Vec<Viewer>,
-    /// Whose traces are on it.
-    pub(super) traces: BTreeSet<LeaseId>,
+    /// What is really on it.
+    pub(super) phone: Phone,
+    /// How it was before anybody used it, on the agent's disk.
+    pub(super) baseline: Option<Arc<Survey>>,
     /// When a viewer last acted, monotonic, and under which epoch: what a living agent remembers.
     pub(super) touched: Option<(Epoch, u64)>,
     /// The highest epoch that the agent ever acted for.
@@ -58,17 +72,10 @@ pub(super) struct Viewer {
     pub(super) up: bool,
 }
 
-/// A job.
-pub(super) struct Job {
-    request: Request,
-    /// The epoch that control gave it.
-    meant: Epoch,
-    epoch: Epoch,
-    askers: Vec<CallId>,
-    step: u8,
-    began: u64,
-    began_wall: i64,
-}
+const UNTOUCHED: Mark = Mark {
+    epoch: Epoch(0),
+    stage: Stage::Clean,
+};
 
 impl Device {
     pub(super) fn new(id: DeviceId, folder: PathBuf) -> Self {
@@ -76,12 +83,14 @@ impl Device {
             id,
             folder,
             fence: None,
-            open: false,
+            custody: Custody::new(UNTOUCHED),
             running: None,
-            queued: None,
+            waiting: Vec::new(),
+            meant: BTreeMap::new(),
             inbox: VecDeque::new(),
             viewers: Vec::new(),
-            traces: BTreeSet::new(),
+            phone: Phone::new(),
+            baseline: None,
             touched: None,
             acted: Epoch(0),
             unsynced: None,
@@ -94,6 +103,11 @@ impl Device {
             Some(fence) => fence.mark(),
             None => Fence::open(&self.folder).expect("the folder is there").mark(),
         }
+    }
+
+    /// Whether people of the fence's epoch may act.
+    pub(super) fn is_open(&self) -> bool {
+        self.fence.is_some() && self.custody.is_open()
     }
 }
 
@@ -110,7 +124,10 @@ impl World<'_> {
                     device.acted, mark.epoch
                 ));
             }
-            device.open = mark.stage == Stage::Prepared;
+            if device.baseline.is_none() && mark.may_be_surveyed() {
+                device.baseline = Some(Arc::new(device.phone.on.clone()));
+            }
+            device.custody = Custody::new(mark);
             device.fence = Some(fence);
         }
         Ok(())
@@ -129,12 +146,13 @@ impl World<'_> {
                 }
             }
             device.fence = None;
+            device.custody = Custody::new(UNTOUCHED);
             device.running = None;
-            device.queued = None;
+            device.waiting.clear();
+            device.meant.clear();
             device.inbox.clear();
             device.viewers.clear();
             device.touched = None;
-            device.open = false;
         }
     }
 
@@ -200,120 +218,138 @@ impl World<'_> {
             return Ok(());
         };
         self.note(|| format!("device {at} obeys call {call}: {request:?}"));
-        let meant = epoch_of(&request);
+        self.devices[at].meant.insert(call, epoch_of(&request));
         let request = match self.mutant {
             Some(Mutant::EpochIgnored) => at_least(request, self.devices[at].mark().epoch),
             _ => request,
         };
-        match request {
-            Request::Prepare(prepare) => self.prepare(at, call, prepare, meant),
-            Request::Release(release) => self.release(at, call, release, meant),
-            Request::WhepOffer(offer) => {
-                if let Some(raised) = self.raise(at, call, offer.epoch) {
-                    self.acts(at, meant)?;
-                    if raised == Raise::Raised {
-                        self.shut(at);
-                    }
-                    let (connection, epoch) = (offer.connection, offer.epoch);
-                    let (sdp, etag) = (String::new(), String::new());
-                    self.devices[at].viewers.push(Viewer {
-                        connection,
-                        epoch,
-                        up: false,
-                    });
-                    self.answer(call, Reply::Answer { sdp, etag });
-                }
-                Ok(())
+        let asked = match request {
+            Request::Prepare(prepare) => Asked::Prepare(prepare),
+            Request::Release(release) => {
+                let viewers = self.devices[at].viewers.iter();
+                let told = viewers
+                    .filter(|viewer| viewer.epoch <= release.epoch)
+                    .map(|viewer| viewer.connection);
+                let told = told.collect();
+                Asked::Release(release, told)
             }
+            Request::WhepOffer(offer) => Asked::Offer(offer),
             Request::CloseConnection(close) => {
                 self.close_viewer(at, close.connection, close.reason);
                 self.answer(call, Reply::Closed);
-                Ok(())
-            }
-            Request::WhepPatch(_) => Ok(()),
-        }
-    }
-
-    fn prepare(&mut self, at: usize, call: CallId, request: Prepare, meant: Epoch) -> Checked {
-        let Some(raised) = self.raise(at, call, request.epoch) else {
-            return Ok(());
-        };
-        self.acts(at, meant)?;
-        if raised == Raise::Raised {
-            self.shut(at);
-        }
-        if self.devices[at].mark().stage == Stage::Prepared {
-            self.answer(
-                call,
-                Reply::Prepared {
-                    width: 720,
-                    height: 1280,
-                },
-            );
-        } else {
-            self.enqueue(at, call, Request::Prepare(request), meant);
-        }
-        Ok(())
-    }
-
-    fn release(&mut self, at: usize, call: CallId, request: Release, meant: Epoch) -> Checked {
-        let Some(raised) = self.raise(at, call, request.epoch) else {
-            return Ok(());
-        };
-        self.acts(at, meant)?;
-        if raised == Raise::Standing {
-            if self.devices[at].mark().stage == Stage::Clean {
-                self.answer(call, Reply::Released);
                 return Ok(());
             }
-            if !self.reach(at, request.epoch, Stage::Raised) {
-                return Ok(());
-            }
-        }
-        self.shut(at);
-        self.enqueue(at, call, Request::Release(request), meant);
-        Ok(())
-    }
-
-    /// Raises the fence. `None` when the request is over, or the agent died right before or after the disk had it.
-    fn raise(&mut self, at: usize, call: CallId, epoch: Epoch) -> Option<Raise> {
-        if self.dies_here() {
-            self.agent_dies();
-            return None;
-        }
-        let raised = self.devices[at].fence.as_mut()?.raise(epoch);
-        if self.dies_here() {
-            self.agent_dies();
-            return None;
-        }
-        match raised {
-            Ok(raised) => Some(raised),
-            Err(error) => {
-                self.refuse(call, RefusalCode::StaleEpoch, error.to_string());
-                None
-            }
-        }
-    }
-
-    /// Notes a stage. False when it was over, or the agent died right before or after the disk had it.
-    fn reach(&mut self, at: usize, epoch: Epoch, stage: Stage) -> bool {
-        if self.dies_here() {
-            self.agent_dies();
-            return false;
-        }
-        let Some(fence) = self.devices[at].fence.as_mut() else {
-            return false;
+            Request::WhepPatch(_) => return Ok(()),
         };
-        let reached = fence.reach(epoch, stage).is_ok();
-        if self.dies_here() {
-            self.agent_dies();
-            return false;
+        let effects = self.devices[at].custody.asked(asked, call, Some(PICTURE));
+        self.carry_out(at, effects)
+    }
+
+    /// Does what custody decided, in its order. The agent may die around everything that the disk has to hold.
+    pub(super) fn carry_out(&mut self, at: usize, effects: Vec<Effect<CallId>>) -> Checked {
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                Effect::Keep(mark) => {
+                    if self.dies_here() {
+                        self.agent_dies();
+                        return Ok(());
+                    }
+                    let device = &mut self.devices[at];
+                    let kept = device.fence.as_mut().expect("the agent lives").keep(mark);
+                    if self.dies_here() {
+                        self.agent_dies();
+                        return Ok(());
+                    }
+                    effects.extend(self.devices[at].custody.kept(kept, Some(PICTURE)));
+                }
+                Effect::Shut(_) => self.shut(at),
+                Effect::Cut {
+                    reason, connections, ..
+                } => {
+                    for connection in connections {
+                        if self.mutant != Some(Mutant::ChannelsOutliveTheFence) {
+                            self.close_viewer(at, connection, reason);
+                        }
+                    }
+                    self.shut(at);
+                }
+                Effect::Negotiate(offer, call) => {
+                    self.acts(at, self.meant(at, call))?;
+                    self.devices[at].viewers.push(Viewer {
+                        connection: offer.connection,
+                        epoch: offer.epoch,
+                        up: false,
+                    });
+                    let (sdp, etag) = (String::new(), String::new());
+                    self.answer(call, Reply::Answer { sdp, etag });
+                }
+                // Control hears of it by the refusal.
+                Effect::Open(_) | Effect::NotConnected(_) => {}
+                Effect::Reply(call, reply) => self.answer(call, reply),
+                Effect::Start(work, call) => {
+                    self.acts(at, self.meant(at, call))?;
+                    let job = Job::new(
+                        work,
+                        vec![call],
+                        self.meant(at, call),
+                        (self.monotonic, self.wall),
+                    );
+                    self.devices[at].running = Some(job);
+                }
+                Effect::StartAlone(work) => {
+                    let meant = work.epoch();
+                    let job = Job::new(work, Vec::new(), meant, (self.monotonic, self.wall));
+                    self.devices[at].running = Some(job);
+                }
+                Effect::Join(call) => {
+                    let running = self.devices[at].running.as_mut();
+                    running.expect("there is something to join").askers.push(call);
+                }
+                Effect::Queue(call) => {
+                    for overtook in std::mem::replace(&mut self.devices[at].waiting, vec![call]) {
+                        self.answer(overtook, overtaken());
+                    }
+                }
+                Effect::JoinNext(call) => self.devices[at].waiting.push(call),
+                Effect::Finish(reply) => {
+                    let ended = self.devices[at].running.take();
+                    for call in ended.into_iter().flat_map(|job| job.askers) {
+                        self.answer(call, reply.clone());
+                    }
+                }
+                Effect::StartNext(work) => {
+                    let askers = std::mem::take(&mut self.devices[at].waiting);
+                    let meant = self.meant(at, askers[0]);
+                    let job = Job::new(work, askers, meant, (self.monotonic, self.wall));
+                    self.devices[at].running = Some(job);
+                }
+            }
         }
-        reached
+        self.no_channel_outlives_the_fence(at)
+    }
+
+    /// The epoch that control gave a request.
+    fn meant(&self, at: usize, call: CallId) -> Epoch {
+        self.devices[at].meant[&call]
+    }
+
+    /// I13: what a connection may do ends with its epoch. As soon as the fence has risen, none of an older one is
+    /// open; that this comes within a second is measured on real processes.
+    fn no_channel_outlives_the_fence(&self, at: usize) -> Checked {
+        let device = &self.devices[at];
+        let fence = device.custody.mark().epoch;
+        match device.viewers.iter().find(|viewer| viewer.epoch < fence) {
+            Some(viewer) if device.fence.is_some() => broken(format!(
+                "I13: a channel of {} is open behind the fence at {fence}",
+                viewer.epoch
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// I3: what is done is done for the fence's epoch.
-    fn acts(&mut self, at: usize, meant: Epoch) -> Checked {
+    pub(super) fn acts(&mut self, at: usize, meant: Epoch) -> Checked {
         let device = &mut self.devices[at];
         let fence = device.mark().epoch;
         device.acted = device.acted.max(fence);
@@ -327,7 +363,9 @@ impl World<'_> {
 
     /// The fence rose: nothing of an older epoch gets through.
     fn shut(&mut self, at: usize) {
-        self.devices[at].open = false;
+        if self.mutant == Some(Mutant::ChannelsOutliveTheFence) {
+            return;
+        }
         let fence = self.devices[at].mark().epoch;
         let older = self.devices[at]
             .viewers
@@ -368,117 +406,8 @@ impl World<'_> {
         }));
     }
 
-    fn enqueue(&mut self, at: usize, call: CallId, request: Request, meant: Epoch) {
-        let (epoch, now, wall) = (epoch_of(&request), self.monotonic, self.wall);
-        let device = &mut self.devices[at];
-        let same = |job: &&mut Job| {
-            job.epoch == epoch && std::mem::discriminant(&job.request) == std::mem::discriminant(&request)
-        };
-        if let Some(job) = device.running.iter_mut().chain(&mut device.queued).find(same) {
-            return job.askers.push(call);
-        }
-        let job = Job {
-            request,
-            meant,
-            epoch,
-            askers: vec![call],
-            step: 0,
-            began: now,
-            began_wall: wall,
-        };
-        if device.running.is_none() {
-            device.running = Some(job);
-        } else if let Some(older) = device.queued.replace(job) {
-            for call in older.askers {
-                self.refuse(
-                    call,
-                    RefusalCode::StaleEpoch,
-                    "a newer request took its place".to_owned(),
-                );
-            }
-        }
-    }
-
-    /// The running job goes one step further.
-    pub(super) fn agent_works(&mut self, at: usize) -> Checked {
-        let Some(mut job) = self.devices[at].running.take() else {
-            return Ok(());
-        };
-        let fence = self.devices[at].mark().epoch;
-        if job.epoch != fence {
-            self.finish(at, job, Err((RefusalCode::StaleEpoch, "the epoch is over")));
-            return Ok(());
-        }
-        if self.is_late(&job)? {
-            self.finish(at, job, Err((RefusalCode::SetupFailed, "it took too long")));
-            return Ok(());
-        }
-        self.acts(at, job.meant)?;
-        job.step += 1;
-        self.note(|| format!("device {at} works: step {} of {:?}", job.step, job.request));
-        if job.step + 1 == STEPS && self.mutant != Some(Mutant::SkipWipe) {
-            self.devices[at].traces.clear();
-        }
-        if job.step < STEPS {
-            self.devices[at].running = Some(job);
-            return Ok(());
-        }
-        let stage = match &job.request {
-            Request::Release(_) => Stage::Clean,
-            _ => Stage::Prepared,
-        };
-        if self.reach(at, job.epoch, stage) {
-            self.finish(at, job, Ok(()));
-        }
-        Ok(())
-    }
-
-    /// I5: a job is given up after its time by the clock that never jumps, and no earlier.
-    fn is_late(&self, job: &Job) -> Result<bool, super::world::Violation> {
-        let deadline = match &job.request {
-            Request::Prepare(prepare) => prepare.deadline_ms,
-            _ => RELEASE_DEADLINE_MS,
-        };
-        let passed = self.monotonic - job.began;
-        let late = match self.mutant {
-            Some(Mutant::WallClockAtAgent) => self.wall - job.began_wall >= deadline as i64,
-            _ => passed >= deadline,
-        };
-        if late == (passed >= deadline) {
-            return Ok(late);
-        }
-        broken(format!(
-            "I5: a job with {deadline} ms is late after {passed} ms: {late}"
-        ))
-    }
-
-    fn finish(&mut self, at: usize, job: Job, outcome: Result<(), (RefusalCode, &str)>) {
-        for call in job.askers {
-            match (&outcome, &job.request) {
-                (Err((code, why)), _) => self.refuse(call, *code, (*why).to_owned()),
-                (Ok(()), Request::Release(_)) => self.answer(call, Reply::Released),
-                (Ok(()), _) => self.answer(
-                    call,
-                    Reply::Prepared {
-                        width: 720,
-                        height: 1280,
-                    },
-                ),
-            }
-        }
-        let device = &mut self.devices[at];
-        if outcome.is_ok() && matches!(job.request, Request::Prepare(_)) {
-            device.open = true;
-        }
-        device.running = device.queued.take();
-    }
-
     fn answer(&mut self, call: CallId, reply: Reply) {
         self.network.send(Message::Answer(call, reply));
-    }
-
-    fn refuse(&mut self, call: CallId, code: RefusalCode, detail: String) {
-        self.answer(call, Reply::Refused(Refusal { code, detail }));
     }
 }
 

@@ -14,9 +14,10 @@ use protocol::agent::{Hello, PROTOCOL, Reply, Report, Request};
 use protocol::{ConnectionId, DeviceId, Epoch, LeaseId};
 use signaling::link::call::CallError;
 
+use super::ground::TABLES;
 use super::mutants::Mutant;
 use super::network::{CallId, Message};
-use super::world::{Checked, TABLES, Violation, World};
+use super::world::{Checked, Violation, World};
 use crate::agents;
 use crate::app::Owed;
 use crate::domain::deadlines::{Deadlines, RECONNECT_WINDOW};
@@ -357,12 +358,21 @@ impl World<'_> {
     /// Control dies, and starts on the older database. Whoever puts a backup back sets the clock first.
     pub(super) async fn restore(&mut self) -> Checked {
         self.control_dies();
+        // The agents may go down with it; their fences stay ahead of what is put back.
+        if self.dice.percent(30) {
+            self.agent_dies();
+        }
         self.copy("kept", "main").await;
         // The database forgot whom it granted what.
         self.granted_for.clear();
         self.wall = self.wall.max(self.wall_max) + 1;
         self.before = self.look().await?;
-        self.control_starts().await
+        self.control_starts().await?;
+        if self.dice.percent(30) {
+            self.control_dies();
+            return self.control_starts().await;
+        }
+        Ok(())
     }
 
     pub(super) async fn copy(&self, from: &str, to: &str) {

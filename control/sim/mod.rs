@@ -1,8 +1,8 @@
-//! The simulation: control's store, rules and jobs against the agent's fence, under a seeded world.
+//! The simulation: control's store, rules and jobs against the agent's custody, fence and wipe, under a seeded world.
 //!
 //! ```text
 //!   people.rs ──► control_side.rs ◄── network.rs ──► agent_side.rs ──► the device (what is really on it)
-//!                      │ store, domain, jobs             │ host_agent::fence, a file
+//!                      │ store, domain, jobs             │ host_agent::{custody, fence, reset}   work.rs, phone.rs
 //!                      └────────────── world.rs ─────────┘   one event after the other, in virtual time
 //!                                 invariants.rs              looked at after every event
 //!                                 mutants.rs                 each has to break one of them
@@ -17,18 +17,22 @@
 mod agent_side;
 mod control_side;
 mod dice;
+mod ground;
 mod invariants;
 mod mutants;
 mod network;
 mod people;
+mod phone;
 mod stays;
+mod work;
 mod world;
 
 use std::thread;
 use std::time::Instant;
 
+use ground::Ground;
 use mutants::Mutant;
-use world::{Ground, Violation, World};
+use world::{Violation, World};
 
 /// Seeds of the correct rules in one run: 246 a second were measured on two busy cores (81 s).
 const SEEDS: u64 = 20_000;

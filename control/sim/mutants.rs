@@ -8,6 +8,12 @@
 pub(super) enum Mutant {
     /// The agent says that it cleaned, and did not.
     SkipWipe,
+    /// A wipe leaves one of its places out, and its scan cannot see it.
+    PlaceSkipped,
+    /// The agent says that it cleaned while it is still at it.
+    AcknowledgedBeforeDone,
+    /// A connection goes on when the fence has passed its epoch.
+    ChannelsOutliveTheFence,
     /// Whoever knows a session may end it.
     ReleaseByAnyone,
     /// The agent measures its deadlines by the wall clock.
@@ -35,8 +41,11 @@ pub(super) enum Mutant {
 }
 
 impl Mutant {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::SkipWipe,
+        Self::PlaceSkipped,
+        Self::AcknowledgedBeforeDone,
+        Self::ChannelsOutliveTheFence,
         Self::ReleaseByAnyone,
         Self::WallClockAtAgent,
         Self::WallClockAtControl,

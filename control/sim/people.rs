@@ -18,9 +18,9 @@ use crate::store::connections::Owner;
 /// A browser and its cookies, one for each link.
 #[derive(Default)]
 pub(super) struct Person {
-    pub(super) cookies: [Option<Cookie>; super::world::LINKS],
+    pub(super) cookies: [Option<Cookie>; super::ground::LINKS],
     /// The fresh cookie of a request whose answer never came: it is asked again under the same key.
-    unanswered: [Option<Hash>; super::world::LINKS],
+    unanswered: [Option<Hash>; super::ground::LINKS],
 }
 
 /// What the answer of a claim left in a browser.
@@ -73,7 +73,10 @@ impl World<'_> {
             Claimed::Granted(session) => {
                 self.owners.insert(session.lease, who);
                 if let Some(first) = self.granted_for.insert(fresh, session.lease) {
-                    return broken(format!("I7: one request was granted {first} and {}", session.lease));
+                    return broken(format!(
+                        "I7: one request was granted {first} and {}",
+                        session.lease
+                    ));
                 }
                 if self.control_dies_here() {
                     return Ok(());
@@ -88,7 +91,9 @@ impl World<'_> {
                 session
             }
             Claimed::Refused(refused) => {
-                let asked_before = unanswered.and_then(|cookie| self.granted_for.get(&cookie)).copied();
+                let asked_before = unanswered
+                    .and_then(|cookie| self.granted_for.get(&cookie))
+                    .copied();
                 self.people[who].unanswered[link] = None;
                 return self.refusal_is_right(own.map(|own| own.lease).or(asked_before), refused);
             }
@@ -118,8 +123,10 @@ impl World<'_> {
     async fn forget_who_has_it(&self, link: usize) {
         self.sql("DROP INDEX IF EXISTS leases_one_live_per_device").await;
         for device in self.ground.devices_of(link) {
-            self.sql(&format!("UPDATE devices SET occupancy = 'free' WHERE id = '{device}'"))
-                .await;
+            self.sql(&format!(
+                "UPDATE devices SET occupancy = 'free' WHERE id = '{device}'"
+            ))
+            .await;
         }
     }
 
@@ -228,7 +235,7 @@ impl World<'_> {
             return Ok(());
         };
         let fence = device.mark().epoch;
-        if !viewer.up || !device.open || viewer.epoch != fence {
+        if !viewer.up || !device.is_open() || viewer.epoch != fence {
             return Ok(());
         }
         let lease = self.connections[&viewer.connection];
@@ -239,12 +246,12 @@ impl World<'_> {
                 lease, viewer.epoch
             ));
         }
-        if let Some(other) = device.traces.iter().find(|other| **other != lease) {
+        if let Some(other) = device.phone.traces().iter().find(|other| **other != fence) {
             return broken(format!(
-                "I4: the holder of {lease} reads what {other} left on device {at}"
+                "I4: the holder at {fence} reads what the one at {other} left on device {at}"
             ));
         }
-        device.traces.insert(lease);
+        device.phone.touch(fence, &mut self.dice);
         device.touched = Some((viewer.epoch, self.monotonic));
         self.stays.touched(lease, self.monotonic);
         Ok(())

@@ -171,7 +171,10 @@ impl Stays {
             return Ok(());
         };
         if lease.cut && stay.link_ends.is_some_and(|end| end <= now) {
-            return broken(format!("I8: the lease at {} is held through an expired link", lease.epoch));
+            return broken(format!(
+                "I8: the lease at {} is held through an expired link",
+                lease.epoch
+            ));
         }
         let length = match stay.state.as_str() {
             "grace" => Some(GRACE),
@@ -180,9 +183,14 @@ impl Stays {
         };
         let over = |since: Option<u64>, length_ms: u64| since.is_some_and(|since| now - since >= length_ms);
         let overstayed = length.is_some_and(|length| over(stay.swept, length.as_millis() as u64));
-        let used_up = lease.max_s.is_some_and(|max| over(stay.swept_running, max * 1000));
+        let used_up = lease
+            .max_s
+            .is_some_and(|max| over(stay.swept_running, max * 1000));
         if (settled || !stay.guarded) && (overstayed || used_up) {
-            return broken(format!("I5: the lease at {} is still {} at {now} ms", lease.epoch, lease.state));
+            return broken(format!(
+                "I5: the lease at {} is still {} at {now} ms",
+                lease.epoch, lease.state
+            ));
         }
         Ok(())
     }

@@ -8,61 +8,24 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use protocol::agent::{DeviceFact, DeviceHealth, Hello, PROTOCOL};
-use protocol::{ConnectionId, DeviceId, Epoch, HostId, LeaseId, LinkId};
-use signaling::link::token::Fingerprint;
-use tempfile::TempDir;
-use uuid::Uuid;
+use protocol::{ConnectionId, DeviceId, LeaseId};
 
 use super::agent_side::Device;
 use super::control_side::Memory;
 use super::dice::Dice;
+use super::ground::{BEGIN, DEVICES, Ground, LINKS, SECOND};
 use super::invariants::{Ledger, Rows};
-use super::stays::Stays;
 use super::mutants::Mutant;
 use super::network::{Message, Network};
 use super::people::Person;
-use crate::domain::labels::Selector;
-use crate::domain::link::{Link, State, Target};
-use crate::domain::policy::{OnExpiry, Policy};
-use crate::domain::time::UnixMs;
+use super::stays::Stays;
 use crate::secret::Hash;
-use crate::store::Store;
-use crate::store::audit::Actor;
-use crate::store::hosts::NewHost;
 
-/// Links of a world: three to the first device, one to the second, one to whichever is free.
-pub(super) const LINKS: usize = 5;
-/// The link to the second device.
-const SECOND: usize = 3;
-/// The link to whichever is free.
-const EITHER: usize = 4;
-/// Devices of the one host.
-const DEVICES: usize = 2;
 const PEOPLE: usize = 3;
 /// Events with faults in one world.
 const STEPS_MAX: usize = 90;
 /// Rounds of rest: each delivers everything, lets every job end, and lets some time pass.
 const REST_ROUNDS: usize = 14;
-/// When every world begins.
-const BEGIN: i64 = 1_800_000_000_000;
-/// When the last link expires.
-const EXPIRY: i64 = BEGIN + 150_000;
-/// Everything that a backup keeps, parents first.
-pub(super) const TABLES: [&str; 11] = [
-    "users",
-    "hosts",
-    "join_tokens",
-    "generation",
-    "devices",
-    "links",
-    "leases",
-    "sessions",
-    "viewer_tokens",
-    "connections",
-    "audit_log",
-];
-
 /// What broke.
 #[derive(Debug)]
 pub(super) struct Violation(pub(super) String);
@@ -72,16 +35,6 @@ pub(super) type Checked = Result<(), Violation>;
 
 pub(super) fn broken<T>(what: String) -> Result<T, Violation> {
     Err(Violation(what))
-}
-
-/// What worlds stand on, one after the other: a database in memory, folders for fences.
-pub(super) struct Ground {
-    pub(super) store: Store,
-    pub(super) host: HostId,
-    pub(super) devices: Vec<DeviceId>,
-    pub(super) links: Vec<LinkId>,
-    pub(super) tokens: Vec<Hash>,
-    folder: TempDir,
 }
 
 /// One world.
@@ -113,119 +66,6 @@ pub(super) struct World<'a> {
     pub(super) ledger: Ledger,
     pub(super) stays: Stays,
     pub(super) before: Rows,
-}
-
-impl Ground {
-    pub(super) async fn new() -> Self {
-        let store = Store::in_memory().await.unwrap();
-        let begin = UnixMs(BEGIN);
-        store.add_first_admin("admin", "", begin).await.unwrap();
-        let (token, key) = (Hash([1; 32]), Fingerprint::of(b"key"));
-        store.add_join_token(token, &Actor::SYSTEM, begin).await.unwrap();
-        let host = NewHost {
-            token,
-            key,
-            name: "host",
-            certificate_ends: UnixMs(i64::MAX),
-        };
-        let host = store.join(host, &Actor::SYSTEM, begin).await.unwrap().unwrap();
-        let shm = std::path::Path::new("/dev/shm");
-        let folder = if shm.is_dir() {
-            TempDir::new_in(shm)
-        } else {
-            TempDir::new()
-        }
-        .unwrap();
-        let devices: Vec<_> = (0..DEVICES)
-            .map(|_| DeviceId::from_uuid(Uuid::now_v7()))
-            .collect();
-        let mut ground = Self {
-            store,
-            host,
-            devices,
-            links: Vec::new(),
-            tokens: Vec::new(),
-            folder,
-        };
-        ground.furnish(begin).await;
-        ground
-    }
-
-    async fn furnish(&mut self, begin: UnixMs) {
-        let fact = |(at, id): (usize, &DeviceId)| DeviceFact {
-            id: *id,
-            name: format!("device {at}"),
-            serial: format!("serial {at}"),
-            model: String::new(),
-            width: 720,
-            height: 1280,
-            health: DeviceHealth::Healthy,
-            fence: Epoch(0),
-            labels: std::collections::BTreeMap::new(),
-        };
-        let hello = Hello {
-            protocol: vec![PROTOCOL],
-            agent_version: String::new(),
-            name: "host".to_owned(),
-            devices: self.devices.iter().enumerate().map(fact).collect(),
-            connections: vec![],
-        };
-        self.store.adopt(self.host, &hello, begin).await.unwrap();
-        let (admin, _) = self.store.user_by_login("admin").await.unwrap().unwrap();
-        for at in 0..LINKS {
-            let link = Link {
-                id: LinkId::from_uuid(Uuid::now_v7()),
-                name: String::new(),
-                token_hint: String::new(),
-                target: match at {
-                    EITHER => Target::Any(Selector::default()),
-                    _ => Target::Device(self.devices[usize::from(at == SECOND)]),
-                },
-                app: None,
-                state: State::Active,
-                not_before: None,
-                expires_at: matches!(at, 2 | SECOND).then_some(UnixMs(EXPIRY)),
-                max_uses: None,
-                uses: 0,
-                max_connections: 1,
-                policy: policy_of(at),
-                created_at: begin,
-            };
-            let token = Hash([at as u8; 32]);
-            self.store
-                .add_link(&link, token, admin.id, &Actor::SYSTEM)
-                .await
-                .unwrap();
-            self.links.push(link.id);
-            self.tokens.push(token);
-        }
-        let mut sql = "ATTACH ':memory:' AS base; ATTACH ':memory:' AS kept;".to_owned();
-        for table in TABLES {
-            sql += &format!("CREATE TABLE base.{table} AS SELECT * FROM main.{table};");
-            sql += &format!("CREATE TABLE kept.{table} AS SELECT * FROM main.{table};");
-        }
-        self.store.run(sql).await.unwrap();
-    }
-
-    /// The devices that a link may take.
-    pub(super) fn devices_of(&self, link: usize) -> &[DeviceId] {
-        match link {
-            EITHER => &self.devices,
-            SECOND => &self.devices[1..],
-            _ => &self.devices[..1],
-        }
-    }
-}
-
-/// What each link says about the length of its sessions, so that every end comes within a world's time.
-fn policy_of(link: usize) -> Policy {
-    let seconds = |idle, max, on_expiry| Policy::parse(Some(idle), max, on_expiry).expect("within bounds");
-    match link {
-        0 => seconds(60, None, OnExpiry::Cut),
-        1 => seconds(300, Some(100), OnExpiry::Cut),
-        SECOND => seconds(40, Some(300), OnExpiry::Finish),
-        _ => seconds(300, None, OnExpiry::Cut),
-    }
 }
 
 impl<'a> World<'a> {
@@ -444,6 +284,7 @@ impl<'a> World<'a> {
             if !self.network.linked {
                 self.link_rises();
             }
+            self.agent_reports();
             while !self.network.flying.is_empty() {
                 if self.deliver(0).await? {
                     self.check(false).await?;
@@ -466,7 +307,6 @@ impl<'a> World<'a> {
                 }
             }
             self.pass(15_000);
-            self.agent_reports();
             while self.network.flying.is_empty() && !self.control.calls.is_empty() {
                 self.call_times_out().await?;
                 self.check(false).await?;

@@ -1,0 +1,202 @@
+//! The long work of an agent in a world: one step after the other, with a crash possible between any two.
+//!
+//! ```text
+//!   Prepare ── reset ─► launch ─┐            reset = Full: reset::wipe step by step, with reset::plan's commands
+//!   Resume, Return ─────────────┼─► ended ─► custody            WipeApp: apps' data and the clipboard
+//!   Release ── reset ───────────┘                               Keep: nothing
+//! ```
+//!
+//! What a wipe does and what it takes for clean is the agent's own code; here are only the hands that do it.
+
+use host_agent::custody::{Outcome, Work};
+use host_agent::fence::Stage;
+use host_agent::reset::wipe::{Next, Wipe};
+use protocol::Epoch;
+use protocol::agent::{RELEASE_DEADLINE_MS, Refusal, RefusalCode, Reply, Reset};
+
+use super::mutants::Mutant;
+use super::network::CallId;
+use super::world::{Checked, Violation, World, broken};
+
+/// Steps that an agent makes in one event, at most: a wipe has a dozen.
+const STEPS_AT_ONCE: usize = 20;
+/// Commands of a hundred that a device does not carry out.
+const FAILING: u64 = 15;
+
+/// Work on its way.
+pub(super) struct Job {
+    work: Work,
+    pub(super) askers: Vec<CallId>,
+    /// The epoch that control gave it.
+    meant: Epoch,
+    began: u64,
+    began_wall: i64,
+    phase: Phase,
+}
+
+enum Phase {
+    /// Nothing was done.
+    Fresh,
+    Wiping(Wipe),
+    /// Everything was done but the last.
+    Clean,
+}
+
+impl Job {
+    /// `now`: monotonic and wall.
+    pub(super) fn new(work: Work, askers: Vec<CallId>, meant: Epoch, now: (u64, i64)) -> Self {
+        Self {
+            work,
+            askers,
+            meant,
+            began: now.0,
+            began_wall: now.1,
+            phase: Phase::Fresh,
+        }
+    }
+
+    fn reset(&self) -> Reset {
+        match &self.work {
+            Work::Prepare(request) => request.reset,
+            Work::Release(request) => request.reset,
+            _ => Reset::Keep,
+        }
+    }
+
+    fn done(&self) -> Outcome {
+        match &self.work {
+            Work::Release(_) => Outcome {
+                stage: Some(Stage::Clean),
+                reply: Reply::Released,
+            },
+            _ => Outcome {
+                stage: Some(Stage::Prepared),
+                reply: Reply::Prepared {
+                    width: 720,
+                    height: 1280,
+                },
+            },
+        }
+    }
+}
+
+fn failed(code: RefusalCode, detail: &str) -> Outcome {
+    let detail = detail.to_owned();
+    Outcome {
+        stage: None,
+        reply: Reply::Refused(Refusal { code, detail }),
+    }
+}
+
+impl World<'_> {
+    /// The running work goes some steps further.
+    pub(super) fn agent_works(&mut self, at: usize) -> Checked {
+        for _ in 0..=self.dice.below(STEPS_AT_ONCE) {
+            let Some(outcome) = self.step(at)? else {
+                continue;
+            };
+            let effects = self.devices[at].custody.ended(outcome);
+            return self.carry_out(at, effects);
+        }
+        Ok(())
+    }
+
+    /// One step; the outcome if it was the last.
+    fn step(&mut self, at: usize) -> Result<Option<Outcome>, Violation> {
+        let fence = self.devices[at].mark().epoch;
+        let Some(mut job) = self.devices[at].running.take() else {
+            return Ok(None);
+        };
+        let outcome = if job.work.epoch() != fence {
+            // Whatever is sent to a device is checked against the fence first.
+            Some(failed(RefusalCode::StaleEpoch, "the epoch is over"))
+        } else if self.is_late(&job)? {
+            Some(failed(RefusalCode::SetupFailed, "it took too long"))
+        } else {
+            self.acts(at, job.meant)?;
+            self.goes_on(at, &mut job)
+        };
+        self.devices[at].running = Some(job);
+        Ok(outcome)
+    }
+
+    fn goes_on(&mut self, at: usize, job: &mut Job) -> Option<Outcome> {
+        if self.mutant == Some(Mutant::SkipWipe) && matches!(job.phase, Phase::Fresh) {
+            job.phase = Phase::Clean;
+            return None;
+        }
+        match &mut job.phase {
+            Phase::Fresh => {
+                let Some(phase) = self.begins(at, job.reset()) else {
+                    return Some(failed(RefusalCode::SetupFailed, "no baseline was taken"));
+                };
+                job.phase = phase;
+                (self.mutant == Some(Mutant::AcknowledgedBeforeDone)).then(|| job.done())
+            }
+            Phase::Wiping(wipe) => match wipe.due() {
+                Next::Survey => {
+                    wipe.surveyed(&self.devices[at].phone.on);
+                    None
+                }
+                Next::Run(action) => {
+                    let fails = self.faults && self.dice.percent(FAILING);
+                    self.note(|| format!("device {at} runs {:?}, fails: {fails}", action.command));
+                    if !fails {
+                        self.devices[at].phone.run(&action.command);
+                    }
+                    wipe.ran(!fails);
+                    None
+                }
+                Next::Clear => {
+                    if self.mutant != Some(Mutant::PlaceSkipped) {
+                        self.devices[at].phone.clear();
+                    }
+                    wipe.cleared();
+                    None
+                }
+                Next::Over(left) if left.is_empty() => {
+                    job.phase = Phase::Clean;
+                    None
+                }
+                Next::Over(left) => Some(failed(RefusalCode::SetupFailed, &left.join(", "))),
+            },
+            Phase::Clean => Some(job.done()),
+        }
+    }
+
+    /// The first step of a reset; none when it cannot begin.
+    fn begins(&mut self, at: usize, reset: Reset) -> Option<Phase> {
+        let device = &mut self.devices[at];
+        Some(match reset {
+            Reset::Keep => Phase::Clean,
+            Reset::WipeApp => {
+                let apps: Vec<String> = device.phone.on.third_party.iter().cloned().collect();
+                for app in apps {
+                    device.phone.run(&format!("am force-stop {app}; pm clear {app}"));
+                }
+                device.phone.clear();
+                Phase::Clean
+            }
+            Reset::Full => Phase::Wiping(Wipe::new(device.baseline.clone()?)),
+        })
+    }
+
+    /// I5: a job is given up after its time by the clock that never jumps, and no earlier.
+    fn is_late(&self, job: &Job) -> Result<bool, Violation> {
+        let deadline = match &job.work {
+            Work::Release(_) => RELEASE_DEADLINE_MS,
+            Work::Prepare(prepare) | Work::Resume(prepare) | Work::Return(prepare) => prepare.deadline_ms,
+        };
+        let passed = self.monotonic - job.began;
+        let late = match self.mutant {
+            Some(Mutant::WallClockAtAgent) => self.wall - job.began_wall >= deadline as i64,
+            _ => passed >= deadline,
+        };
+        if late == (passed >= deadline) {
+            return Ok(late);
+        }
+        broken(format!(
+            "I5: a job with {deadline} ms is late after {passed} ms: {late}"
+        ))
+    }
+}
