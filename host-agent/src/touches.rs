@@ -60,7 +60,15 @@ mod tests {
     fn the_first_touch_after_a_silence_is_told_at_once_and_lifts_are_no_touches() {
         let (device, start) = (DeviceId::from_uuid(Uuid::nil()), Instant::now());
         let mut touches = Touches::default();
-        let mut note = |epoch, op, after| touches.note(device, Epoch(epoch), op, SILENCE, start + Duration::from_secs(after));
+        let mut note = |epoch, op, after| {
+            touches.note(
+                device,
+                Epoch(epoch),
+                op,
+                SILENCE,
+                start + Duration::from_secs(after),
+            )
+        };
         let press = InputOp::System(System::Home);
         assert!(note(1, &press, 0));
         assert!(!note(1, &press, 4));

@@ -406,7 +406,10 @@ async fn a_host_notices_a_killed_control_before_its_idle_timeout() {
 
     switch.send(next.address).unwrap();
     let since = Instant::now();
-    agent.link.tell(FromAgent::Report(Report { devices: vec![], touched: vec![] }));
+    agent.link.tell(FromAgent::Report(Report {
+        devices: vec![],
+        touched: vec![],
+    }));
     assert!(matches!(agent.event().await, Event::Down));
     assert!(
         since.elapsed() < IDLE_TIMEOUT / 2,
