@@ -1,6 +1,8 @@
 //! The simulated device and a scrcpy client that shares no line with this project: the published npm packages of
 //! web/e2e/independent-client. This test only gives them a device and a server file; what they check stands there.
 
+#![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
+
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;

@@ -268,8 +268,8 @@ mod tests {
         there.start(App::Paint.package()).unwrap();
         assert_eq!(
             android.foreground(),
-            App::Launcher.package(),
-            "it left for a display that is gone"
+            App::Echo.package(),
+            "what is on a display that is gone is nowhere"
         );
     }
 
