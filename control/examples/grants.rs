@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   clients ── POST /api/v1/launch ──► control ── commits ──► SQLite │ PostgreSQL, both waiting for the disk
-//!                                         └── Prepare, Release ──► one agent with DEVICES devices that answers at once
+//!                                         └── Prepare ──► one agent with DEVICES devices, which does not answer
 //! ```
 //!
 //! A client opens one link after the other, each to a device of its own, and waits for the answer: a grant is counted
@@ -26,13 +26,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use protocol::agent::{DeviceFact, DeviceHealth, Hello, PROTOCOL, Reply, Request};
+use protocol::agent::{DeviceFact, DeviceHealth, Hello, PROTOCOL};
 use protocol::{DeviceId, Epoch};
 use serde_json::{Value, json};
 use signaling::link::client::{self, Event, Incoming};
 use support::browser::Browser;
 use support::postgres::Postgres;
-use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -41,8 +40,6 @@ use uuid::Uuid;
 const DEVICES: usize = 1500;
 /// Links that one address opens before it is held back.
 const PER_ADDRESS: usize = 100;
-/// Links that are revoked, one after the other.
-const REVOKED: usize = 200;
 /// Syncs of the disk.
 const SYNCS: usize = 300;
 /// Clients, if none are asked for.
@@ -68,18 +65,15 @@ async fn main() {
     let control = control::Control::open(config, stop.clone()).await.unwrap();
     let address = control.address().unwrap();
     let served = tokio::spawn(control.serve());
-    let mut house = House::furnish(address, folder.path()).await;
+    let house = House::furnish(address, folder.path()).await;
 
     let before = syncs(folder.path());
     let (claims, took) = house.grants(address, clients).await;
     let after = syncs(folder.path());
-    house.prepared().await;
-    let revokes = house.revokes().await;
     say(&format!(
-        "{database}, {clients} clients: {:.0} grants a second\n  claim           {}\n  revoke → Release {}\n  sync before     {}\n  sync after      {}\n",
+        "{database}, {clients} clients: {:.0} grants a second\n  claim           {}\n  sync before     {}\n  sync after      {}\n",
         claims.len() as f64 / took.as_secs_f64(),
         spread(claims),
-        spread(revokes),
         spread(before),
         spread(after),
     ));
@@ -87,13 +81,9 @@ async fn main() {
     served.await.unwrap().unwrap();
 }
 
-/// An agent with many devices, an admin, and a link to each device.
+/// An agent with many devices, and the token of a link to each.
 struct House {
-    admin: Browser,
-    links: Vec<(String, String)>,
-    asked: Arc<AtomicUsize>,
-    go: Arc<Notify>,
-    released: mpsc::Receiver<Instant>,
+    tokens: Arc<Vec<String>>,
 }
 
 impl House {
@@ -101,9 +91,7 @@ impl House {
         let devices: Vec<_> = (0..DEVICES)
             .map(|_| DeviceId::from_uuid(Uuid::now_v7()))
             .collect();
-        let (asked, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-        let (tell, released) = mpsc::channel(REVOKED);
-        host(address, folder, devices.clone(), asked.clone(), go.clone(), tell);
+        host(address, folder, devices.clone());
         let login = std::fs::read(support::data(folder).join("admin.json")).unwrap();
         let login: Value = serde_json::from_slice(&login).unwrap();
         let mut admin = Browser::new(address);
@@ -114,34 +102,27 @@ impl House {
         for part in devices.chunks(DEVICES.div_ceil(MAKERS)) {
             let (mut admin, part) = (admin.clone(), part.to_vec());
             makers.spawn(async move {
-                let mut links = Vec::new();
+                let mut tokens = Vec::new();
                 for device in part {
                     let body = json!({ "device_id": device.to_string() });
                     let made = admin.post("/api/v1/links", &body).await.json();
                     let (_, token) = made["url"].as_str().unwrap().split_once('#').unwrap();
-                    links.push((made["id"].as_str().unwrap().to_owned(), token.to_owned()));
+                    tokens.push(token.to_owned());
                 }
-                links
+                tokens
             });
         }
-        let links = makers.join_all().await.concat();
-        Self {
-            admin,
-            links,
-            asked,
-            go,
-            released,
-        }
+        let tokens = Arc::new(makers.join_all().await.concat());
+        Self { tokens }
     }
 
     /// Opens every link; how long each took, and all together.
     async fn grants(&self, address: SocketAddr, clients: usize) -> (Vec<Duration>, Duration) {
-        let tokens: Arc<Vec<String>> = Arc::new(self.links.iter().map(|(_, token)| token.clone()).collect());
         let next = Arc::new(AtomicUsize::new(0));
         let start = Instant::now();
         let mut everybody = JoinSet::new();
         for at in 0..clients {
-            let (tokens, next) = (tokens.clone(), next.clone());
+            let (tokens, next) = (self.tokens.clone(), next.clone());
             everybody.spawn(async move {
                 let mut took = Vec::new();
                 let from = |turn: usize| Ipv4Addr::new(127, 1, turn as u8, at as u8 + 1);
@@ -163,41 +144,10 @@ impl House {
         let took = everybody.join_all().await.concat();
         (took, start.elapsed())
     }
-
-    /// Lets the agent answer, and waits until it was asked for every device.
-    async fn prepared(&mut self) {
-        while self.asked.load(Ordering::SeqCst) < DEVICES {
-            self.go.notify_waiters();
-            tokio::task::yield_now().await;
-        }
-        self.go.notify_waiters();
-    }
-
-    /// Revokes links, one after the other: how long until the agent was told to cut.
-    async fn revokes(&mut self) -> Vec<Duration> {
-        let mut took = Vec::new();
-        for (id, _) in self.links.iter().rev().take(REVOKED) {
-            let since = Instant::now();
-            let path = format!("/api/v1/links/{id}/revoke");
-            let mut admin = self.admin.clone();
-            let revoke = tokio::spawn(async move { admin.post(&path, &json!({})).await.status });
-            let told = self.released.recv().await.unwrap();
-            took.push(told.duration_since(since));
-            assert_eq!(revoke.await.unwrap(), 200);
-        }
-        took
-    }
 }
 
-/// The agent: holds preparations back until it is let go, and answers everything else at once.
-fn host(
-    address: SocketAddr,
-    folder: &Path,
-    devices: Vec<DeviceId>,
-    asked: Arc<AtomicUsize>,
-    go: Arc<Notify>,
-    released: mpsc::Sender<Instant>,
-) {
+/// The agent: leaves preparations unanswered, so that claims are all that is committed.
+fn host(address: SocketAddr, folder: &Path, devices: Vec<DeviceId>) {
     let token = std::fs::read_to_string(folder.join("join-token")).unwrap();
     let config = client::Config {
         control: address.to_string(),
@@ -210,38 +160,16 @@ fn host(
     tokio::spawn(async move {
         // Dropping it would end the link.
         let _link = link;
+        let mut unanswered: Vec<Incoming> = Vec::new();
         while let Some(event) = events.recv().await {
             match event {
                 Event::Up(greeting) => greeting.hello(hello(&devices)),
-                Event::Request(incoming) => {
-                    let (asked, go, released) = (asked.clone(), go.clone(), released.clone());
-                    tokio::spawn(async move { answer(incoming, &asked, &go, &released).await });
-                }
+                // A dropped one would be a failed one.
+                Event::Request(incoming) => unanswered.push(incoming),
                 Event::Down => {}
             }
         }
     });
-}
-
-async fn answer(incoming: Incoming, asked: &AtomicUsize, go: &Notify, released: &mpsc::Sender<Instant>) {
-    let Incoming { request, responder } = incoming;
-    let reply = match request {
-        Request::Prepare(_) => {
-            let held = go.notified();
-            asked.fetch_add(1, Ordering::SeqCst);
-            held.await;
-            Reply::Prepared {
-                width: 720,
-                height: 1280,
-            }
-        }
-        Request::Release(_) => {
-            let _ = released.send(Instant::now()).await;
-            Reply::Released
-        }
-        _ => Reply::Closed,
-    };
-    let _ = responder.reply(reply).await;
 }
 
 fn hello(devices: &[DeviceId]) -> Hello {
