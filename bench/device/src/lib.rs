@@ -32,6 +32,7 @@ pub mod userland;
 
 pub use adb::daemon::Guard;
 pub use adb::window::Window;
+pub use adb::{key_file, known_keys};
 pub use android::Android;
 pub use stand_in::{stand_in_server, stand_in_version};
 pub use userland::Userland;

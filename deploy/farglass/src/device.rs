@@ -8,10 +8,10 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ::device::{Boot, Console, Mirroring};
 use ::device::encode::Habit;
 use ::device::fault::{Fault, Faults};
 use ::device::replay::Film;
+use ::device::{Boot, Console, Mirroring};
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
@@ -125,7 +125,11 @@ fn token(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("the console's token {} cannot be read", file.display()))?;
     let token = text.trim();
-    anyhow::ensure!(!token.is_empty(), "the console's token {} is empty", file.display());
+    anyhow::ensure!(
+        !token.is_empty(),
+        "the console's token {} is empty",
+        file.display()
+    );
     Ok(token.to_owned())
 }
 
@@ -133,7 +137,9 @@ fn boot(text: &str) -> Result<Boot, String> {
     if text == "never" {
         return Ok(Boot::Fails);
     }
-    let seconds = text.parse::<u32>().map_err(|_| "neither whole seconds nor `never`")?;
+    let seconds = text
+        .parse::<u32>()
+        .map_err(|_| "neither whole seconds nor `never`")?;
     Ok(Boot::Takes(Duration::from_secs(seconds.into())))
 }
 

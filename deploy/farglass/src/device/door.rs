@@ -10,9 +10,9 @@
 use std::path::PathBuf;
 
 use ::device::adbd::DelayedAck;
+use ::device::key_file::{self, Missing};
+use ::device::known_keys::{KnownKeys, NewKeys};
 use ::device::{Guard, Mirroring, Traits, Window};
-use adb::key_file::{self, Missing};
-use adb::known_keys::{KnownKeys, NewKeys};
 use anyhow::Context;
 
 /// The owner's name in the device's own key.
@@ -27,7 +27,12 @@ pub(super) struct Args {
     authorized_keys: Option<PathBuf>,
 
     /// What is done about other keys; those that are accepted are known for as long as the device runs.
-    #[arg(long, value_name = "POLICY", default_value = "refuse", requires = "authorized_keys")]
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value = "refuse",
+        requires = "authorized_keys"
+    )]
     new_keys: Policy,
 
     /// Asks for the key in TLS, with this key of its own (PEM); it is made when the file is missing.
@@ -133,7 +138,14 @@ mod tests {
             Guard::Keys(known) => assert_eq!(known.all(), [host.public().clone()]),
             other => panic!("{other:?}"),
         }
-        let tls = ["--authorized-keys", &keys, "--tls-key", &own, "--new-keys", "accept"];
+        let tls = [
+            "--authorized-keys",
+            &keys,
+            "--tls-key",
+            &own,
+            "--new-keys",
+            "accept",
+        ];
         let Guard::Tls { key, known } = guard(&tls) else {
             panic!("no TLS");
         };
