@@ -107,7 +107,10 @@ fn has(program: &str) -> bool {
     }
     // Debian keeps the server's programs out of PATH, one folder for each version.
     if program == "postgres" {
-        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let versions = fs::read_dir("/usr/lib/postgresql")
+            .into_iter()
+            .flatten()
+            .flatten();
         let mut programs = versions.map(|version| version.path().join("bin/postgres"));
         return programs.any(|program| program.exists()) || is_there(program);
     }
