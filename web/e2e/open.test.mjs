@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 
 import { House } from './rig/house.mjs';
 import { DESKTOP, PHONE, Viewer, launch } from './rig/viewer.mjs';
-import { hears, watchesSteps } from './rig/witness.mjs';
+import { hears, watchesOffers, watchesSteps } from './rig/witness.mjs';
 
 /** Promised of a picture that stands still, on an idle machine and on a busy one. */
 const AT_ONCE_MS = 1000;
@@ -106,6 +106,13 @@ test('a page that stands still is shown within a second of being ready', async (
     assert.ok(Number.isFinite(ready), 'the page was never told that it is ready');
     const took = marks['first-frame'] - ready;
     assert.ok(took < AT_ONCE_MS, `the first frame came ${took.toFixed(0)} ms after it was ready`);
+  });
+});
+
+// A frame that comes while the element is being set up is gone, and a page that stands still sends no other.
+test('the page is set up for the picture before it asks for it', async () => {
+  await visit({ app: 'dev.farglass.still', witnesses: [watchesOffers] }, async (viewer) => {
+    assert.deepEqual(await viewer.witnessed('farglassReady'), [true]);
   });
 });
 

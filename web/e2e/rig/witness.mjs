@@ -31,6 +31,16 @@ export function hears() {
   };
 }
 
+/** `farglassReady`: at each offer that the page sent, whether its video was set up for the picture already. */
+export function watchesOffers() {
+  const ready = (window.farglassReady = []);
+  const ask = window.fetch;
+  window.fetch = (...args) => {
+    if (/\/whep\/[^/]+$/.test(String(args[0]))) ready.push((document.querySelector('video')?.srcObject ?? null) !== null);
+    return ask(...args);
+  };
+}
+
 /** `farglassShown`: every change of the steps and the progress on the loading page, from the first document on. */
 export function watchesSteps() {
   const shown = (window.farglassShown = []);

@@ -81,6 +81,9 @@ export class Connection {
       stats: this.#channel('stats'),
     };
     this.#listen();
+    // Now, and not when the answer names it: a frame that arrives while the element is still being set up is gone,
+    // and a screen that stands still has no next one until Chromium asks for a key frame, three seconds later.
+    listener.onTrack(transceiver.receiver.track);
     this.#offer = this.#makeOffer();
     // Awaited in `open`; a failure that comes earlier must not count as unhandled.
     this.#offer.catch(() => undefined);
@@ -149,7 +152,6 @@ export class Connection {
   #listen(): void {
     const peer = this.#peer;
     const { signal } = this.#abort;
-    peer.addEventListener('track', (event) => { this.#listener.onTrack(event.track); }, { signal });
     peer.addEventListener('connectionstatechange', () => { this.#observe(peer.connectionState); }, { signal });
     peer.addEventListener('icecandidate', ({ candidate }) => {
       if (candidate === null || candidate.type === 'host' || candidate.candidate === '') return;
