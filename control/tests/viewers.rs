@@ -75,7 +75,10 @@ async fn an_offer_is_answered_while_the_device_is_still_prepared(on: Base) {
     // The connection's word and the answer to Prepare come over streams of their own, in any order; whoever waited
     // for a viewer who is there already would wait here for ever.
     while state["lease_state"] != "active" {
-        state = events.next().await.expect("the stream goes on until the viewer counts");
+        state = events
+            .next()
+            .await
+            .expect("the stream goes on until the viewer counts");
     }
 }
 
