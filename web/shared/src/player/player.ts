@@ -209,8 +209,7 @@ export class Player {
     }
     const now = pageMs(performance.now());
     if (this.#state.kind === 'streaming' && this.#state.link.kind === 'live') this.#still?.keep();
-    this.#attempt?.close({ tell: true });
-    this.#attempt = null;
+    this.#end({ tell: true });
     this.#apply({ kind: 'lost', now });
     this.#failingSince ??= now;
     if (now - this.#failingSince > GIVE_UP_MS) {
@@ -306,11 +305,21 @@ export class Player {
     if (session !== null && (why === 'replaced' || why === 'network')) this.#ticket = { kind: 'session', session };
   }
 
+  /**
+   * Ends the attempt. A video that has shown nothing lets go of its track first: Chromium would give it two black
+   * pixels at the track's end, which are no picture.
+   */
+  #end(how: { tell: boolean }): void {
+    const { video } = this.#elements;
+    if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) video.srcObject = null;
+    this.#attempt?.close(how);
+    this.#attempt = null;
+  }
+
   /** Ends what belongs to the lease, on this side; `tell` the server that the connection is over. */
   #drop(how: { tell: boolean }): void {
     this.#lease.abort();
-    this.#attempt?.close(how);
-    this.#attempt = null;
+    this.#end(how);
     this.#still?.clear();
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
