@@ -53,7 +53,7 @@ impl Engine {
         viewer.hand.lift_all(&mut ops);
         let (device, epoch) = (viewer.device, viewer.epoch);
         for op in ops {
-            self.events.push_input(device, connection, epoch, op);
+            self.events.push_input(device, connection, epoch, None, op);
         }
     }
 

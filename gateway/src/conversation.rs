@@ -210,9 +210,13 @@ impl Engine {
         let Some(viewer) = self.viewers.get_mut(&connection) else {
             return;
         };
+        let picture = self
+            .devices
+            .get(&viewer.device)
+            .and_then(|device| device.stream.picture());
         if !self
             .events
-            .push_input(viewer.device, connection, viewer.epoch, op)
+            .push_input(viewer.device, connection, viewer.epoch, picture, op)
         {
             viewer.hand.forget();
         }

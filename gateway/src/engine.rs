@@ -423,7 +423,7 @@ impl Engine {
         let mut ops = Vec::new();
         viewer.hand.lift_all(&mut ops);
         for op in ops {
-            self.events.push_input(device, connection, viewer.epoch, op);
+            self.events.push_input(device, connection, viewer.epoch, None, op);
         }
         viewer.close(reason, now, &mut self.out);
         self.mux.forget(connection);

@@ -11,6 +11,7 @@ use protocol::input::InputOp;
 use protocol::{CloseReason, ConnectionId, DeviceId, Epoch, Pts};
 
 use crate::limits;
+use crate::source::Picture;
 
 /// How to start a gateway.
 #[derive(Debug, Clone)]
@@ -121,6 +122,9 @@ pub enum Event {
         connection: ConnectionId,
         /// The epoch of the lease; the agent refuses it below its own fence.
         epoch: Epoch,
+        /// The picture of the moment in which the gateway took it, whose generation a press or a move was found to
+        /// name; none before the first. The device may have turned since.
+        picture: Option<Picture>,
         /// What to do.
         op: InputOp,
     },

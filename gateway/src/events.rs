@@ -11,6 +11,7 @@ use protocol::{ConnectionId, DeviceId, Epoch};
 
 use crate::event::Event;
 use crate::limits::EVENTS_MAX;
+use crate::source::Picture;
 
 /// What waits for the agent.
 #[derive(Debug, Default)]
@@ -31,6 +32,7 @@ impl Events {
         device: DeviceId,
         connection: ConnectionId,
         epoch: Epoch,
+        picture: Option<Picture>,
         op: InputOp,
     ) -> bool {
         if self.waiting.len() >= EVENTS_MAX {
@@ -43,6 +45,7 @@ impl Events {
             device,
             connection,
             epoch,
+            picture,
             op,
         });
         true
@@ -57,6 +60,7 @@ impl Events {
                 device,
                 connection,
                 epoch,
+                picture: None,
                 op: InputOp::LiftAll,
             });
         }
@@ -81,7 +85,7 @@ mod tests {
             ConnectionId::from_uuid(Uuid::nil()),
         );
         let mut events = Events::default();
-        let mut push = |op| events.push_input(device, connection, Epoch(1), op);
+        let mut push = |op| events.push_input(device, connection, Epoch(1), None, op);
         for _ in 0..EVENTS_MAX {
             assert!(push(InputOp::Text(String::new())));
         }

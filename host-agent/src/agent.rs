@@ -38,6 +38,7 @@ use crate::config::{Config, ControlConfig, DEVICES_MAX, RecordConfig};
 use crate::control_link::{ControlLink, LinkEvent};
 use crate::device::{Command, Common, Device, DeviceEvent, Handle};
 use crate::error::AgentError;
+use crate::fingers::PictureSize;
 use crate::hand::Order;
 use crate::recorder::Recorder;
 use crate::register;
@@ -194,6 +195,7 @@ impl Agent {
                 device,
                 connection,
                 epoch,
+                picture,
                 op,
             } => {
                 let now = Instant::now();
@@ -203,6 +205,10 @@ impl Agent {
                     Order::Op {
                         connection,
                         epoch,
+                        aimed_at: picture.map(|picture| PictureSize {
+                            width: picture.width,
+                            height: picture.height,
+                        }),
                         op,
                     },
                 );

@@ -60,6 +60,8 @@ pub(crate) enum Order {
     Op {
         connection: ConnectionId,
         epoch: Epoch,
+        /// The size of the picture that it was aimed at.
+        aimed_at: Option<PictureSize>,
         op: InputOp,
     },
     /// A person is gone.
@@ -171,10 +173,12 @@ impl Hand {
             Order::Op {
                 connection,
                 epoch,
+                aimed_at,
                 op,
             } => {
                 if self.pass == (Pass { epoch, open: true }) {
-                    self.input.apply(now(), connection, op, &mut self.messages);
+                    self.input
+                        .apply(now(), connection, aimed_at, op, &mut self.messages);
                 }
             }
             Order::Left { connection } => self.input.leave(now(), connection, &mut self.messages),

@@ -87,6 +87,7 @@ impl Rig {
             .try_send(Order::Op {
                 connection,
                 epoch: Epoch(1),
+                aimed_at: self.frame.borrow().size,
                 op,
             })
             .unwrap();

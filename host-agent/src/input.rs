@@ -1,24 +1,21 @@
 //! What people do, as scrcpy's server wants it: operations in, control messages out. Pure.
 //!
 //! ```text
-//!   InputOp { x, y: fractions, generation } ──► aim ──► fingers.rs ──► TOUCH { pixels, size of this moment }
-//!                                                └────► wheel ───────► SCROLL (in the version's range)
-//!   Key · Text · System ──────────────────────────────► typing.rs ──► KEY · TEXT · CLIPBOARD · ROTATE
+//!   InputOp { x, y: fractions }, aimed at a size ──► fingers.rs ──► TOUCH { pixels, size of this moment }
+//!                                            └─────► wheel ───────► SCROLL (in the version's range)
+//!   Key · Text · System ───────────────────────────► typing.rs ──► KEY · TEXT · CLIPBOARD · ROTATE
 //! ```
 //!
-//! The size of the picture lives here, because the server drops every position whose size is not its own. An
-//! operation is aimed at a *generation* of the picture. The gateway numbers the generations and this side does
-//! not see it count, so it notes at the first operation of each generation which size the picture had: an
-//! operation aimed at another size than the current one only lifts, and so does one of a generation that its
-//! connection has left behind.
+//! The size of the picture lives here, because the server drops every position whose size is not its own. The
+//! gateway lets through what names the picture of its moment, and says that picture's size: what was aimed at
+//! another size than the present one only lifts, for the device turned while it was on its way.
 //!
 //! It does not know epochs, sockets or who may touch; `now` is an argument.
 
 use std::time::Instant;
 
+use protocol::ConnectionId;
 use protocol::input::InputOp;
-use protocol::{ConnectionId, Generation};
-use scrcpy::control::POINTERS_MAX;
 use scrcpy::{ControlMsg, ServerVersion};
 
 use crate::fingers::{Fingers, Owner, PictureSize, Place};
@@ -29,23 +26,12 @@ const NOTCH: f32 = 120.0;
 /// Most messages that one turn of the wheel becomes where the server's range is one notch. What is beyond is
 /// lost: nobody turns a wheel by more than eight notches between two packets.
 const SCROLLS_MAX: u32 = 8;
-/// Connections whose aim is remembered: more than may control one device. The oldest is forgotten first.
-const AIMS_MAX: usize = 2 * POINTERS_MAX;
-
-/// Which picture a connection aims at.
-#[derive(Debug, Clone, Copy)]
-struct Aim {
-    connection: ConnectionId,
-    generation: Generation,
-    size: PictureSize,
-}
 
 /// The input side of one capture.
 #[derive(Debug)]
 pub struct Input {
     version: ServerVersion,
     size: Option<PictureSize>,
-    aims: Vec<Aim>,
     fingers: Fingers,
     typing: Typing,
 }
@@ -57,7 +43,6 @@ impl Input {
         Self {
             version,
             size: None,
-            aims: Vec::new(),
             fingers: Fingers::default(),
             typing: Typing::default(),
         }
@@ -69,8 +54,15 @@ impl Input {
         self.fingers.resized(now, size, out);
     }
 
-    /// A person did something.
-    pub fn apply(&mut self, now: Instant, connection: ConnectionId, op: InputOp, out: &mut Vec<ControlMsg>) {
+    /// A person did something, aimed at a picture of this size.
+    pub fn apply(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        aimed_at: Option<PictureSize>,
+        op: InputOp,
+        out: &mut Vec<ControlMsg>,
+    ) {
         match op {
             InputOp::Key(key) => return self.typing.key(now, connection, key, out),
             InputOp::Text(text) => return self.typing.text(now, &text, out),
@@ -81,6 +73,7 @@ impl Input {
         }
         // Before the first size nothing can be down, and no position would be taken.
         let Some(size) = self.size else { return };
+        let current = aimed_at == Some(size);
         let owner = |pointer| Owner { connection, pointer };
         match op {
             InputOp::Down {
@@ -88,41 +81,34 @@ impl Input {
                 x,
                 y,
                 pressure,
-                generation,
-            } => {
-                if self.is_current(connection, generation, size) {
-                    self.fingers
-                        .press(now, size, owner(pointer), Place { x, y }, pressure, out);
-                }
+                ..
+            } if current => {
+                self.fingers
+                    .press(now, size, owner(pointer), Place { x, y }, pressure, out);
             }
             InputOp::Move {
                 pointer,
                 x,
                 y,
                 pressure,
-                generation,
-            } => {
-                if self.is_current(connection, generation, size) {
-                    self.fingers
-                        .drag(size, owner(pointer), Place { x, y }, pressure, out);
-                }
+                ..
+            } if current => {
+                self.fingers
+                    .drag(size, owner(pointer), Place { x, y }, pressure, out);
             }
-            InputOp::Wheel {
-                x,
-                y,
-                dh,
-                dv,
-                generation,
-            } => {
-                if self.is_current(connection, generation, size) {
-                    self.scroll(size, Place { x, y }, (dh, dv), out);
-                }
+            InputOp::Wheel { x, y, dh, dv, .. } if current => {
+                self.scroll(size, Place { x, y }, (dh, dv), out);
             }
             InputOp::Up { pointer, x, y } => {
                 self.fingers.lift(now, size, owner(pointer), Place { x, y }, out);
             }
             InputOp::LiftAll => self.fingers.lift_connection(now, size, connection, out),
-            InputOp::Key(_) | InputOp::Text(_) | InputOp::System(_) => {}
+            InputOp::Down { .. }
+            | InputOp::Move { .. }
+            | InputOp::Wheel { .. }
+            | InputOp::Key(_)
+            | InputOp::Text(_)
+            | InputOp::System(_) => {}
         }
     }
 
@@ -132,7 +118,6 @@ impl Input {
             self.fingers.lift_connection(now, size, connection, out);
         }
         self.typing.leave(now, connection, out);
-        self.aims.retain(|aim| aim.connection != connection);
     }
 
     /// The lease is over: everything goes up, and what waits is forgotten.
@@ -141,7 +126,6 @@ impl Input {
             self.fingers.lift_all(now, size, out);
         }
         self.typing.cut(now, out);
-        self.aims.clear();
     }
 
     /// Empties the device's clipboard; gives the sequence that will be acknowledged.
@@ -169,34 +153,6 @@ impl Input {
     #[must_use]
     pub fn fingers(&self) -> &Fingers {
         &self.fingers
-    }
-
-    /// Whether this generation is the picture of this moment. The first operation of a generation binds it
-    /// to the size of that moment.
-    fn is_current(&mut self, connection: ConnectionId, generation: Generation, size: PictureSize) -> bool {
-        let Some(aim) = self.aims.iter_mut().find(|aim| aim.connection == connection) else {
-            if self.aims.len() >= AIMS_MAX {
-                self.aims.remove(0);
-            }
-            self.aims.push(Aim {
-                connection,
-                generation,
-                size,
-            });
-            return true;
-        };
-        if aim.generation != generation {
-            // Half of the circle is behind: a packet that was overtaken.
-            if generation.0.wrapping_sub(aim.generation.0) > u16::MAX / 2 {
-                return false;
-            }
-            *aim = Aim {
-                connection,
-                generation,
-                size,
-            };
-        }
-        aim.size == size
     }
 
     fn scroll(&self, size: PictureSize, place: Place, (dh, dv): (i32, i32), out: &mut Vec<ControlMsg>) {

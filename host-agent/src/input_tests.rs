@@ -58,7 +58,8 @@ impl Rig {
 
     fn apply(&mut self, op: InputOp) -> Vec<ControlMsg> {
         let mut out = Vec::new();
-        self.input.apply(self.now, self.person, op, &mut out);
+        self.input
+            .apply(self.now, self.person, aimed_at(&op), op, &mut out);
         out
     }
 
@@ -83,6 +84,22 @@ impl Rig {
         let mut out = Vec::new();
         self.input.resized(self.now, size, &mut out);
         out
+    }
+}
+
+/// The gateway's word on the picture that an operation names: the first is upright, and each rotation makes another.
+fn aimed_at(op: &InputOp) -> Option<PictureSize> {
+    match op {
+        InputOp::Down { generation, .. }
+        | InputOp::Move { generation, .. }
+        | InputOp::Wheel { generation, .. } => Some(if generation.0 % 2 == 1 {
+            PORTRAIT
+        } else {
+            LANDSCAPE
+        }),
+        InputOp::Up { .. } | InputOp::LiftAll | InputOp::Key(_) | InputOp::Text(_) | InputOp::System(_) => {
+            None
+        }
     }
 }
 
@@ -254,19 +271,20 @@ fn what_was_aimed_at_an_older_picture_only_lifts() {
 }
 
 #[test]
-fn generations_wrap() {
+fn a_first_touch_that_a_rotation_overtook_presses_nothing() {
     let mut rig = Rig::new();
-    rig.apply(down(0, (1, 1), u16::MAX));
-    assert_eq!(rig.apply(down(1, (1, 1), 0)).len(), 1);
-    assert_eq!(rig.apply(down(2, (1, 1), u16::MAX)), []);
+    rig.resized(LANDSCAPE);
+    assert_eq!(rig.apply(down(0, (1, 1), 1)), []);
+    assert_eq!(rig.apply(drag(0, (9, 9), 1)), []);
+    assert_eq!(rig.apply(down(0, (1, 1), 2)).len(), 1);
 }
 
 #[test]
 fn nothing_is_sent_before_the_first_size() {
     let mut input = Input::new(ServerVersion::NEWEST);
     let (now, mut out) = (Instant::now(), Vec::new());
-    input.apply(now, connection(1), down(0, (1, 1), 1), &mut out);
-    input.apply(now, connection(1), InputOp::LiftAll, &mut out);
+    input.apply(now, connection(1), Some(PORTRAIT), down(0, (1, 1), 1), &mut out);
+    input.apply(now, connection(1), None, InputOp::LiftAll, &mut out);
     assert_eq!(out, []);
 }
 

@@ -80,8 +80,6 @@ struct Run {
     captures: watch::Receiver<Option<mpsc::Sender<Order>>>,
     /// The picture that the person sees.
     view: Frame,
-    /// Whether anything was aimed at it during this capture.
-    acted: bool,
     held: BTreeMap<u8, Place>,
     /// Pixels of the screen that a press, a move or a wheel was meant for.
     meant: HashSet<(i64, i64)>,
@@ -110,7 +108,6 @@ impl Run {
             rough,
             captures,
             view: Frame::default(),
-            acted: false,
             held: BTreeMap::new(),
             meant: HashSet::new(),
             lifts: HashSet::new(),
@@ -145,10 +142,9 @@ impl Run {
             self.captures.borrow_and_update();
         }
         let now = *self.rig.seen.frame.borrow();
-        let is_late = self.acted && !captured_anew && self.dice.below(4) == 0;
+        let is_late = !captured_anew && self.dice.below(4) == 0;
         if captured_anew || (now.changes != self.view.changes && !is_late) {
             self.view = now;
-            self.acted = false;
             self.held.clear();
         }
     }
@@ -158,6 +154,7 @@ impl Run {
         let order = Order::Op {
             connection: self.rig.person,
             epoch: Epoch(1),
+            aimed_at: self.view.size,
             op,
         };
         // A hand that takes nothing is found out by the agent; the person goes on.
@@ -198,14 +195,13 @@ impl Run {
             return;
         };
         self.held.insert(pointer, place);
-        let sent = self.send(InputOp::Down {
+        self.send(InputOp::Down {
             pointer,
             x: place.x,
             y: place.y,
             pressure: u16::MAX,
             generation,
         });
-        self.acted |= sent;
     }
 
     fn drag(&mut self, pointer: u8) {
@@ -215,14 +211,13 @@ impl Run {
         if let Some(held) = self.held.get_mut(&pointer) {
             *held = place;
         }
-        let sent = self.send(InputOp::Move {
+        self.send(InputOp::Move {
             pointer,
             x: place.x,
             y: place.y,
             pressure: u16::MAX,
             generation,
         });
-        self.acted |= sent;
     }
 
     fn lift(&mut self, pointer: u8) {
@@ -239,14 +234,13 @@ impl Run {
         let Some((place, generation)) = self.aim() else {
             return;
         };
-        let sent = self.send(InputOp::Wheel {
+        self.send(InputOp::Wheel {
             x: place.x,
             y: place.y,
             dh: 0,
             dv: 120,
             generation,
         });
-        self.acted |= sent;
     }
 
     /// A camera's message ends a server that films a display.

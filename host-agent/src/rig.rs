@@ -333,12 +333,13 @@ impl Rig {
         answers
     }
 
-    /// A person's operation under an epoch, as the agent passes it on.
+    /// A person's operation under an epoch, aimed at the picture of this moment, as the agent passes it on.
     pub(crate) fn act(&self, epoch: u64, op: InputOp) {
         let orders = self.handle.orders.borrow();
         let order = Order::Op {
             connection: self.person,
             epoch: Epoch(epoch),
+            aimed_at: self.seen.frame.borrow().size,
             op,
         };
         orders.as_ref().expect("a capture runs").try_send(order).unwrap();
