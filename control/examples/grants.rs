@@ -14,7 +14,13 @@
     reason = "a measurement that cannot set itself up has failed"
 )]
 
-#[path = "../tests/support/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_macros,
+    reason = "the tests use the rest of it"
+)]
+#[path = "../tests/control/support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
@@ -53,7 +59,7 @@ async fn main() {
     let database = arguments.next().unwrap_or_else(|| "sqlite".to_owned());
     let clients = arguments.next().map_or(CLIENTS, |count| count.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
-    let server = (database == "postgres").then(Postgres::start_durable);
+    let server = (database == "postgres").then(|| Postgres::start_as(true));
     let stop = CancellationToken::new();
     let config = control::Config {
         listen: ([127, 0, 0, 1], 0).into(),

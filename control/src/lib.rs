@@ -30,7 +30,7 @@ mod jobs;
 mod limits;
 #[cfg(test)]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
-#[path = "../tests/support/postgres.rs"]
+#[path = "../tests/control/support/postgres.rs"]
 mod postgres_child;
 mod replica;
 #[cfg(test)]

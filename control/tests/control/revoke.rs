@@ -1,17 +1,13 @@
 //! Revoking: the holder is cut within a second, whatever else is going on.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::agent::Manner;
+use crate::support::browser::Browser;
+use crate::support::{Base, TestApp, on_both};
 use protocol::CloseReason;
 use protocol::agent::{Release, Request};
 use serde_json::{Value, json};
-use support::agent::Manner;
-use support::browser::Browser;
-use support::{Base, TestApp, on_both};
 
 on_both![
     a_revoked_link_cuts_its_holder_within_a_second_and_says_why,
@@ -25,7 +21,7 @@ on_both![
 const WITHIN: Duration = Duration::from_secs(1);
 
 /// A browser that is connected to a ready session of a new link.
-async fn streaming(app: &mut TestApp) -> (support::Link, Browser, Value) {
+async fn streaming(app: &mut TestApp) -> (crate::support::Link, Browser, Value) {
     let link = app.link(json!({})).await;
     let mut browser = app.browser();
     let session = browser.launch(&link.token).await.json()["session_id"].clone();

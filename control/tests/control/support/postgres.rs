@@ -55,12 +55,8 @@ impl Postgres {
         Self::start_as(false)
     }
 
-    /// Starts one that waits for the disk, as it does by default: for measurements.
-    pub(crate) fn start_durable() -> Self {
-        Self::start_as(true)
-    }
-
-    fn start_as(durable: bool) -> Self {
+    /// Starts one that waits for the disk, as servers do by default, or one that does not: only measurements care.
+    pub(crate) fn start_as(durable: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Its user walks through a folder of ours.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();

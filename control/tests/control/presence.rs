@@ -1,14 +1,10 @@
 //! What a holder is told while looking: that the device went away and came back, that its host did, and every
 //! stage on the way to the first picture.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
-mod support;
-
+use crate::support::browser::Events;
+use crate::support::{Base, DEADLINE, TestApp, on_both};
 use protocol::agent::DeviceHealth;
 use serde_json::{Value, json};
-use support::browser::Events;
-use support::{Base, DEADLINE, TestApp, on_both};
 
 on_both![
     a_device_that_goes_away_and_comes_back_is_told_of_at_once,

@@ -1,13 +1,9 @@
 //! Opening links: who gets the device, who does not, and what they are told.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
-mod support;
-
+use crate::support::agent::Manner;
+use crate::support::{Base, DEADLINE, TestApp, on_both};
 use protocol::agent::{DeviceHealth, Request};
 use serde_json::json;
-use support::agent::Manner;
-use support::{Base, DEADLINE, TestApp, on_both};
 use tokio::task::JoinSet;
 
 on_both![

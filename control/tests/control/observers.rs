@@ -1,13 +1,9 @@
 //! Those who only watch: operators who look into a session, and what they may not.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
-mod support;
-
+use crate::support::browser::Browser;
+use crate::support::{Base, TestApp, on_both};
 use protocol::agent::{Request, Role, WhepOffer};
 use serde_json::{Value, json};
-use support::browser::Browser;
-use support::{Base, TestApp, on_both};
 
 on_both![
     an_operator_looks_in_beside_the_holder_and_is_counted_apart,

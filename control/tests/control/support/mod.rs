@@ -7,13 +7,6 @@
 //! A test speaks as an admin, as a browser with its own cookies, or as the agent. Whatever it waits
 //! for is an event with a generous deadline.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses its part of the rig"
-)]
-#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
 pub mod agent;
 pub mod browser;
 pub mod postgres;
@@ -43,19 +36,18 @@ pub enum Base {
 }
 
 /// Lists functions of [`Base`] as two tests each.
-#[allow(unused_macros, reason = "each test file uses its part of the rig")]
 macro_rules! on_both {
     ($($name:ident),+ $(,)?) => {
         $(
             mod $name {
                 #[tokio::test]
                 async fn sqlite() {
-                    super::$name(super::support::Base::Sqlite).await;
+                    super::$name(crate::support::Base::Sqlite).await;
                 }
 
                 #[tokio::test]
                 async fn postgres() {
-                    super::$name(super::support::Base::Postgres).await;
+                    super::$name(crate::support::Base::Postgres).await;
                 }
             }
         )+

@@ -3,20 +3,16 @@
 //! A claim whose answer was lost may have been granted. So a round of a race ends with every link revoked: whoever
 //! holds the device without knowing it loses it there, and the next round begins on a free one.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::browser::Browser;
+use crate::support::postgres::Postgres;
+use crate::support::{Base, DEADLINE, TestApp, on_both};
 use protocol::agent::Request;
 use serde_json::json;
-use support::browser::Browser;
-use support::postgres::Postgres;
-use support::{Base, DEADLINE, TestApp, on_both};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -176,12 +172,12 @@ async fn a_server_that_cannot_be_used_is_named_without_its_password() {
     let mut server = Postgres::start();
     let url = server.url().replace("farglass@", "farglass:geheim@");
     server.kill();
-    let said = support::refused(folder.path(), url).await;
+    let said = crate::support::refused(folder.path(), url).await;
     assert!(said.contains("the server cannot be reached"), "{said}");
     assert!(said.contains("PostgreSQL postgres at "), "{said}");
     assert!(!said.contains("geheim"), "{said}");
 
-    let said = support::refused(folder.path(), "mysql://me:geheim@host/db".to_owned()).await;
+    let said = crate::support::refused(folder.path(), "mysql://me:geheim@host/db".to_owned()).await;
     assert!(
         said.contains("starts with sqlite:") && !said.contains("geheim"),
         "{said}"

@@ -1,17 +1,13 @@
 //! What links say about when they open, whom they take and how long their sessions last, from outside.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::browser::{Answer, Browser};
+use crate::support::{Base, DEADLINE, Link, TestApp, on_both};
 use protocol::CloseReason;
 use protocol::agent::{Release, Request};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::browser::{Answer, Browser};
-use support::{Base, DEADLINE, Link, TestApp, on_both};
 
 on_both![
     a_paused_link_lets_nobody_in_and_keeps_who_is_in,
@@ -317,7 +313,7 @@ async fn what_is_out_of_bounds_is_refused(on: Base) {
 async fn a_quarantined_device_says_why_and_since_when(on: Base) {
     let mut app = TestApp::start(on).await;
     let link = app.link(json!({})).await;
-    app.agent.release(support::agent::Manner::Fails);
+    app.agent.release(crate::support::agent::Manner::Fails);
     let (mut browser, session) = app.holder(&link).await;
     browser
         .post("/api/v1/launch/end", &json!({ "session_id": session }))
@@ -341,7 +337,7 @@ async fn a_quarantined_device_says_why_and_since_when(on: Base) {
     };
     let again = tokio::time::timeout(DEADLINE, once_more).await.unwrap();
     assert_eq!(again["quarantine"]["reason"], "not_cleaned");
-    app.agent.release(support::agent::Manner::Well);
+    app.agent.release(crate::support::agent::Manner::Well);
     assert_eq!(post(&mut app, &path, json!({})).await.status, 202);
     app.device_shows("occupancy", "free").await;
     assert_eq!(app.device().await["quarantine"], Value::Null);

@@ -1,13 +1,9 @@
 //! Control dies and comes back: what was promised still holds.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
-mod support;
-
+use crate::support::agent::Manner;
+use crate::support::{Base, TestApp, on_both};
 use protocol::agent::Request;
 use serde_json::json;
-use support::agent::Manner;
-use support::{Base, TestApp, on_both};
 
 on_both![
     a_session_goes_on_through_a_restart_of_control,

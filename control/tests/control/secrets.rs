@@ -1,15 +1,11 @@
 //! What must not be written anywhere, and who is let in.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
-mod support;
-
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
 
+use crate::support::{Base, TestApp, data, on_both};
 use serde_json::{Value, json};
-use support::{Base, TestApp, data, on_both};
 use tracing_subscriber::fmt::MakeWriter;
 
 on_both![

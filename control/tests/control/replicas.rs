@@ -1,14 +1,10 @@
 //! Several controls on one PostgreSQL: whichever a browser or an agent reaches, it is the same house.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
-mod support;
-
+use crate::support::browser::Browser;
+use crate::support::{Base, TestApp};
 use protocol::CloseReason;
 use protocol::agent::Request;
 use serde_json::json;
-use support::browser::Browser;
-use support::{Base, TestApp};
 
 #[tokio::test]
 async fn a_session_that_one_replica_began_is_watched_and_revoked_at_another() {
@@ -59,7 +55,9 @@ async fn a_link_opens_at_a_replica_that_no_agent_is_linked_to() {
     let mut here = there.at(app.address);
     let current = format!("/api/v1/launch/current?session={session}");
     let active = async { while here.get(&current).await.json()["lease_state"] != "active" {} };
-    tokio::time::timeout(support::DEADLINE, active).await.unwrap();
+    tokio::time::timeout(crate::support::DEADLINE, active)
+        .await
+        .unwrap();
     assert_eq!(
         here.launch(&link.token).await.status,
         200,
@@ -117,6 +115,6 @@ async fn a_replica_goes_on_hearing_after_the_database_was_restarted() {
 async fn a_replica_with_another_authority_is_refused() {
     let app = TestApp::start(Base::Postgres).await;
     let folder = tempfile::tempdir().unwrap();
-    let said = support::refused(folder.path(), app.postgres.as_ref().unwrap().url()).await;
+    let said = crate::support::refused(folder.path(), app.postgres.as_ref().unwrap().url()).await;
     assert!(said.contains("authority.pem"), "{said}");
 }

@@ -1,13 +1,9 @@
 //! Requests whose answer was lost and that are sent again: nothing happens twice, and secrets are the same.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
-mod support;
-
+use crate::support::browser::{Answer, Browser};
+use crate::support::{Base, TestApp, on_both};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::browser::{Answer, Browser};
-use support::{Base, TestApp, on_both};
 use tokio::task::JoinSet;
 
 on_both![
@@ -191,12 +187,12 @@ async fn what_changes_a_link_or_a_device_answers_the_same_again(on: Base) {
 
     let link = app.link(json!({})).await;
     let (mut browser, session) = app.holder(&link).await;
-    app.agent.release(support::agent::Manner::Fails);
+    app.agent.release(crate::support::agent::Manner::Fails);
     browser
         .post("/api/v1/launch/end", &json!({ "session_id": session }))
         .await;
     app.device_shows("occupancy", "quarantined").await;
-    app.agent.release(support::agent::Manner::Well);
+    app.agent.release(crate::support::agent::Manner::Well);
     let device = app.device().await["id"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/devices/{device}/reset");
     let first = post(&mut app.admin, &path, OTHER, &json!({})).await;

@@ -1,15 +1,11 @@
 //! The SDP exchange against a real control: who may, with which connection, under which ETag.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-
-mod support;
-
+use crate::support::browser::{Answer, Browser, OFFER};
+use crate::support::{Base, TestApp, on_both};
 use protocol::CloseReason;
 use protocol::agent::{PatchKind, Request, Role, WhepOffer};
 use reqwest::Method;
 use serde_json::json;
-use support::browser::{Answer, Browser, OFFER};
-use support::{Base, TestApp, on_both};
 
 on_both![
     an_offer_is_answered_while_the_device_is_still_prepared,
@@ -49,7 +45,7 @@ async fn offered(app: &mut TestApp) -> WhepOffer {
 
 async fn an_offer_is_answered_while_the_device_is_still_prepared(on: Base) {
     let mut app = TestApp::start(on).await;
-    app.agent.prepare(support::agent::Manner::Held);
+    app.agent.prepare(crate::support::agent::Manner::Held);
     let link = app.link(json!({})).await;
     let mut browser = app.browser();
     let session = browser.launch(&link.token).await.json()["session_id"]
@@ -174,7 +170,7 @@ async fn a_reload_replaces_the_same_browsers_older_connection(on: Base) {
     app.agent.connected(new.unwrap());
     let path = format!("/api/v1/launch/current?session={session}");
     let active = async { while browser.get(&path).await.json()["lease_state"] != "active" {} };
-    tokio::time::timeout(support::DEADLINE, active)
+    tokio::time::timeout(crate::support::DEADLINE, active)
         .await
         .expect("the new connection keeps the lease");
 }

@@ -1,0 +1,16 @@
+//! Control as its callers meet it: admins and browsers over HTTP, agents over the real link, on both databases.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+#![expect(unreachable_pub, reason = "the modules of one test see one another")]
+
+mod idempotency;
+mod launch;
+mod observers;
+mod policies;
+mod presence;
+mod races;
+mod replicas;
+mod restart;
+mod revoke;
+mod secrets;
+mod support;
+mod viewers;
