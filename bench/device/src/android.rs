@@ -13,6 +13,7 @@
 mod accounts;
 mod app;
 pub mod displays;
+mod drops;
 mod dumpsys;
 mod input;
 mod installing;
@@ -37,9 +38,10 @@ use displays::Sight;
 
 pub use accounts::{ACCOUNTS_MAX, Account};
 pub use app::App;
+pub use drops::{DROPS_MAX, Dropped, DroppedInput};
 pub use input::{KeyPress, POINTERS_MAX, Pointer, PointerKey, TouchKind};
 pub use installing::NAMES_MAX;
-pub use log::{Dropped, EVENTS_MAX, InputEvent};
+pub use log::{EVENTS_MAX, InputEvent};
 pub use notifications::{NOTIFICATIONS_MAX, Notification};
 pub use packages::{
     ACCOUNT_TYPE, ACCOUNTS, AppData, Origin, Package, Painting, SEGMENTS_MAX, SHELL, Segment, TEXT_CHARS_MAX,
@@ -351,8 +353,10 @@ impl Android {
         let mut state = self.lock();
         let result = change(&mut state);
         state.version += 1;
+        let unsaid = state.log.drops.take_unsaid();
         drop(state);
         self.shared.changed.notify_all();
+        self.say(&unsaid);
         result
     }
 }

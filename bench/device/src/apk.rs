@@ -40,7 +40,7 @@ pub fn read(apk: &[u8]) -> Result<Manifest, ApkError> {
 }
 
 #[cfg(test)]
-#[path = "../tests/stock_adb/apk.rs"]
+#[path = "../tests/device/stock_adb/apk.rs"]
 mod writer;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 mod capture;
 mod vsync;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -87,9 +87,10 @@ pub enum FirstSize {
     Fails,
 }
 
-/// The size of a capture's video at this moment, which input has to name exactly.
+/// The size of a capture's video at this moment, which input has to name exactly, and of the display that it shows:
+/// as long as a session lasts its pixels are mapped to that display, also when the device is held otherwise by then.
 #[derive(Debug, Clone, Default)]
-pub struct VideoSize(Arc<AtomicU32>);
+pub struct VideoSize(Arc<AtomicU64>);
 
 /// A handle on the display's thread.
 #[derive(Debug, Clone)]
@@ -130,19 +131,19 @@ pub(crate) struct Attach {
 }
 
 impl VideoSize {
-    /// Width and height, `None` before the first session.
-    pub fn load(&self) -> Option<Size> {
+    /// The video's and the display's, `None` before the first session.
+    pub fn load(&self) -> Option<(Size, Size)> {
         let both = self.0.load(Ordering::Acquire);
-        let size = Size {
-            width: (both >> 16) as u16,
-            height: both as u16,
+        let size = |bits: u64| Size {
+            width: (bits >> 16) as u16,
+            height: bits as u16,
         };
-        (both != 0).then_some(size)
+        (both != 0).then(|| (size(both), size(both >> 32)))
     }
 
-    pub(crate) fn store(&self, size: Size) {
-        let both = u32::from(size.width) << 16 | u32::from(size.height);
-        self.0.store(both, Ordering::Release);
+    pub(crate) fn store(&self, video: Size, display: Size) {
+        let bits = |size: Size| u64::from(size.width) << 16 | u64::from(size.height);
+        self.0.store(bits(video) | bits(display) << 32, Ordering::Release);
     }
 }
 

@@ -210,7 +210,7 @@ impl Reel {
         };
         let picture = &film.pictures[index];
         if begins {
-            self.size.store(film.size);
+            self.size.store(film.size, film.size);
             self.send(Packet::Session(film.size));
         }
         let config = if begins {

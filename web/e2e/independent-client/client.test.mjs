@@ -1,7 +1,7 @@
 // The simulated device as a published scrcpy client sees it, one that shares no line with this project: it pushes the
 // server, starts it, receives parameter sets and a key frame, and touches.
 //
-// Started by `cargo nextest run -p device` (bench/device/tests/independent_client.rs), which says where things are:
+// Started by `cargo nextest run -p device` (bench/device/tests/device/independent_client.rs), which says where things are:
 //   FARGLASS_ADB_PORT    a simulated device of 720x1280 on the loopback
 //   FARGLASS_STAND_IN    the file to push as scrcpy-server 3.3.3
 //   FARGLASS_GUARDED_PORT, FARGLASS_CLIENT_KEY    a device that asks for a key, and that key in PKCS #8 (DER)

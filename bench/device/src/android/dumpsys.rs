@@ -4,6 +4,7 @@
 //!   {"foreground":"dev.farglass.paint","width":720,"height":1280,"rotation":0,"screen_on":true,
 //!    "pointers":[{"id":1,"x":10,"y":20}],"events":[{"seq":1,"at_us":…,"kind":"down","id":1,"x":10,"y":20},…],
 //!    "text":"…","strokes":2,"touches":0,"clipboard":"…","dropped":[{"why":"wrong_size","n":3}],
+//!    "drops":[{"seq":1,"at_us":…,"message":"touch","why":"wrong_size","values":{"id":1,"x":10,…}},…],
 //!    "packages":{"dev.farglass.echo":{"preferences":{}},…}}
 //! ```
 
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::app::App;
 use super::packages::AppData;
-use super::{Android, Dropped, State};
+use super::{Android, State};
 
 impl Android {
     /// The JSON text, one line without a line feed.
@@ -30,11 +31,6 @@ impl Android {
             .collect();
         dump["surroundings"] = self.surroundings_json();
         dump.to_string()
-    }
-
-    /// How much input was dropped for this reason.
-    pub fn dropped_count(&self, why: Dropped) -> u64 {
-        self.lock().log.dropped_count(why)
     }
 }
 
@@ -56,7 +52,8 @@ impl State {
             "text": data(App::Echo).unwrap_or(&fresh).text,
             "strokes": data(App::Paint).unwrap_or(&fresh).painting.strokes,
             "touches": data(App::Latency).unwrap_or(&fresh).touches,
-            "dropped": self.log.dropped_json(),
+            "dropped": self.log.drops.counts_json(),
+            "drops": self.log.drops.entries_json(),
             "packages": self.packages.iter()
                 .map(|(name, package)| (name.clone(), json!({ "preferences": package.data.preferences })))
                 .collect::<serde_json::Map<_, _>>(),

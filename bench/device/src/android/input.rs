@@ -14,12 +14,14 @@
 //! of a video is the scrcpy server's business; positions here are pixels of the display as it is held.
 
 use super::app::App;
-use super::log::{self, Dropped, InputEvent};
+use super::drops::{Dropped, DroppedInput};
+use super::log::{self, InputEvent};
 use super::packages::Segment;
 use super::{Android, State};
 use crate::screen::layout;
 
 use scrcpy::keys::{KeyCode, MetaState};
+use serde_json::{Value, json};
 
 /// Pointers that the device tracks; what one more does is dropped.
 pub const POINTERS_MAX: usize = scrcpy::control::POINTERS_MAX;
@@ -61,6 +63,18 @@ pub enum TouchKind {
     Hover,
 }
 
+impl TouchKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Move => "move",
+            Self::Up => "up",
+            Self::Cancel => "cancel",
+            Self::Hover => "hover",
+        }
+    }
+}
+
 /// A key that goes down or up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyPress {
@@ -80,7 +94,16 @@ impl Android {
 
     /// Forgets the pointers of an injector that is gone, as the platform does when it resets a broken gesture.
     pub fn forget_pointers(&self, source: u64) {
-        self.change(|state| state.pointers.retain(|pointer| pointer.key.source != source));
+        self.change(|state| {
+            let State { pointers, log, .. } = state;
+            pointers.retain(|pointer| {
+                let stays = pointer.key.source != source;
+                if !stays {
+                    log.event(InputEvent::Gone { id: pointer.key.id });
+                }
+                stays
+            });
+        });
     }
 
     /// The pointers that the device takes for down.
@@ -151,24 +174,25 @@ impl Android {
             state.insert(text);
         });
     }
-
-    /// Counts input that did not reach an app.
-    pub fn drop_input(&self, why: Dropped) {
-        self.lock().log.dropped(why);
-    }
 }
 
 impl State {
     fn touch(&mut self, kind: TouchKind, key: PointerKey, x: i32, y: i32) {
-        if !self.screen_on {
-            return self.log.dropped(Dropped::ScreenOff);
-        }
         let id = key.id;
+        if !self.screen_on {
+            let values = json!({ "id": id, "kind": kind.name(), "x": x, "y": y });
+            return self.drop_in_the_dark("touch", values);
+        }
         if kind == TouchKind::Hover {
             return self.log.event(InputEvent::Hover { id, x, y });
         }
         let Some((index, before)) = self.place(kind, key, x, y) else {
-            return self.log.dropped(Dropped::TooManyPointers);
+            return self.log.drops.add(DroppedInput {
+                message: "touch",
+                why: Dropped::TooManyPointers,
+                values: json!({ "id": id, "kind": kind.name(), "x": x, "y": y, "down": self.pointers.len() }),
+                said: Some("Too many pointers for touch event".to_owned()),
+            });
         };
         self.log.event(match kind {
             TouchKind::Down => InputEvent::Down { id, x, y },
@@ -269,7 +293,7 @@ impl State {
             KeyCode::POWER => self.screen_on = !self.screen_on,
             KeyCode::WAKEUP => self.screen_on = true,
             KeyCode::SLEEP => self.screen_on = false,
-            _ if !self.screen_on => self.log.dropped(Dropped::ScreenOff),
+            _ if !self.screen_on => self.drop_in_the_dark("key", json!({ "keycode": key.code.0 })),
             KeyCode::HOME => self.show(App::Launcher),
             KeyCode::BACK => self.back(),
             KeyCode::APP_SWITCH => {
@@ -312,7 +336,13 @@ impl State {
     fn can_type(&mut self, c: char) -> bool {
         let can = typeable(c);
         if !can {
-            self.log.dropped(Dropped::UnmappableText);
+            let code = u32::from(c);
+            self.log.drops.add(DroppedInput {
+                message: "text",
+                why: Dropped::UnmappableText,
+                values: json!({ "char": format!("U+{code:04X}") }),
+                said: Some(format!("Could not inject char u+{code:04x}")),
+            });
         }
         can
     }
@@ -324,6 +354,16 @@ impl State {
         {
             package.data.type_text(text);
         }
+    }
+
+    /// With the screen off the policy lets nothing through but what wakes it.
+    fn drop_in_the_dark(&mut self, message: &'static str, values: Value) {
+        self.log.drops.add(DroppedInput {
+            message,
+            why: Dropped::ScreenOff,
+            values,
+            said: Some(format!("Dropped event because the screen is off: {message}")),
+        });
     }
 
     /// The text under the cursor, if the app in front has one.

@@ -1,11 +1,16 @@
-//! What the device has noticed: the last input events, and the input that it dropped, with the reason.
+//! What the device has noticed: the last input events. What it dropped is in `drops`.
+//!
+//! ```text
+//!   injector ──► event ──► ring of EVENTS_MAX ──► dumpsys simulated
+//! ```
 //!
 //! Only for tests and people; nothing on the device reads it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
+use super::drops::Drops;
 use crate::clock;
 
 /// Events kept; the oldest goes.
@@ -36,6 +41,10 @@ pub enum InputEvent {
     Cancel {
         id: i64,
     },
+    /// Its injector is gone, and it with it.
+    Gone {
+        id: i64,
+    },
     Hover {
         id: i64,
         x: i32,
@@ -60,43 +69,6 @@ pub enum InputEvent {
     },
 }
 
-/// Why input did not reach an app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Dropped {
-    /// The position was for another size of the video.
-    WrongSize,
-    /// An eleventh pointer.
-    TooManyPointers,
-    /// A character that the virtual keyboard cannot type.
-    UnmappableText,
-    /// The screen is off.
-    ScreenOff,
-    /// An action byte that means nothing.
-    UnknownAction,
-    /// A report or an end for a HID device that is not there.
-    UnknownHid,
-    /// A HID descriptor or report that the kernel would refuse, or one device too many.
-    BadHid,
-    /// A message to the client of a scrcpy server that found its queue full.
-    DeviceMessage,
-}
-
-impl Dropped {
-    /// As it stands in `dumpsys simulated`.
-    pub fn why(self) -> &'static str {
-        match self {
-            Self::WrongSize => "wrong_size",
-            Self::TooManyPointers => "too_many_pointers",
-            Self::UnmappableText => "unmappable_text",
-            Self::ScreenOff => "screen_off",
-            Self::UnknownAction => "unknown_action",
-            Self::UnknownHid => "unknown_hid",
-            Self::BadHid => "bad_hid",
-            Self::DeviceMessage => "device_message",
-        }
-    }
-}
-
 /// What the log keeps of a text.
 pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(EXCERPT_CHARS_MAX).collect()
@@ -108,7 +80,7 @@ pub(super) struct Log {
     seq: u64,
     /// With the Unix time at which each was taken in, µs.
     events: VecDeque<(u64, u64, InputEvent)>,
-    dropped: BTreeMap<Dropped, u64>,
+    pub(super) drops: Drops,
 }
 
 impl Log {
@@ -118,14 +90,6 @@ impl Log {
         }
         self.seq += 1;
         self.events.push_back((self.seq, clock::unix_us(), event));
-    }
-
-    pub(super) fn dropped(&mut self, why: Dropped) {
-        *self.dropped.entry(why).or_default() += 1;
-    }
-
-    pub(super) fn dropped_count(&self, why: Dropped) -> u64 {
-        self.dropped.get(&why).copied().unwrap_or(0)
     }
 
     pub(super) fn events_json(&self) -> Value {
@@ -138,13 +102,6 @@ impl Log {
             })
             .collect()
     }
-
-    pub(super) fn dropped_json(&self) -> Value {
-        self.dropped
-            .iter()
-            .map(|(why, n)| json!({ "why": why.why(), "n": n }))
-            .collect()
-    }
 }
 
 fn event_json(seq: u64, event: &InputEvent) -> Value {
@@ -155,6 +112,7 @@ fn event_json(seq: u64, event: &InputEvent) -> Value {
         InputEvent::Up { id, x, y } => at("up", id, x, y),
         InputEvent::Hover { id, x, y } => at("hover", id, x, y),
         InputEvent::Cancel { id } => json!({ "seq": seq, "kind": "cancel", "id": id }),
+        InputEvent::Gone { id } => json!({ "seq": seq, "kind": "gone", "id": id }),
         InputEvent::Scroll {
             x,
             y,

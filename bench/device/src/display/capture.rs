@@ -163,7 +163,7 @@ impl Capture {
         let first = running.encode(canvas, pts, true)?;
         self.state = State::Running(running);
         // Input is checked against the new size a little before its reader hears of it, as on a real device.
-        self.size.store(size);
+        self.size.store(size, canvas.size());
         self.send([Packet::Session(size)].into_iter().chain(first));
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Capture {
             return Ok(());
         }
         let size = capture_size(display, self.options.max_size, self.options.alignment);
-        self.size.store(size);
+        self.size.store(size, display);
         self.send([Packet::Session(size)]);
         let longer = size.width.max(size.height);
         match SMALLER_SIDES.into_iter().find(|&side| side < longer) {

@@ -263,7 +263,7 @@ impl Player {
             let picture = &film.pictures[self.next];
             let begins = std::mem::take(&mut self.fresh) || cue.begins;
             if begins {
-                self.reel.size.store(cue.size);
+                self.reel.size.store(cue.size, cue.size);
                 self.reel.send(Packet::Session(cue.size));
             }
             let config = if begins {

@@ -7,7 +7,7 @@
 //!
 //! A position that does not name the video's present size is dropped before anything else happens. A message that
 //! the version does not know, or that needs a camera or a flexible display, ends the server: with a word from 4.0,
-//! before in silence. What is not followed is counted by [`Dropped`].
+//! before in silence. What is not followed is kept as [`DroppedInput`], with the values that decided.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,16 +16,18 @@ use bytes::BytesMut;
 use scrcpy::control::{self, ControlMsg, CopyKey, KeyAction, Position, Touch, TouchAction};
 use scrcpy::device_msg::{self, DeviceMsg};
 use scrcpy::keys::{KeyCode, MetaState};
-use scrcpy::options::ServerOptions;
+use scrcpy::options::{LogLevel, ServerOptions};
 use scrcpy::version::ServerVersion;
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::stage::Flex;
 use super::{End, Injector};
 use crate::android::{
-    Android, Dropped, HidInfo, KeyPress, Panel, PeripheralError, PointerKey, Size, TouchKind,
+    Android, Dropped, DroppedInput, HidInfo, KeyPress, Panel, PeripheralError, PointerKey, Size, TouchKind,
 };
 use crate::display::{Reset, VideoSize};
 use crate::fault::Plan;
@@ -71,6 +73,7 @@ where
         screen,
         outgoing,
         autosync: options.clipboard_autosync,
+        says_all: options.log_level == LogLevel::Verbose,
         set_by_client: &set_by_client,
     };
     let read = async {
@@ -103,8 +106,8 @@ where
                 msg = next_message(&mut waiting, &mut clipboard, options.clipboard_autosync, &set_by_client) => {
                     let Some(msg) = msg else { return End::Closed };
                     // A text that is too long for a message is not sent, as by the real server.
-                    if device_msg::encode(&msg, &mut wire).is_err() {
-                        android.drop_input(Dropped::DeviceMessage);
+                    if let Err(error) = device_msg::encode(&msg, &mut wire) {
+                        android.drop_input(undelivered(&msg, &error.to_string()));
                     }
                 }
                 () = sleep_until(garbage_at), if garbage.is_some() => {
@@ -150,6 +153,8 @@ struct Controller<'a> {
     screen: &'a Screen<'a>,
     outgoing: mpsc::Sender<DeviceMsg>,
     autosync: bool,
+    /// Whether it logs what hardly matters.
+    says_all: bool,
     /// The client's own text is not pushed back to it.
     set_by_client: &'a Mutex<Option<String>>,
 }
@@ -190,7 +195,7 @@ impl Controller<'_> {
                 vertical,
                 ..
             } => {
-                if let Some((x, y)) = self.place(position) {
+                if let Some((x, y)) = self.place("scroll", json!({}), position) {
                     android.scroll(x, y, horizontal, vertical);
                 }
             }
@@ -231,6 +236,15 @@ impl Controller<'_> {
     /// What the kernel would refuse is dropped; the server only warns of it.
     fn uhid(&self, msg: ControlMsg) {
         let (android, source) = (self.android, self.source);
+        let (message, values) = match &msg {
+            ControlMsg::UhidCreate { id, descriptor, .. } => (
+                "uhid_create",
+                json!({ "id": id, "descriptor_len": descriptor.len() }),
+            ),
+            ControlMsg::UhidInput { id, data } => ("uhid_input", json!({ "id": id, "len": data.len() })),
+            ControlMsg::UhidDestroy(id) => ("uhid_destroy", json!({ "id": id })),
+            _ => return,
+        };
         let done = match msg {
             ControlMsg::UhidCreate {
                 id,
@@ -254,16 +268,24 @@ impl Controller<'_> {
             ControlMsg::UhidDestroy(id) => android.detach_hid(source, id),
             _ => Ok(()),
         };
-        if let Err(why) = done {
-            android.drop_input(match why {
-                PeripheralError::Unknown => Dropped::UnknownHid,
-                _ => Dropped::BadHid,
+        if let Err(error) = done {
+            let mut values = values;
+            values["error"] = error.to_string().into();
+            android.drop_input(DroppedInput {
+                message,
+                why: match error {
+                    PeripheralError::Unknown => Dropped::UnknownHid,
+                    _ => Dropped::BadHid,
+                },
+                said: Some(format!("{message} failed: {error}")),
+                values,
             });
         }
     }
 
     fn touch(&self, touch: Touch) {
-        let Some((x, y)) = self.place(touch.position) else {
+        let values = json!({ "id": touch.pointer.0, "action": touch.action.0 });
+        let Some((x, y)) = self.place("touch", values.clone(), touch.position) else {
             return;
         };
         let kind = match touch.action {
@@ -272,7 +294,14 @@ impl Controller<'_> {
             TouchAction::MOVE => TouchKind::Move,
             TouchAction::CANCEL => TouchKind::Cancel,
             TouchAction::HOVER_MOVE => TouchKind::Hover,
-            _ => return self.android.drop_input(Dropped::UnknownAction),
+            TouchAction(action) => {
+                return self.android.drop_input(DroppedInput {
+                    message: "touch",
+                    why: Dropped::UnknownAction,
+                    values,
+                    said: Some(format!("Motion event has invalid action code 0x{action:x}")),
+                });
+            }
         };
         let key = PointerKey {
             source: self.source,
@@ -281,28 +310,45 @@ impl Controller<'_> {
         self.android.touch(kind, key, x, y);
     }
 
-    /// Pixels of the video become pixels of the display; without video they are that already.
-    fn place(&self, position: Position) -> Option<(i32, i32)> {
+    /// Pixels of the video become pixels of the display that it shows; without video they are that already.
+    fn place(&self, message: &'static str, mut values: Value, position: Position) -> Option<(i32, i32)> {
         let Some(size) = &self.screen.size else {
             return Some((position.x, position.y));
         };
-        match size.load() {
-            Some(video) if (video.width, video.height) == (position.width, position.height) => {
-                let display = self.android.size();
-                let map = |at: i32, display: u16, video: u16| {
-                    let mapped = i64::from(at) * i64::from(display) / i64::from(video);
-                    i32::try_from(mapped).unwrap_or(i32::MAX)
-                };
-                Some((
-                    map(position.x, display.width, video.width),
-                    map(position.y, display.height, video.height),
-                ))
-            }
-            _ => {
-                self.android.drop_input(Dropped::WrongSize);
-                None
-            }
+        let size = size.load();
+        if let Some((video, display)) = size
+            && (video.width, video.height) == (position.width, position.height)
+        {
+            let map = |at: i32, display: u16, video: u16| {
+                let mapped = i64::from(at) * i64::from(display) / i64::from(video);
+                i32::try_from(mapped).unwrap_or(i32::MAX)
+            };
+            return Some((
+                map(position.x, display.width, video.width),
+                map(position.y, display.height, video.height),
+            ));
         }
+        let (named, now) = (
+            format!("{}x{}", position.width, position.height),
+            size.map_or_else(
+                || "none".to_owned(),
+                |(video, _)| format!("{}x{}", video.width, video.height),
+            ),
+        );
+        values["x"] = position.x.into();
+        values["y"] = position.y.into();
+        values["named"] = named.as_str().into();
+        values["video"] = now.as_str().into();
+        let says = self
+            .says_all
+            .then(|| format!("Ignore positional event generated for size {named} (current size is {now})"));
+        self.android.drop_input(DroppedInput {
+            message,
+            why: Dropped::WrongSize,
+            values,
+            said: says,
+        });
+        None
     }
 
     /// With autosync the change itself is pushed, and the question is not answered.
@@ -332,9 +378,28 @@ impl Controller<'_> {
     }
 
     fn tell(&self, msg: DeviceMsg) {
-        if self.outgoing.try_send(msg).is_err() {
-            self.android.drop_input(Dropped::DeviceMessage);
+        if let Err(error) = self.outgoing.try_send(msg) {
+            let (TrySendError::Full(msg) | TrySendError::Closed(msg)) = error;
+            self.android.drop_input(undelivered(
+                &msg,
+                &format!("{OUTGOING_MAX} messages wait already"),
+            ));
         }
+    }
+}
+
+/// A message that the client does not get.
+fn undelivered(msg: &DeviceMsg, why: &str) -> DroppedInput {
+    let (message, values) = match msg {
+        DeviceMsg::Clipboard(text) => ("clipboard", json!({ "len": text.len(), "error": why })),
+        DeviceMsg::AckClipboard(sequence) => ("ack_clipboard", json!({ "sequence": sequence, "error": why })),
+        DeviceMsg::UhidOutput { id, .. } => ("uhid_output", json!({ "id": id, "error": why })),
+    };
+    DroppedInput {
+        message,
+        why: Dropped::DeviceMessage,
+        values,
+        said: Some(format!("Could not send {message}: {why}")),
     }
 }
 

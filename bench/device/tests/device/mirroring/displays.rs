@@ -9,7 +9,7 @@ use scrcpy::options::{NewDisplay, ServerOptions};
 use scrcpy::packet::Session;
 use tokio::time::timeout;
 
-use crate::rig::*;
+use super::rig::*;
 
 fn new_display(width: u16, height: u16) -> ServerOptions {
     ServerOptions {
@@ -134,7 +134,7 @@ async fn a_display_that_is_not_there_is_refused() {
         (&["display_id=7"][..], "Unknown display id: 7"),
         (&["display_id=1", "new_display=320x320"], "Cannot specify both"),
     ] {
-        let (told, code) = crate::server::printed("4.1", args).await;
+        let (told, code) = super::server::printed("4.1", args).await;
         assert!(told.contains(why) && code == 1, "{told}");
     }
 }

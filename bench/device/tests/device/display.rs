@@ -1,27 +1,11 @@
 //! What a capture of the display gets, without sockets.
 
-#![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
-
-use std::time::Duration;
-
 use device::Android;
 use device::android::{App, Model};
-use device::display::{CaptureHandle, CaptureOptions, Display, FirstSize, PACKETS_MAX, Packet};
-use device::encode::Habit;
+use device::display::{CaptureHandle, CaptureOptions, Display, PACKETS_MAX, Packet};
 use scrcpy::Pts;
-use tokio::time::timeout;
 
-/// Longer than any step takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-const OPTIONS: CaptureOptions = CaptureOptions {
-    bit_rate: 1_000_000,
-    max_size: None,
-    alignment: 2,
-    max_fps: None,
-    encoder: Habit::Usual,
-    first_size: FirstSize::Works,
-};
+use crate::captures::{OPTIONS, packet};
 
 fn moving() -> Display {
     let android = Android::new(Model {
@@ -31,10 +15,6 @@ fn moving() -> Display {
     });
     android.start(App::Motion.package()).unwrap();
     Display::spawn(android, 60).unwrap().0
-}
-
-async fn packet(capture: &mut CaptureHandle) -> Packet {
-    timeout(DEADLINE, capture.packets.recv()).await.unwrap().unwrap()
 }
 
 async fn frame(capture: &mut CaptureHandle) -> Pts {

@@ -11,7 +11,7 @@ use scrcpy::packet::{HEADER_LEN, Header};
 use scrcpy::version::ServerVersion;
 use tokio::io::AsyncReadExt;
 
-use crate::rig::*;
+use super::rig::*;
 
 /// The audio socket of a server with nothing else.
 async fn listening(userland: &Userland, version: ServerVersion, codec: AudioCodec) -> (Running, Socket) {

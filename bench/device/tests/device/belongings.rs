@@ -1,14 +1,13 @@
 //! What people leave on a device, seen and removed by the commands that Android has for it, over adb; and a device
 //! whose services are not up yet.
 
-#![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
-
 use std::time::Duration;
 
 use adb::Host;
-use device::Boot;
-use tokio::net::TcpListener;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use device::{Boot, Config, Traits};
+use tokio_util::sync::DropGuard;
+
+use crate::phone::{plain, start};
 
 /// The longest that anything here may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,21 +19,11 @@ struct Rig {
 
 impl Rig {
     async fn start(boot: Boot) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let adb = listener.local_addr().unwrap();
-        let config = device::Config {
-            adb,
-            name: "Farglass Test".to_owned(),
-            width: 360,
-            height: 640,
-            fps: 30,
-            boot,
-        };
-        let cancel = CancellationToken::new();
-        tokio::spawn(device::serve(listener, config, cancel.clone()));
+        let config = Config { boot, ..plain() };
+        let (adb, stop) = start(config, Traits::default()).await;
         Self {
             host: Host::connect(adb).await.unwrap(),
-            _stop: cancel.drop_guard(),
+            _stop: stop,
         }
     }
 

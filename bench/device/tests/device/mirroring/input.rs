@@ -1,14 +1,18 @@
 //! What control messages do to the device.
 
+use std::time::Instant;
+
 use device::android::{App, Dropped, Segment};
 use device::screen::app::paint::{PALETTE, PAPER, stroke_radius};
 use device::screen::canvas::{Canvas, Rgb};
 use device::screen::{Moment, screenshot};
-use scrcpy::control::{ControlMsg, KeyAction, TouchAction};
+use scrcpy::control::{ControlMsg, CopyKey, KeyAction, Position, TouchAction};
 use scrcpy::device_msg::DeviceMsg;
 use scrcpy::keys::KeyCode;
+use scrcpy::options::{LogLevel, ServerOptions};
+use serde_json::json;
 
-use crate::rig::*;
+use super::rig::*;
 
 #[tokio::test]
 async fn a_touch_for_another_size_is_dropped_before_it_becomes_a_pointer() {
@@ -19,10 +23,108 @@ async fn a_touch_for_another_size_is_dropped_before_it_becomes_a_pointer() {
     rig.settled().await;
     assert_eq!(rig.android.pointers(), []);
     assert_eq!(rig.android.dropped_count(Dropped::WrongSize), 1);
+    let values = json!({ "id": 1, "action": 0, "x": 10, "y": 300, "named": "640x360", "video": "360x640" });
+    assert_eq!(
+        drops(&rig.android),
+        [("touch".to_owned(), "wrong_size".to_owned(), values)]
+    );
+    assert!(
+        !logged(&rig.android, "scrcpy")
+            .iter()
+            .any(|(level, _)| *level == 'V'),
+        "said only by a server that is asked for everything"
+    );
     rig.touch(TouchAction::DOWN, 1, 10, 300).await;
     rig.settled().await;
     assert_eq!(rig.android.pointers().len(), 1);
     assert_eq!(rig.android.dropped_count(Dropped::WrongSize), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_is_asked_for_everything_says_which_positions_it_ignores() {
+    let options = ServerOptions {
+        log_level: LogLevel::Verbose,
+        ..ServerOptions::default()
+    };
+    let mut rig = Rig::with("4.1", App::Paint, options).await;
+    rig.video.picture().await;
+    rig.send(ControlMsg::Scroll {
+        position: Position {
+            x: 1,
+            y: 2,
+            width: 8,
+            height: 16,
+        },
+        horizontal: 0.0,
+        vertical: 1.0,
+        buttons: 0,
+    })
+    .await;
+    rig.settled().await;
+    let said = "Ignore positional event generated for size 8x16 (current size is 360x640)";
+    assert!(logged(&rig.android, "scrcpy").contains(&('V', said.to_owned())));
+    let values = json!({ "x": 1, "y": 2, "named": "8x16", "video": "360x640" });
+    assert_eq!(
+        drops(&rig.android),
+        [("scroll".to_owned(), "wrong_size".to_owned(), values)]
+    );
+}
+
+#[tokio::test]
+async fn an_action_that_means_nothing_and_input_in_the_dark_are_kept_with_their_reasons() {
+    let mut rig = Rig::new("4.1", App::Still).await;
+    rig.video.picture().await;
+    rig.touch(TouchAction(77), 5, 1, 2).await;
+    rig.settled().await;
+    rig.android.set_screen_on(false);
+    rig.touch(TouchAction::DOWN, 6, 3, 4).await;
+    rig.send(key(KeyCode::A)).await;
+    rig.settled().await;
+    let expected = [
+        ("touch", "unknown_action", json!({ "id": 5, "action": 77 })),
+        (
+            "touch",
+            "screen_off",
+            json!({ "id": 6, "kind": "down", "x": 3, "y": 4 }),
+        ),
+        ("key", "screen_off", json!({ "keycode": 29 })),
+    ];
+    let expected = expected.map(|(message, why, values)| (message.to_owned(), why.to_owned(), values));
+    assert_eq!(drops(&rig.android), expected);
+    let said = [
+        ('E', "Motion event has invalid action code 0x4d"),
+        ('I', "Dropped event because the screen is off: touch"),
+        ('I', "Dropped event because the screen is off: key"),
+    ];
+    let said = said.map(|(level, text)| (level, text.to_owned()));
+    assert_eq!(logged(&rig.android, "InputDispatcher"), said);
+}
+
+#[tokio::test]
+async fn answers_that_the_client_does_not_read_are_dropped_and_kept_with_their_reason() {
+    let options = ServerOptions {
+        clipboard_autosync: false,
+        ..ServerOptions::default()
+    };
+    let mut rig = Rig::with("4.1", App::Still, options).await;
+    rig.video.picture().await;
+    rig.android.set_clipboard(&"x".repeat(200_000));
+    let asked = 64;
+    for _ in 0..asked {
+        rig.send(ControlMsg::GetClipboard(CopyKey::NONE)).await;
+    }
+    let deadline = Instant::now() + DEADLINE;
+    while drops(&rig.android).is_empty() {
+        assert!(Instant::now() < deadline, "everything was taken");
+        tokio::task::yield_now().await;
+    }
+    let values = json!({ "len": 200_000, "error": "16 messages wait already" });
+    assert_eq!(
+        drops(&rig.android)[0],
+        ("clipboard".to_owned(), "device_message".to_owned(), values)
+    );
+    let said = "Could not send clipboard: 16 messages wait already".to_owned();
+    assert!(logged(&rig.android, "scrcpy").contains(&('W', said)));
 }
 
 #[tokio::test]
@@ -41,6 +143,19 @@ async fn a_late_move_makes_a_ghost_and_only_up_removes_a_pointer() {
     rig.settled().await;
     assert_eq!(rig.android.pointers().len(), 10);
     assert_eq!(rig.android.dropped_count(Dropped::TooManyPointers), 3);
+    let values = json!({ "id": 11, "kind": "down", "x": 50, "y": 50, "down": 10 });
+    assert_eq!(
+        drops(&rig.android)[0],
+        ("touch".to_owned(), "too_many_pointers".to_owned(), values)
+    );
+    let said = ('W', "Too many pointers for touch event".to_owned());
+    assert_eq!(
+        logged(&rig.android, "scrcpy")
+            .iter()
+            .filter(|line| **line == said)
+            .count(),
+        3
+    );
     for id in 1..14 {
         rig.touch(TouchAction::UP, id, 50, 50).await;
     }
@@ -154,6 +269,9 @@ async fn typed_text_skips_what_the_keyboard_lacks_and_a_paste_does_not() {
     let dump: serde_json::Value = serde_json::from_str(&rig.android.dumpsys()).unwrap();
     assert_eq!(dump["text"], "Zoë !日本é");
     assert_eq!(rig.android.dropped_count(Dropped::UnmappableText), 2);
+    let dropped = drops(&rig.android);
+    let chars: Vec<_> = dropped.iter().map(|(_, _, values)| &values["char"]).collect();
+    assert_eq!(chars, ["U+65E5", "U+672C"]);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use scrcpy::packet::HeaderError;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use crate::rig::*;
+use super::rig::*;
 
 /// Reads until the demuxer fails; how many pictures came before, and why it failed.
 async fn until_broken(video: &mut Video) -> (u32, DemuxError) {

@@ -20,6 +20,7 @@ use scrcpy::keys::{KeyCode, MetaState};
 use scrcpy::options::ServerOptions;
 use scrcpy::packet::Session;
 use scrcpy::version::ServerVersion;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -344,4 +345,29 @@ pub(crate) fn size_of(event: &Event) -> Option<(u16, u16)> {
         Event::Size(Session { width, height, .. }) => Some((*width, *height)),
         _ => None,
     }
+}
+
+/// What the device dropped: which message, why, and the values that decided.
+pub(crate) fn drops(android: &Android) -> Vec<(String, String, Value)> {
+    let dump: Value = serde_json::from_str(&android.dumpsys()).unwrap();
+    let entries = dump["drops"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut before = 0;
+    let entry = |entry: &Value| {
+        let seq = entry["seq"].as_u64().unwrap();
+        assert!(seq > before && entry["at_us"].as_u64().unwrap() > 0, "{entry}");
+        before = seq;
+        (
+            text(&entry["message"]),
+            text(&entry["why"]),
+            entry["values"].clone(),
+        )
+    };
+    entries.map(entry).collect()
+}
+
+/// The lines of the system's log with this tag: level and message.
+pub(crate) fn logged(android: &Android, tag: &str) -> Vec<(char, String)> {
+    let lines = android.log_after(0).into_iter().filter(|line| line.tag == tag);
+    lines.map(|line| (line.level.letter(), line.message)).collect()
 }

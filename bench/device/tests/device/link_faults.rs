@@ -1,16 +1,15 @@
 //! What the network and the daemon do to a host, as our own host meets it: it learns of each within the time that it
 //! promises, and the next connection is a good one.
 
-#![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
-
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use adb::{End, Host, host};
 use device::fault::{Fault, Faults};
-use device::{Boot, Config, Mirroring, Traits};
-use tokio::net::TcpListener;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use device::{Mirroring, Traits};
+use tokio_util::sync::DropGuard;
+
+use crate::phone::{plain, start};
 
 /// Every one of these faults comes within this time.
 const COMES: Duration = Duration::from_secs(5);
@@ -20,16 +19,6 @@ const GONE_AFTER: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_secs(8);
 
 async fn device(fault: Fault) -> (SocketAddr, DropGuard) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let adb = listener.local_addr().unwrap();
-    let config = Config {
-        adb,
-        name: "Farglass Test".to_owned(),
-        width: 360,
-        height: 640,
-        fps: 30,
-        boot: Boot::default(),
-    };
     let traits = Traits {
         mirroring: Mirroring {
             faults: Faults::new(vec![fault], 3),
@@ -37,9 +26,7 @@ async fn device(fault: Fault) -> (SocketAddr, DropGuard) {
         },
         ..Traits::default()
     };
-    let stop = CancellationToken::new();
-    tokio::spawn(device::serve_as(listener, config, traits, stop.clone()));
-    (adb, stop.drop_guard())
+    start(plain(), traits).await
 }
 
 async fn connect(adb: SocketAddr) -> Host {

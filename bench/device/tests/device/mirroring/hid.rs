@@ -5,7 +5,7 @@ use scrcpy::control::ControlMsg;
 use scrcpy::device_msg::DeviceMsg;
 use serde_json::json;
 
-use crate::rig::*;
+use super::rig::*;
 
 /// Boot keyboard of the HID specification: modifiers, a reserved byte, lights out, six keys.
 const KEYBOARD: &[u8] = &[
@@ -183,6 +183,18 @@ async fn what_the_kernel_would_refuse_is_counted_and_the_server_goes_on() {
     rig.settled().await;
     assert_eq!(rig.android.dropped_count(Dropped::UnknownHid), 2);
     assert_eq!(rig.android.dropped_count(Dropped::BadHid), 2);
+    let dropped = drops(&rig.android);
+    let dropped: Vec<_> = dropped
+        .iter()
+        .map(|(message, why, values)| (message.as_str(), why.as_str(), &values["id"]))
+        .collect();
+    let expected = [
+        ("uhid_input", "unknown_hid", &json!(7)),
+        ("uhid_destroy", "unknown_hid", &json!(7)),
+        ("uhid_create", "bad_hid", &json!(7)),
+        ("uhid_input", "bad_hid", &json!(8)),
+    ];
+    assert_eq!(dropped, expected);
 }
 
 #[tokio::test]

@@ -3,23 +3,13 @@
 //! Every test has its own device and its own adb server. The server listens on a Unix socket in the test's folder, so
 //! that tests side by side, and an adb of the machine's user, never meet; it is ended with the test.
 
-#![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
-
-#[path = "stock_adb/apk.rs"]
 mod apk;
-#[path = "stock_adb/around.rs"]
 mod around;
-#[path = "stock_adb/cut.rs"]
 mod cut;
-#[path = "stock_adb/guard.rs"]
 mod guard;
-#[path = "stock_adb/install.rs"]
 mod install;
-#[path = "stock_adb/large.rs"]
 mod large;
-#[path = "stock_adb/rig.rs"]
 mod rig;
-#[path = "stock_adb/server.rs"]
 mod server;
 
 use std::process::Stdio;

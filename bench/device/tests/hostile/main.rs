@@ -12,9 +12,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
 
-#[path = "hostile/attacker.rs"]
 mod attacker;
-#[path = "hostile/tape.rs"]
 mod tape;
 
 use std::time::Duration;

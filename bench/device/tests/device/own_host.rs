@@ -1,7 +1,5 @@
 //! What the stock client cannot show: the device through our own host, which sees streams, frames and their ends.
 
-#![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,26 +7,17 @@ use adb::Host;
 use adb::connection::OpenError;
 use adb::host::ShellEvent;
 use adb::transfer::{Target, TransferError};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use device::Traits;
+use tokio::net::TcpStream;
+use tokio_util::sync::DropGuard;
+
+use crate::phone::{plain, start};
 
 /// Longer than any step of these tests takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 async fn device() -> (SocketAddr, DropGuard) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let adb = listener.local_addr().unwrap();
-    let config = device::Config {
-        adb,
-        name: "Farglass Test".to_owned(),
-        width: 360,
-        height: 640,
-        fps: 60,
-        boot: device::Boot::default(),
-    };
-    let stop = CancellationToken::new();
-    tokio::spawn(device::serve(listener, config, stop.clone()));
-    (adb, stop.drop_guard())
+    start(plain(), Traits::default()).await
 }
 
 async fn stdout(host: &Host, command: &str) -> String {

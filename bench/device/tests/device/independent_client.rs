@@ -1,8 +1,6 @@
 //! The simulated device and a scrcpy client that shares no line with this project: the published npm packages of
 //! web/e2e/independent-client. This test only gives them a device and a server file; what they check stands there.
 
-#![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
-
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,9 +9,11 @@ use adb::daemon::Guard;
 use adb::key_file::{self, Missing};
 use adb::known_keys::{KnownKeys, NewKeys};
 use base64::Engine as _;
-use tokio::net::TcpListener;
+use device::{Config, Traits};
 use tokio::process::Command;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
+
+use crate::phone::{plain, start};
 
 /// Longer than the script's own deadlines together.
 const DEADLINE: Duration = Duration::from_secs(150);
@@ -22,18 +22,13 @@ const SERVER_VERSION: &str = "3.3.3";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_published_client_pushes_the_server_starts_it_sees_and_touches() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let adb = listener.local_addr().unwrap();
-    let config = device::Config {
-        adb,
-        name: "Farglass Test".to_owned(),
+    let config = Config {
         width: 720,
         height: 1280,
         fps: 60,
-        boot: device::Boot::default(),
+        ..plain()
     };
-    let stop = CancellationToken::new();
-    let device = tokio::spawn(device::serve(listener, config, stop.clone()));
+    let (adb, _stop) = start(config, Traits::default()).await;
 
     let folder = tempfile::TempDir::new().unwrap();
     let key = key_file::load(&folder.path().join("adbkey"), "test@host", Missing::Generate).unwrap();
@@ -73,30 +68,20 @@ async fn a_published_client_pushes_the_server_starts_it_sees_and_touches() {
         told.contains("pass 13") && told.contains("skipped 0"),
         "not all of its tests ran:\n{told}"
     );
-
-    stop.cancel();
-    device.await.unwrap().unwrap();
 }
 
 /// A device that lets in whoever has one of these keys; its port.
 async fn guarded(known: KnownKeys) -> (u16, DropGuard) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let adb = listener.local_addr().unwrap();
-    let config = device::Config {
-        adb,
+    let config = Config {
         name: "Farglass Guarded".to_owned(),
-        width: 360,
-        height: 640,
-        fps: 30,
-        boot: device::Boot::default(),
+        ..plain()
     };
-    let traits = device::Traits {
+    let traits = Traits {
         guard: Guard::Keys(known),
-        ..device::Traits::default()
+        ..Traits::default()
     };
-    let stop = CancellationToken::new();
-    tokio::spawn(device::serve_as(listener, config, traits, stop.clone()));
-    (adb.port(), stop.drop_guard())
+    let (adb, stop) = start(config, traits).await;
+    (adb.port(), stop)
 }
 
 /// What stands between the lines of a PEM file.

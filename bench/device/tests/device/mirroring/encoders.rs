@@ -9,7 +9,7 @@ use scrcpy::control::{ControlMsg, TouchAction};
 use scrcpy::demux::Event;
 use scrcpy::options::ServerOptions;
 
-use crate::rig::*;
+use super::rig::*;
 
 fn with(encoder: Habit) -> Userland {
     Userland {
@@ -79,4 +79,21 @@ async fn without_an_encoder_the_server_says_so_and_ends() {
         told.contains("Could not create default video encoder for h264"),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn until_the_next_session_a_position_lands_where_the_picture_showed_it() {
+    let mut rig = rig(Habit::SlowReset, App::Paint).await;
+    rig.video.picture().await;
+    rig.send(ControlMsg::RotateDevice).await;
+    rig.touch(TouchAction::DOWN, 1, 100, 300).await;
+    rig.settled().await;
+    assert_eq!(rig.android.size().width, HEIGHT, "held otherwise already");
+    let at: Vec<_> = rig
+        .android
+        .pointers()
+        .iter()
+        .map(|pointer| (pointer.x, pointer.y))
+        .collect();
+    assert_eq!(at, [(100, 300)]);
 }

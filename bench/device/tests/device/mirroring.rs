@@ -1,7 +1,5 @@
 //! A scrcpy client in the same process: what it sees and what its messages do, over the device's own sockets.
 
-#![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
-
 mod audio;
 mod displays;
 mod encoders;

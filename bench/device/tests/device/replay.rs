@@ -1,29 +1,15 @@
 //! A film in place of the screen, made by ffmpeg for the test.
 
-#![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
-
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use device::Android;
 use device::android::{Model, Size};
-use device::display::{CaptureHandle, CaptureOptions, Display, FirstSize, Packet};
-use device::encode::Habit;
+use device::display::{CaptureHandle, Display, Packet};
 use device::replay::Film;
-use tokio::time::timeout;
 
-/// Longer than any step takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-const OPTIONS: CaptureOptions = CaptureOptions {
-    bit_rate: 1_000_000,
-    max_size: None,
-    alignment: 2,
-    max_fps: None,
-    encoder: Habit::Usual,
-    first_size: FirstSize::Works,
-};
+use crate::captures::{OPTIONS, packet};
 
 /// Forty pictures, a key frame every ten.
 fn film() -> Film {
@@ -66,10 +52,6 @@ fn shown(film: &Film, fps: u32) -> CaptureHandle {
     });
     let (display, _) = Display::replay(android, film.clone(), fps).unwrap();
     display.capture(OPTIONS).unwrap()
-}
-
-async fn packet(capture: &mut CaptureHandle) -> Packet {
-    timeout(DEADLINE, capture.packets.recv()).await.unwrap().unwrap()
 }
 
 async fn unit(capture: &mut CaptureHandle) -> (bool, Bytes) {

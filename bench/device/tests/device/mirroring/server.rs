@@ -11,7 +11,7 @@ use scrcpy::options::ServerOptions;
 use scrcpy::version::{Framing, ServerVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::rig::*;
+use super::rig::*;
 
 #[tokio::test]
 async fn an_unknown_message_ends_the_server() {

@@ -1,7 +1,5 @@
 //! What a reset leaves of an app and of a device: nothing.
 
-#![expect(clippy::unwrap_used, reason = "tests: a broken rig may panic")]
-
 use device::Android;
 use device::android::{App, Model, PackageError, PointerKey, Rotation, TouchKind};
 use device::screen::{Moment, screenshot};

@@ -13,7 +13,7 @@ use scrcpy::options::ServerOptions;
 use scrcpy::version::ServerVersion;
 use tokio::io::AsyncReadExt;
 
-use crate::rig::*;
+use super::rig::*;
 
 #[tokio::test]
 async fn both_framings_open_with_name_codec_size_parameter_sets_and_a_key_frame() {

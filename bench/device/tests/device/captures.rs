@@ -1,0 +1,29 @@
+//! What a capture gives, for tests of the display and of what is shown in its place.
+//!
+//! ```text
+//!   display, film ── capture(OPTIONS) ──► packet · packet · packet   each within DEADLINE
+//! ```
+//!
+//! It does not know sockets or framings.
+
+use std::time::Duration;
+
+use device::display::{CaptureHandle, CaptureOptions, FirstSize, Packet};
+use device::encode::Habit;
+use tokio::time::timeout;
+
+/// Longer than any step takes on a busy machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) const OPTIONS: CaptureOptions = CaptureOptions {
+    bit_rate: 1_000_000,
+    max_size: None,
+    alignment: 2,
+    max_fps: None,
+    encoder: Habit::Usual,
+    first_size: FirstSize::Works,
+};
+
+pub(crate) async fn packet(capture: &mut CaptureHandle) -> Packet {
+    timeout(DEADLINE, capture.packets.recv()).await.unwrap().unwrap()
+}
