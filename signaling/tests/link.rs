@@ -389,20 +389,7 @@ async fn a_host_notices_a_killed_control_before_its_idle_timeout() {
     let address = front.local_addr().unwrap();
     let (switch, behind) = watch::channel(killed.address);
     tokio::spawn(relay(front, behind));
-    let folder = tempfile::tempdir().unwrap();
-    let mut agent = agent(address, folder.path(), Some(token));
-    agent.greet().await;
-    let (host, _) = killed.up().await;
-    // A served request is the proof that the agent has its welcome.
-    let asked = tokio::spawn(async move { host.call(prepare(), DEADLINE, |_| {}).await });
-    agent
-        .request()
-        .await
-        .responder
-        .reply(Reply::Prepared { width: 1, height: 1 })
-        .await
-        .unwrap();
-    asked.await.unwrap().unwrap();
+    let (_folder, mut agent) = linked(&mut killed, address, token).await;
 
     switch.send(next.address).unwrap();
     let since = Instant::now();
@@ -418,6 +405,50 @@ async fn a_host_notices_a_killed_control_before_its_idle_timeout() {
     );
     agent.greet().await;
     next.up().await;
+}
+
+#[tokio::test]
+async fn a_host_hears_that_nobody_listens_at_control_before_its_idle_timeout() {
+    let (authority, token) = authority();
+    let mut killed = control(&authority, Some(token.clone()), 0, true);
+    let front = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = front.local_addr().unwrap();
+    let (_switch, behind) = watch::channel(killed.address);
+    let relay = tokio::spawn(relay(front, behind));
+    let (_folder, mut agent) = linked(&mut killed, address, token).await;
+
+    relay.abort();
+    assert!(relay.await.unwrap_err().is_cancelled());
+    let since = Instant::now();
+    assert!(matches!(agent.event().await, Event::Down));
+    assert!(
+        since.elapsed() < IDLE_TIMEOUT / 2,
+        "noticed only after {:?}",
+        since.elapsed()
+    );
+    // It is called as long as it takes, and whoever listens there then is found.
+    let mut next = control(&authority, None, address.port(), true);
+    agent.greet().await;
+    next.up().await;
+}
+
+/// An agent that joined this control at `address` and has its welcome.
+async fn linked(control: &mut Control, address: SocketAddr, token: JoinToken) -> (tempfile::TempDir, Agent) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut agent = agent(address, folder.path(), Some(token));
+    agent.greet().await;
+    let (host, _) = control.up().await;
+    // A served request is the proof that the agent has its welcome.
+    let asked = tokio::spawn(async move { host.call(prepare(), DEADLINE, |_| {}).await });
+    agent
+        .request()
+        .await
+        .responder
+        .reply(Reply::Prepared { width: 1, height: 1 })
+        .await
+        .unwrap();
+    asked.await.unwrap().unwrap();
+    (folder, agent)
 }
 
 /// Carries datagrams between one agent and whichever control `behind` names.

@@ -5,7 +5,7 @@
 //!  Driver ────┤
 //!             └── dial ── Up(Greeting) ── Hello ── Welcome ──┬── Request(Incoming) …
 //!                  ▲                                         │
-//!                  └── 1, 2, 4, 8, 16, 30 s ± 20 % ── Down ──┘
+//!                  └── pace.rs: at once, or ever later ─ Down ┘
 //! ```
 //!
 //! How an agent uses it:
@@ -27,6 +27,9 @@
 //! because the next Hello says what is true; when telling outruns the link, the link is taken down and
 //! up again for the same reason. Requests may arrive in another order than control sent them.
 //!
+//! A link is missed in one of four ways, whichever is first: control says goodbye; a control that was started again
+//! resets it; its host says that nobody listens (`socket.rs`); nothing comes for [`SILENCE`].
+//!
 //! It does not know what a request means.
 
 use std::path::PathBuf;
@@ -35,26 +38,29 @@ use std::time::{Duration, Instant, SystemTime};
 
 use protocol::HostId;
 use protocol::agent::{
-    FromAgent, Hello, Intent, JoinReply, JoinRequest, Progress, Refusal, RefusalCode, RenewReply,
-    RenewRequest, Reply, Request, Response,
+    FromAgent, Hello, Intent, JoinReply, JoinRequest, Progress, RenewReply, RenewRequest, Reply, Request,
+    Response,
 };
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::codec::{CodecError, Reader, write};
-use super::dial::{backoff, dial, in_time, random_unit};
-use super::identity::{Identity, IdentityError, Keeper};
-use super::tls::{TlsError, agent_config, join_config};
+use super::dial::{Dialled, dial, in_time};
+pub use super::failure::ClientError;
+use super::identity::{Identity, Keeper};
+use super::pace::{Pace, random_unit};
+use super::tls::{agent_config, join_config};
 use super::token::JoinToken;
-use super::transport::REQUESTS_MAX;
+use super::transport::{KEEP_ALIVE, REQUESTS_MAX};
 
 /// Messages to control that wait for the link; beyond it the link is taken down and up again.
 pub const OUTBOX_MAX: usize = 256;
 /// Events that wait for the agent; beyond it control's requests wait in QUIC.
 pub const EVENTS_MAX: usize = REQUESTS_MAX as usize;
-/// A link that held this long ends a row of failures.
-const STEADY: Duration = Duration::from_secs(60);
+/// A link from which nothing comes for this many keep-alives is dialled anew: two seconds. A link that was only slow
+/// costs a dial, and no session.
+const SILENCE: u32 = 4;
 /// Wait after a renewal that failed. At half life there are hours left.
 const RENEWAL_RETRY: Duration = Duration::from_secs(60);
 /// How long the last packets may take when the agent stops.
@@ -63,7 +69,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Where control is and who we are.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Control's address, `host:port`.
+    /// Control's address, `host:port`; of several controls on one database all, separated by commas.
     pub control: String,
     /// Folder for key and certificate.
     pub identity: PathBuf,
@@ -160,57 +166,6 @@ impl Link {
     }
 }
 
-/// Why the driver gave up. Everything else is retried.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientError {
-    /// Neither certificate nor token.
-    #[error(
-        "this host is not enrolled with the control at {control}: make a join token there and start the agent with it"
-    )]
-    NotEnrolled {
-        /// Where control is.
-        control: String,
-    },
-    /// Control does not want this host, or not this token.
-    #[error("control refused this host: {}", .0.detail)]
-    Refused(Refusal),
-    /// The identity's folder.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// Certificates.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The link broke or could not be made. Retried.
-    #[error("{0}")]
-    Network(String),
-}
-
-impl ClientError {
-    /// Whether trying again cannot help.
-    fn is_final(&self) -> bool {
-        match self {
-            Self::Refused(refusal) => {
-                matches!(refusal.code, RefusalCode::Unauthorised | RefusalCode::Version)
-            }
-            Self::Network(_) => false,
-            Self::NotEnrolled { .. } | Self::Identity(_) | Self::Tls(_) => true,
-        }
-    }
-}
-
-impl From<CodecError> for ClientError {
-    fn from(error: CodecError) -> Self {
-        Self::Network(error.to_string())
-    }
-}
-
-impl From<quinn::ConnectionError> for ClientError {
-    fn from(error: quinn::ConnectionError) -> Self {
-        Self::Network(error.to_string())
-    }
-}
-
 /// Makes the three ends: tell, hear, run.
 #[must_use]
 pub fn link(config: Config) -> (Link, mpsc::Receiver<Event>, Driver) {
@@ -222,6 +177,7 @@ pub fn link(config: Config) -> (Link, mpsc::Receiver<Event>, Driver) {
         told,
         events,
         resync: resync.clone(),
+        up: None,
     };
     (Link { outbox, resync }, heard, driver)
 }
@@ -232,6 +188,8 @@ pub struct Driver {
     told: mpsc::Receiver<FromAgent>,
     events: mpsc::Sender<Event>,
     resync: Arc<Notify>,
+    /// Since when control has us, if it does.
+    up: Option<Instant>,
 }
 
 impl Driver {
@@ -241,20 +199,15 @@ impl Driver {
     /// A [`ClientError`] that a person has to deal with.
     pub async fn run(mut self, cancel: CancellationToken) -> Result<(), ClientError> {
         let keeper = Keeper::open(&self.config.identity)?;
-        let mut failures = 0;
+        let mut pace = Pace::default();
         loop {
-            let since = Instant::now();
             let error = match self.once(&keeper, &cancel).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => error,
             };
-            failures = if since.elapsed() >= STEADY {
-                0
-            } else {
-                failures + 1
-            };
-            let wait = backoff(failures, random_unit());
+            let stood = self.up.take().map(|since| since.elapsed());
+            let wait = pace.ended(error.is_away(), stood, random_unit());
             tracing::warn!(control = %self.config.control, %error, wait_ms = wait.as_millis() as u64, "no link to control");
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
@@ -278,18 +231,29 @@ impl Driver {
             () = cancel.cancelled() => return Ok(()),
             dialled = dial(&self.config.control, config) => dialled?,
         };
-        let (endpoint, connection) = dialled;
         let ended = tokio::select! {
             () = cancel.cancelled() => Ok(()),
-            ended = self.session(&connection, keeper, identity) => ended,
+            () = dialled.refused.cancelled() => Err(ClientError::nobody_listens()),
+            ended = self.session(&dialled.connection, keeper, identity) => ended,
         };
+        let Dialled {
+            endpoint, connection, ..
+        } = dialled;
+        // A broken stream is how a broken connection looks from within; that one has the reason.
+        let broken = connection.close_reason();
         connection.close(0u32.into(), b"agent stops");
-        // Control notices by itself when this last packet is lost.
-        let _ = tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await;
-        if ended.is_err() && self.events.send(Event::Down).await.is_err() {
+        let Err(error) = ended else {
+            // Control notices by itself when this last packet is lost.
+            let _ = tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await;
+            return Ok(());
+        };
+        if self.events.send(Event::Down).await.is_err() {
             return Ok(());
         }
-        ended
+        Err(match (error, broken) {
+            (ClientError::Network(_), Some(reason)) => reason.into(),
+            (error, _) => error,
+        })
     }
 
     /// The identity to dial with, joined for if need be.
@@ -312,7 +276,8 @@ impl Driver {
     }
 
     async fn join(&self, keeper: &Keeper, token: &JoinToken) -> Result<Identity, ClientError> {
-        let (_endpoint, connection) = dial(&self.config.control, join_config(token.authority())?).await?;
+        let dialled = dial(&self.config.control, join_config(token.authority())?).await?;
+        let connection = dialled.connection;
         let request = JoinRequest {
             token: token.secret().to_owned(),
             csr_pem: keeper.signing_request()?,
@@ -369,12 +334,16 @@ impl Driver {
         let mut intents = Reader::new(receive);
         write(&mut send, &FromAgent::Hello(hello)).await?;
         in_time(async { welcomed(intents.expect().await?) }).await?;
-        tracing::info!(host.id = %identity.host(), control = %self.config.control, "linked to control");
+        self.up = Some(Instant::now());
+        tracing::info!(host.id = %identity.host(), control = %connection.remote_address(), "linked to control");
         tokio::select! {
             ended = tell(&mut self.told, &mut send) => ended,
             ended = hear(connection, &self.events) => ended,
             ended = heed(&mut intents, connection) => ended,
             ended = renew(connection, keeper, identity) => ended,
+            () = silence(|| connection.stats().udp_rx.datagrams) => {
+                Err(ClientError::Away("nothing comes from control any more".to_owned()))
+            }
             () = self.resync.notified() => Err(ClientError::Network("more was told than the link carries".to_owned())),
         }
     }
@@ -434,6 +403,18 @@ async fn heed(intents: &mut Reader, connection: &quinn::Connection) -> Result<()
     }
 }
 
+/// Ends when nothing arrives for [`SILENCE`]. Looks are counted, and no time is read: an agent that was itself held up
+/// for seconds has not listened meanwhile.
+async fn silence(mut arrived: impl FnMut() -> u64) {
+    let (mut last, mut silent) = (arrived(), 0);
+    while silent < SILENCE {
+        tokio::time::sleep(KEEP_ALIVE).await;
+        let now = arrived();
+        silent = if now == last { silent + 1 } else { 0 };
+        last = now;
+    }
+}
+
 /// Renews the certificate at half of its life, for the next dial. Never ends by itself.
 async fn renew(
     connection: &quinn::Connection,
@@ -461,5 +442,18 @@ async fn renew(
                 tokio::time::sleep(RENEWAL_RETRY).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_link_from_which_nothing_comes_is_given_up_after_two_seconds_and_one_datagram_saves_it() {
+        let start = tokio::time::Instant::now();
+        // Datagrams come for three seconds and a half; after that nothing.
+        silence(|| u64::try_from(start.elapsed().as_millis().min(3_500) / 1_000).unwrap()).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(5));
     }
 }

@@ -11,6 +11,7 @@
 //!   stream m   RenewRequest ──────────────────────────► tls::Authority
 //! ```
 //!
+//! An agent dials by dial.rs over a socket.rs, as often as pace.rs says, for the reasons in failure.rs.
 //! Frames are in codec.rs, windows and timeouts in transport.rs. The messages themselves are
 //! `protocol::agent`. Nothing here knows what a device, a lease or a database is.
 
@@ -18,8 +19,11 @@ pub mod call;
 pub mod client;
 pub mod codec;
 mod dial;
+mod failure;
 pub mod identity;
+mod pace;
 pub mod server;
+mod socket;
 pub mod tls;
 pub mod token;
 mod transport;

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 
-/// How often an idle link is touched, by both ends: two packets a second and host. Three lost packets in a row
-/// still leave the link up.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// How often an idle link is touched: four packets a second and host, with their acknowledgements. It is also how soon
+/// an agent misses a control that was killed, and so a part of what it takes to be back. Three lost packets in a row still
+/// leave the link up.
+pub const KEEP_ALIVE: Duration = Duration::from_millis(500);
 /// A link from which nothing comes for this long is down. Whoever looks at a device of a host that was killed is
 /// told within this time; a link that was only slow costs a dial, and no session.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
