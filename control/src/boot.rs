@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::domain::time::UnixMs;
-use crate::replica::{Replica, Steps};
+use crate::replica::{Replica, Words};
 use crate::routes::auth;
 use crate::secret::{Hash, Seal, Secret};
 use crate::store::Store;
@@ -75,7 +75,7 @@ pub(crate) async fn among_others(
     id: Uuid,
     authority: Fingerprint,
     now: UnixMs,
-) -> anyhow::Result<(Replica, Steps)> {
+) -> anyhow::Result<(Replica, Words)> {
     if store.is_shared() {
         store.replica_seen(id, authority, now).await?;
         if store.has_other_authority(authority).await? {

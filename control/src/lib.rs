@@ -50,7 +50,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
-use dashmap::DashMap;
 use signaling::link::server::Server as LinkServer;
 use signaling::origin::Origin;
 use tokio_util::sync::CancellationToken;
@@ -60,9 +59,10 @@ use uuid::Uuid;
 use crate::agents::Agents;
 use crate::app::{App, Shared};
 use crate::hosts::Hosts;
+use crate::jobs::duty::Duties;
 use crate::jobs::sweep;
 use crate::limits::Limits;
-use crate::replica::Steps;
+use crate::replica::Words;
 use crate::store::Store;
 use crate::store::address::Address;
 use crate::watch::Watches;
@@ -93,7 +93,7 @@ pub struct Control {
     app: Shared,
     listener: tokio::net::TcpListener,
     link: LinkServer,
-    steps: Steps,
+    words: Words,
 }
 
 /// Runs control until cancelled.
@@ -122,7 +122,7 @@ impl Control {
         let store = Store::open(address.clone(), id)
             .await
             .with_context(|| format!("the database ({address}) cannot be opened"))?;
-        let (replica, steps) = boot::among_others(&store, id, authority.fingerprint(), now.into()).await?;
+        let (replica, words) = boot::among_others(&store, id, authority.fingerprint(), now.into()).await?;
         store.settle_devices(now.into()).await?;
         boot::first_admin(&store, &config.data, now.into()).await?;
         let (listener, socket) = boot::bind(config.listen).await?;
@@ -142,7 +142,7 @@ impl Control {
             started: Instant::now(),
             seal,
             deadlines: Mutex::default(),
-            releases: DashMap::new(),
+            duties: Duties::default(),
             replica,
             jobs: TaskTracker::new(),
             stop,
@@ -151,7 +151,7 @@ impl Control {
             app,
             listener,
             link,
-            steps,
+            words,
         })
     }
 
@@ -172,13 +172,13 @@ impl Control {
             app,
             listener,
             link,
-            steps,
+            words,
         } = self;
         let stop = app.stop.clone();
         let router = router::router(&app);
         tracing::info!(address = %listener.local_addr()?, url = %app.origins[0], "control serves");
         app.jobs.spawn(sweep::run(app.clone()));
-        let replica = tokio::spawn(replica::run(app.clone(), steps));
+        let replica = tokio::spawn(replica::run(app.clone(), words));
         let agents = tokio::spawn(link.run(Arc::new(Agents(app.clone())), stop.clone()));
         http::serve(listener, router, stop.clone()).await;
         // HTTP ended because control stops; if it did not, the rest must not go on alone.

@@ -34,8 +34,8 @@ use crate::store::feed::{Feed, News};
 const SEEN_EVERY: Duration = Duration::from_secs(2);
 /// Wait before listening anew after the server was lost: it is back within half a second when it was restarted.
 const LISTEN_RETRY: Duration = Duration::from_millis(250);
-/// Steps of preparations that wait to be told; more are dropped: the next one says more.
-const STEPS_MAX: usize = 64;
+/// Words that wait to be told; more are dropped: a later one says more.
+const WORDS_MAX: usize = 64;
 
 /// What a replica knows of the others.
 pub(crate) struct Replica {
@@ -45,11 +45,20 @@ pub(crate) struct Replica {
     many: bool,
     /// Questions of ours that other replicas ask for us.
     asked: DashMap<Uuid, oneshot::Sender<()>>,
-    tell: mpsc::Sender<(SessionId, Progress)>,
+    tell: mpsc::Sender<Word>,
 }
 
-/// Steps of preparations on their way to the other replicas.
-pub(crate) type Steps = mpsc::Receiver<(SessionId, Progress)>;
+/// What a replica tells the others about a session, since no row says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// A preparation goes on.
+    Progress(SessionId, Progress),
+    /// So long nobody may act until the session ends; none: somebody acted.
+    Idle(SessionId, Option<Duration>),
+}
+
+/// Words on their way to the other replicas.
+pub(crate) type Words = mpsc::Receiver<Word>;
 
 /// The way to a host's agent.
 pub(crate) enum Reach {
@@ -60,23 +69,23 @@ pub(crate) enum Reach {
 }
 
 impl Replica {
-    /// A replica; the steps are for [`run`].
-    pub(crate) fn new(id: Uuid, many: bool) -> (Self, Steps) {
-        let (tell, steps) = mpsc::channel(STEPS_MAX);
+    /// A replica; the words are for [`run`].
+    pub(crate) fn new(id: Uuid, many: bool) -> (Self, Words) {
+        let (tell, words) = mpsc::channel(WORDS_MAX);
         let replica = Self {
             id,
             many,
             asked: DashMap::new(),
             tell,
         };
-        (replica, steps)
+        (replica, words)
     }
 
-    /// Tells the others how far a preparation is.
-    pub(crate) fn tell(&self, session: SessionId, progress: Progress) {
+    /// Tells the others.
+    pub(crate) fn tell(&self, word: Word) {
         if self.many {
-            // Dropped when too many wait: the next step says more.
-            let _ = self.tell.try_send((session, progress));
+            // Dropped when too many wait: a later one says more.
+            let _ = self.tell.try_send(word);
         }
     }
 }
@@ -134,7 +143,7 @@ async fn ask<C: Call>(app: &Shared, host: HostId, call: C, deadline: Duration) -
 }
 
 /// Says that this replica is there, hears the others, and does what falls to it, until control stops.
-pub(crate) async fn run(app: Shared, mut steps: Steps) {
+pub(crate) async fn run(app: Shared, mut words: Words) {
     if !app.replica.many {
         return;
     }
@@ -157,9 +166,9 @@ pub(crate) async fn run(app: Shared, mut steps: Steps) {
                     feed = listen(&app).await;
                 }
             }
-            Some((session, progress)) = steps.recv() => {
-                if let Err(error) = app.store.tell_progress(session, progress).await {
-                    tracing::debug!(%error, "a step of a preparation could not be told");
+            Some(word) = words.recv() => {
+                if let Err(error) = app.store.tell(word).await {
+                    tracing::debug!(%error, "the other replicas could not be told");
                 }
             }
             heard = ear => match heard {
@@ -215,7 +224,8 @@ async fn look_around(app: &Shared) -> Result<(), StoreError> {
 async fn hear(app: &Shared, news: News) {
     match news {
         News::Lease(lease) => follow(app, lease).await,
-        News::Progress(session, progress) => app.watches.progress(session, Advance::of(progress)),
+        News::Word(Word::Progress(session, progress)) => app.watches.progress(session, Advance::of(progress)),
+        News::Word(Word::Idle(session, left)) => app.deadlines().told(session, left, app.now().steady),
         News::Reply(id) => {
             if let Some((_, asked)) = app.replica.asked.remove(&id) {
                 // It may have given up.

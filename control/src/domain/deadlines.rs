@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   store ── held leases ──► ┌───────────┐ ── due: (lease, event) ──► store.step
-//!   agents ── last input ──► │ Deadlines │
-//!   now: steady, wall ─────► └───────────┘ ── outlook: ends, warning ──► the holder's page
+//!   agents ── last input ──► │ Deadlines │ ── outlook: ends, warning ──► the holder's page
+//!   now: steady, wall ─────► └───────────┘ ── idle: how long is left ──► another control's Deadlines
 //! ```
 //!
 //! The database keeps wall-clock times for people and how much of a session's length was counted. A deadline
@@ -11,6 +11,9 @@
 //! on one database neither needs the other's clock. After a restart every span but the greatest length starts
 //! anew, and for one reconnect window nothing that was held before it runs out but links, for which no agent is
 //! needed. The wall clock is read once per lease and process: how far away the end of its link is.
+//!
+//! People's input is heard by the one control that has the agent's link. It tells the others while an idle end is near,
+//! so that a page which another control serves warns as well; only what was heard here ends anything here.
 //!
 //! It does not know the database, the agents' messages, or how an end is carried out.
 
@@ -28,6 +31,13 @@ use super::time::{Moment, Steady, UnixMs};
 /// is 36 s.
 pub const RECONNECT_WINDOW: Duration = Duration::from_secs(60);
 
+/// How often another control is told that an idle end is still near: a word may be lost.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+/// Another control's word on an idle end counts for this long: two of them may be lost.
+const TOLD_FOR: Duration = Duration::from_secs(12);
+/// An agent's word warns for this long. It speaks every 5 s; one that is silent has gone, perhaps to another control.
+const HEARD_FOR: Duration = Duration::from_secs(15);
+
 /// The deadlines of every held lease: as many entries as there are such leases, and as devices that agents
 /// told of since the last look.
 #[derive(Debug, Default)]
@@ -36,6 +46,15 @@ pub struct Deadlines {
     looked: bool,
     watches: HashMap<LeaseId, Watch>,
     heard: HashMap<DeviceId, Heard>,
+    /// Idle ends that another control told of.
+    told: HashMap<SessionId, Told>,
+}
+
+/// What another control said about an idle end.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    at: Steady,
+    since: Steady,
 }
 
 /// What a look came to.
@@ -45,6 +64,8 @@ pub struct Look {
     pub due: Vec<(LeaseId, Event)>,
     /// What each holder has to expect.
     pub outlooks: Vec<(SessionId, Outlook)>,
+    /// For the other controls: how long it is to an idle end that is near, or that none is near any more.
+    pub idle: Vec<(SessionId, Option<Duration>)>,
 }
 
 /// What a holder has to expect.
@@ -94,6 +115,8 @@ struct Watch {
     expiry: Option<Expiry>,
     /// Whether it may have been held before this process started.
     inherited: bool,
+    /// The idle end that the other controls were told of, and when.
+    told: Option<(Steady, Steady)>,
 }
 
 /// The end of a link, as both clocks see it.
@@ -140,6 +163,17 @@ impl Deadlines {
         self.heard.insert(device, heard);
     }
 
+    /// Another control told how long it is to an idle end, or that none is near.
+    pub fn told(&mut self, session: SessionId, left: Option<Duration>, now: Steady) {
+        match left {
+            Some(left) => {
+                let at = now.plus(left);
+                self.told.insert(session, Told { at, since: now });
+            }
+            None => drop(self.told.remove(&session)),
+        }
+    }
+
     /// An agent greeted: it may have restarted, and what it said of its devices before is over.
     pub fn greeted(&mut self, devices: impl IntoIterator<Item = DeviceId>) {
         for device in devices {
@@ -153,6 +187,9 @@ impl Deadlines {
         let devices: HashSet<DeviceId> = held.iter().map(|session| session.device).collect();
         self.watches.retain(|lease, _| leases.contains(lease));
         self.heard.retain(|device, _| devices.contains(device));
+        let sessions: HashSet<SessionId> = held.iter().map(|session| session.id).collect();
+        self.told
+            .retain(|session, told| sessions.contains(session) && now.steady.since(told.since) < TOLD_FOR);
         let mut look = Look::default();
         for session in held {
             let watch = self
@@ -161,13 +198,19 @@ impl Deadlines {
                 .or_insert_with(|| Watch::new(session, !self.looked, now.steady));
             watch.see(session, now);
             let heard = self.heard.get(&session.device);
-            let ends = watch.ends(session, heard, now.steady);
+            let told = self.told.get(&session.id);
+            let ends = watch.ends(session, heard, told, now.steady);
             let settled = now.steady.0 >= RECONNECT_WINDOW || !watch.inherited;
             let may_run_out = |end: &&End| settled || end.reason == CloseReason::LinkExpired;
             if let Some(end) = ends.iter().filter(|end| end.is_due).find(may_run_out) {
                 look.due.push((session.lease, end.event));
             }
             look.outlooks.push((session.id, outlook(&ends, now.steady)));
+            if heard.is_some()
+                && let Some(left) = watch.to_tell(&ends, now.steady)
+            {
+                look.idle.push((session.id, left));
+            }
         }
         self.looked = true;
         look
@@ -197,6 +240,7 @@ impl Watch {
             spent_before: session.spent,
             expiry: None,
             inherited,
+            told: None,
         }
     }
 
@@ -222,7 +266,7 @@ impl Watch {
     }
 
     /// Every end that the lease may come to; the one that is told first stands first.
-    fn ends(&self, session: &Session, heard: Option<&Heard>, now: Steady) -> Vec<End> {
+    fn ends(&self, session: &Session, heard: Option<&Heard>, told: Option<&Told>, now: Steady) -> Vec<End> {
         let expiry = self
             .expiry
             .filter(|_| session.link.policy.on_expiry == OnExpiry::Cut);
@@ -237,22 +281,53 @@ impl Watch {
                 ..End::of(CloseReason::MaxDuration, at, warning_of(max))
             })
         });
-        let ends = [expired, used_up, self.idle(session, heard), self.overstayed(now)];
+        // What was heard here is nearer to the truth than what another control says.
+        let idle = self
+            .idle(session, heard, now)
+            .or_else(|| self.idle_elsewhere(told));
+        let ends = [expired, used_up, idle, self.overstayed(now)];
         ends.into_iter().flatten().collect()
     }
 
     /// Nobody acts. An agent tells so every few seconds; between two words somebody may have, and only what
     /// it said counts.
-    fn idle(&self, session: &Session, heard: Option<&Heard>) -> Option<End> {
+    fn idle(&self, session: &Session, heard: Option<&Heard>, now: Steady) -> Option<End> {
         let heard = heard.filter(|heard| heard.epoch == session.epoch && self.state == State::Active)?;
         let told = heard.quiet.unwrap_or(heard.at.since(heard.first));
         let quiet = told.min(heard.at.since(self.since));
         let timeout = session.link.policy.idle_timeout;
+        let is_due = quiet >= timeout;
+        if !is_due && now.since(heard.at) > HEARD_FOR {
+            return None;
+        }
         let at = heard.at.plus(timeout.saturating_sub(quiet));
         Some(End {
-            is_due: quiet >= timeout,
+            is_due,
             ..End::of(CloseReason::Idle, at, warning_of(timeout))
         })
+    }
+
+    /// Another control says that nobody acts. It warned when it was time to, and it will see to the end itself.
+    fn idle_elsewhere(&self, told: Option<&Told>) -> Option<End> {
+        let told = told.filter(|_| self.state == State::Active)?;
+        Some(End::of(CloseReason::Idle, told.at, WARNING))
+    }
+
+    /// What the other controls are to be told about an idle end, if it is news or the last word may have been lost.
+    fn to_tell(&mut self, ends: &[End], now: Steady) -> Option<Option<Duration>> {
+        let idle = ends.iter().find(|end| end.reason == CloseReason::Idle);
+        let Some(near) = idle.filter(|end| end.is_near(now)) else {
+            return self.told.take().map(|_| None);
+        };
+        let known = |(at, since): (Steady, Steady)| {
+            let apart = at.since(near.at).max(near.at.since(at));
+            apart < Duration::from_secs(1) && now.since(since) < TELL_EVERY
+        };
+        if self.told.is_some_and(known) {
+            return None;
+        }
+        self.told = Some((near.at, now));
+        Some(Some(near.at.since(now)))
     }
 
     /// The state itself lasts only so long.
@@ -286,6 +361,11 @@ impl End {
         }
     }
 
+    /// Whether its holder is to be warned of it.
+    fn is_near(&self, now: Steady) -> bool {
+        self.warning.is_some_and(|warning| self.at <= now.plus(warning))
+    }
+
     const fn told(&self) -> Ending {
         Ending {
             reason: self.reason,
@@ -297,7 +377,7 @@ impl End {
 fn outlook(ends: &[End], now: Steady) -> Outlook {
     let told = || ends.iter().filter(|end| end.warning.is_some());
     let sure = told().filter(|end| end.reason != CloseReason::Idle);
-    let near = told().filter(|end| end.warning.is_some_and(|warning| end.at <= now.plus(warning)));
+    let near = told().filter(|end| end.is_near(now));
     Outlook {
         ends: sure.min_by_key(|end| end.at).map(End::told),
         warning: near.min_by_key(|end| end.at).map(End::told),

@@ -45,6 +45,7 @@ fn case(state: State, policy: Policy, expires_at: Option<UnixMs>) -> Case {
         binding: [0; 32],
         link,
         spent: Duration::ZERO,
+        observers: 0,
         device: DeviceId::from_uuid(id),
         host: HostId::from_uuid(id),
         health: Health::Healthy,
@@ -339,4 +340,72 @@ proptest! {
             prop_assert_eq!(jumping.look(now), calm.look(now));
         }
     }
+}
+
+/// Two controls: the first hears the agent, the second is told by it.
+fn two_controls(idle_s: u64) -> (Case, Case) {
+    let new = || case(State::Active, policy(idle_s, None, OnExpiry::Cut), None);
+    let (mut here, mut there) = (new(), new());
+    here.look(100);
+    there.look(100);
+    (here, there)
+}
+
+/// What the first control sees at this time, told to the second.
+fn pass_on(here: &mut Case, there: &mut Case, seconds: u64) -> usize {
+    let words = here.look(seconds).idle;
+    for (session, left) in &words {
+        there.deadlines.told(*session, *left, at(seconds));
+    }
+    words.len()
+}
+
+#[test]
+fn a_control_that_does_not_hear_the_agent_warns_as_the_other_one_does_and_ends_nothing() {
+    let (mut here, mut there) = two_controls(120);
+    here.heard(105, Some(5));
+    assert_eq!(pass_on(&mut here, &mut there, 105), 0, "no end is near");
+    for seconds in (110..220).step_by(5) {
+        here.heard(seconds, Some(seconds - 100));
+        pass_on(&mut here, &mut there, seconds);
+        let ours = here.warning(seconds);
+        assert_eq!(ours.is_some(), seconds >= 160, "{seconds}");
+        assert_eq!(there.warning(seconds), ours, "{seconds}");
+        assert_eq!(there.due(seconds), None);
+    }
+    here.heard(220, Some(120));
+    assert_eq!(here.due(220), Some(Event::End(CloseReason::Idle)));
+    assert_eq!(there.due(230), None, "it is the other one's to end");
+}
+
+#[test]
+fn a_touch_takes_the_warning_back_at_every_control() {
+    let (mut here, mut there) = two_controls(60);
+    here.heard(145, Some(45));
+    assert_eq!(pass_on(&mut here, &mut there, 145), 1);
+    assert_eq!(pass_on(&mut here, &mut there, 146), 0, "told once");
+    assert!(there.warning(146).is_some());
+    here.heard(147, Some(0));
+    assert_eq!(pass_on(&mut here, &mut there, 147), 1);
+    assert_eq!(there.warning(147), None);
+}
+
+#[test]
+fn a_word_is_said_again_while_it_holds_and_forgotten_when_nobody_says_it_any_more() {
+    let (mut here, mut there) = two_controls(60);
+    here.heard(140, Some(40));
+    assert_eq!(here.look(140).idle.len(), 1, "and lost on the way");
+    here.heard(145, Some(45));
+    assert_eq!(pass_on(&mut here, &mut there, 145), 1, "said again");
+    assert!(there.warning(150).is_some());
+    assert_eq!(there.warning(157), None, "its control is gone");
+}
+
+#[test]
+fn an_agent_that_is_silent_warns_of_nothing() {
+    let (mut here, _) = two_controls(60);
+    here.heard(140, Some(40));
+    assert!(here.warning(155).is_some());
+    assert_eq!(here.warning(156), None);
+    assert_eq!(here.due(200), None);
 }

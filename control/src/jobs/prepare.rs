@@ -1,46 +1,56 @@
 //! Has a device made ready for a fresh lease.
+//!
+//! One job per lease at a time. It looks at the row first: whoever starts it may have read it before another job was
+//! done. What it leaves undone (the link broke, the database failed) the sweep starts again, until the lease's time to
+//! start is over.
 
 use std::time::Duration;
 
 use protocol::agent::{ANSWER_MARGIN_MS, Prepare, Reset};
 use signaling::link::call::CallError;
 
-use crate::app::{App, Shared};
+use crate::app::{App, Owed, Shared};
 use crate::domain::lease::{Event, STARTUP_TIMEOUT};
 use crate::domain::session::{Advance, Session};
 use crate::domain::time::UnixMs;
+use crate::jobs::duty::Duty;
+use crate::replica::Word;
 use crate::store::audit::Actor;
 use crate::store::{Store, StoreError};
 
 /// How much longer than the agent control waits, so that the agent's own reason arrives.
 const MARGIN: Duration = Duration::from_millis(ANSWER_MARGIN_MS);
 
-/// Starts the job.
+/// Starts the job, unless it runs.
 pub(crate) fn spawn(app: &Shared, session: Session) {
-    let shared = app.clone();
-    app.jobs.spawn(async move { run(shared, session).await });
+    super::spawn(app, Duty::Prepare(session.lease), |app| async move {
+        if let Err(error) = run(&app, &session).await {
+            tracing::error!(lease.id = %session.lease, %error, "a preparation could not be looked up or noted");
+        }
+    });
 }
 
-async fn run(app: Shared, session: Session) {
+async fn run(app: &Shared, asked: &Session) -> Result<(), StoreError> {
     // Without a link the host's next Hello starts this job again, or the deadline ends the lease.
-    let Some(host) = app.hosts.get(session.host) else {
-        return;
+    let Some(host) = app.hosts.get(asked.host) else {
+        return Ok(());
+    };
+    let session = match app.store.session(asked.id).await? {
+        Some(session) if Owed::by(session.state) == Owed::Prepare => session,
+        _ => return Ok(()),
     };
     let progress = |step| {
         app.watches.progress(session.id, Advance::of(step));
-        app.replica.tell(session.id, step);
+        app.replica.tell(Word::Progress(session.id, step));
     };
     let answered = host
         .call(request(&session), STARTUP_TIMEOUT + MARGIN, progress)
         .await;
-    match conclude(&app.store, &session, answered, host.is_up(), UnixMs::now()).await {
-        Ok(Some(changed)) => App::changed(&app, changed),
-        // The lease ended meanwhile: its release is on the way.
-        Ok(None) => {}
-        Err(error) => {
-            tracing::error!(lease.id = %session.lease, %error, "a prepared lease could not be noted");
-        }
+    // None: the lease ended meanwhile, and its release is on the way.
+    if let Some(changed) = conclude(&app.store, &session, answered, host.is_up(), UnixMs::now()).await? {
+        App::changed(app, changed);
     }
+    Ok(())
 }
 
 /// What the agent is asked for.

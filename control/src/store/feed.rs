@@ -2,19 +2,21 @@
 //!
 //! ```text
 //!   a commit ── trigger ── NOTIFY farglass, 'lease ID WHO' │ 'call ID HOST' │ 'reply ID' ──► every replica's LISTEN
-//!   a preparation's step ── NOTIFY farglass, 'progress SESSION JSON' ──►
+//!   a word of a replica ── NOTIFY farglass, 'progress SESSION JSON' │ 'idle SESSION MS' ──►
 //! ```
 //!
 //! A notice is a hint to look: what is true stands in the tables. Notices are lost while the connection is down, so
 //! whoever listens looks at everything when it is back. It does not know what anybody does about them.
 
-use protocol::agent::Progress;
-use protocol::{HostId, LeaseId, SessionId};
+use std::time::Duration;
+
+use protocol::{HostId, LeaseId};
 use sqlx::postgres::PgListener;
 use uuid::Uuid;
 
 use super::database::Pool;
 use super::{Store, StoreError};
+use crate::replica::Word;
 
 /// The channel. Payloads end at 8000 bytes; ours have a hundred.
 const CHANNEL: &str = "farglass";
@@ -29,8 +31,8 @@ pub(crate) enum News {
     Call(Uuid, HostId),
     /// A call was answered.
     Reply(Uuid),
-    /// A preparation goes on.
-    Progress(SessionId, Progress),
+    /// What no row says.
+    Word(Word),
 }
 
 /// A replica's ear.
@@ -56,17 +58,10 @@ impl Store {
         Ok(Some(Feed { listener, own }))
     }
 
-    /// Tells everybody how far a preparation is.
-    pub(crate) async fn tell_progress(
-        &self,
-        session: SessionId,
-        progress: Progress,
-    ) -> Result<(), StoreError> {
-        let json = serde_json::to_string(&progress).expect("a name and a number are JSON");
+    /// Tells everybody what no row says.
+    pub(crate) async fn tell(&self, word: Word) -> Result<(), StoreError> {
         if let Pool::Postgres(pool) = &self.read {
-            let told = sqlx::query(TELL)
-                .bind(CHANNEL)
-                .bind(format!("progress {session} {json}"));
+            let told = sqlx::query(TELL).bind(CHANNEL).bind(payload(word));
             told.execute(pool).await?;
         }
         Ok(())
@@ -87,6 +82,17 @@ impl Feed {
     }
 }
 
+fn payload(word: Word) -> String {
+    match word {
+        Word::Progress(session, progress) => {
+            let json = serde_json::to_string(&progress).expect("a name and a number are JSON");
+            format!("progress {session} {json}")
+        }
+        Word::Idle(session, Some(left)) => format!("idle {session} {}", left.as_millis()),
+        Word::Idle(session, None) => format!("idle {session}"),
+    }
+}
+
 /// Reads a notice; none when it is our own or of a version that we do not know.
 fn parse(payload: &str, own: &str) -> Option<News> {
     let (what, rest) = payload.split_once(' ')?;
@@ -95,7 +101,14 @@ fn parse(payload: &str, own: &str) -> Option<News> {
         "lease" if rest != own => Some(News::Lease(id.parse().ok()?)),
         "call" => Some(News::Call(id.parse().ok()?, rest.parse().ok()?)),
         "reply" => Some(News::Reply(id.parse().ok()?)),
-        "progress" => Some(News::Progress(id.parse().ok()?, serde_json::from_str(rest).ok()?)),
+        "progress" => {
+            let progress = serde_json::from_str(rest).ok()?;
+            Some(News::Word(Word::Progress(id.parse().ok()?, progress)))
+        }
+        "idle" => {
+            let left = (!rest.is_empty()).then(|| rest.parse().map(Duration::from_millis));
+            Some(News::Word(Word::Idle(id.parse().ok()?, left.transpose().ok()?)))
+        }
         _ => None,
     }
 }
@@ -103,6 +116,8 @@ fn parse(payload: &str, own: &str) -> Option<News> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::SessionId;
+    use protocol::agent::{Progress, Stage};
 
     #[test]
     fn a_replica_hears_others_and_not_itself() {
@@ -112,7 +127,26 @@ mod tests {
             Some(News::Lease(lease))
         );
         assert_eq!(parse(&format!("lease {lease} farglass 1"), "farglass 1"), None);
-        for other in ["", "lease", "lease x farglass 2", "call x y", "news of tomorrow"] {
+        let session = SessionId::from_uuid(Uuid::now_v7());
+        let progress = Progress {
+            stage: Stage::Launch,
+            percent: 50,
+        };
+        for word in [
+            Word::Idle(session, Some(Duration::from_millis(7))),
+            Word::Idle(session, None),
+            Word::Progress(session, progress),
+        ] {
+            assert_eq!(parse(&payload(word), "farglass 1"), Some(News::Word(word)));
+        }
+        for other in [
+            "",
+            "idle x 7",
+            "lease",
+            "lease x farglass 2",
+            "call x y",
+            "news of tomorrow",
+        ] {
             assert_eq!(parse(other, "farglass 1"), None, "{other}");
         }
     }
