@@ -8,9 +8,10 @@ use signaling::whep;
 use tower_http::compression::CompressionLayer;
 
 use crate::app::Shared;
+use crate::domain::link::Event;
 use crate::headers;
 use crate::routes::viewers::Viewers;
-use crate::routes::{auth, devices, health, hosts, launch, links, observers, pages};
+use crate::routes::{audit, auth, devices, health, hosts, launch, links, observers, pages};
 
 /// Builds the router.
 pub(crate) fn router(app: &Shared) -> Router {
@@ -32,12 +33,13 @@ pub(crate) fn router(app: &Shared) -> Router {
         .route("/devices/{id}/labels", put(devices::set_labels))
         .route("/links", get(links::list).post(links::create))
         .route("/links/{id}", get(links::show).delete(links::delete))
-        .route("/links/{id}/revoke", post(links::revoke))
-        .route("/links/{id}/pause", post(links::pause))
-        .route("/links/{id}/resume", post(links::resume))
+        .route("/links/{id}/revoke", links::doing(Event::Revoke))
+        .route("/links/{id}/pause", links::doing(Event::Pause))
+        .route("/links/{id}/resume", links::doing(Event::Resume))
         .route("/links/{id}/extend", post(links::extend))
         .route("/sessions/{id}/observe", post(observers::observe))
         .route("/registration-tokens", post(hosts::add_join_token))
+        .route("/audit", get(audit::list))
         // For people with a link.
         .route("/launch/describe", post(launch::describe))
         .route("/launch", post(launch::launch))

@@ -17,7 +17,7 @@ use crate::app::Shared;
 use crate::domain::device::Device;
 use crate::domain::time::UnixMs;
 use crate::jobs::reset;
-use crate::replica::Reach;
+use crate::replica;
 use crate::secret::Hash;
 
 #[derive(Serialize)]
@@ -112,7 +112,7 @@ pub(crate) async fn reset(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id = parse(&id)?;
-    let question = key.question(&admin, "devices.reset", Hash::of(&id.to_string()));
+    let question = key.question(admin.user.id, "devices.reset", Hash::of(&id.to_string()));
     let work = async |_| {
         let device = start_reset(&app, &admin, id).await?;
         idempotency::answer(StatusCode::ACCEPTED, None, &Shown::from(device))
@@ -129,18 +129,17 @@ async fn start_reset(app: &Shared, admin: &Admin, id: DeviceId) -> Result<Device
             "The device's host is offline. Start its agent first.",
         )
     };
-    let host = Reach::to(app, device.host).await?.ok_or_else(offline)?;
-    let (_, epoch) = app
-        .store
-        .reset_device(id, &admin.actor, UnixMs::now())
-        .await?
-        .ok_or_else(|| {
-            Problem::new(
-                Code::Conflict,
-                "Only a quarantined device is reset by hand; end its lease instead.",
-            )
-        })?;
-    reset::spawn(app, host, id, epoch);
+    if !replica::linked(app).await?.contains(&device.host) {
+        return Err(offline());
+    }
+    let order = app.store.reset_device(id, &admin.actor, UnixMs::now()).await?;
+    let order = order.ok_or_else(|| {
+        Problem::new(
+            Code::Conflict,
+            "Only a quarantined device is reset by hand; end its lease instead.",
+        )
+    })?;
+    reset::spawn(app, order);
     app.store.device(id).await?.ok_or_else(unknown)
 }
 

@@ -9,17 +9,19 @@
 //! Follows draft-ietf-httpapi-idempotency-key-header-07. A refusal is not kept: what was refused may be asked again
 //! under the same key. What is kept for how long is `store::answers`; opening a link keeps its own word (see `launch`).
 
+use std::fmt::Display;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use signaling::error::{Code, Problem};
+use uuid::Uuid;
 
-use super::request::Admin;
-use crate::app::Shared;
+use crate::app::{App, Shared};
 use crate::domain::time::UnixMs;
-use crate::secret::Hash;
+use crate::secret::{Hash, Secret};
 use crate::store::answers::{Answer, Known, Question};
 
 /// Shortest and longest key, characters. A UUID has 36; of a shorter one it is not sure that nobody else has it.
@@ -49,14 +51,57 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// The question that an admin asks with this key: `what` he wants of which thing, and the hash of the body.
-    pub(crate) fn question(self, admin: &Admin, what: &str, body: Hash) -> Option<Question> {
+    /// The question that somebody asks with this key: `what` he wants of which thing, and the hash of the body.
+    pub(crate) fn question(self, asker: impl Display, what: &str, body: Hash) -> Option<Question> {
         self.0.map(|key| Question {
-            scope: format!("{} {what}", admin.user.id),
+            scope: format!("{asker} {what}"),
             key,
             body,
         })
     }
+}
+
+/// What an answer shows once: something new for each question, and the same again for whoever repeats the question.
+pub(crate) struct Once<'a> {
+    app: &'a App,
+    question: Option<&'a Question>,
+    /// For whoever has no key.
+    random: Secret,
+}
+
+impl<'a> Once<'a> {
+    /// For a question, or for a request without a key.
+    pub(crate) fn of(app: &'a App, question: Option<&'a Question>) -> Result<Self, Problem> {
+        Ok(Self {
+            app,
+            question,
+            random: Secret::generate().map_err(Problem::internal)?,
+        })
+    }
+
+    /// The secret for `purpose`, if the question was first asked at `since`.
+    pub(crate) fn secret(&self, purpose: &str, since: UnixMs) -> Secret {
+        let sealed = |question: &Question| {
+            self.app
+                .seal
+                .secret(purpose, &parts(question, &since.0.to_le_bytes()))
+        };
+        self.question.map_or_else(|| self.random.clone(), sealed)
+    }
+
+    /// The id for `purpose`, if the question was first asked at `since`.
+    pub(crate) fn id(&self, purpose: &str, since: UnixMs) -> Uuid {
+        let sealed = |question: &Question| {
+            self.app
+                .seal
+                .id(purpose, &parts(question, &since.0.to_le_bytes()))
+        };
+        self.question.map_or_else(Uuid::now_v7, sealed)
+    }
+}
+
+fn parts<'a>(question: &'a Question, since: &'a [u8]) -> [&'a [u8]; 3] {
+    [question.scope.as_bytes(), &question.key.0, since]
 }
 
 /// An answer to be kept and sent.
@@ -110,6 +155,14 @@ where
             Err(problem)
         }
     }
+}
+
+/// The answer as a response that also shows what is not kept.
+pub(crate) fn respond_with(mut answer: Answer, field: &str, secret: String) -> Result<Response, Problem> {
+    let mut shown: serde_json::Value = serde_json::from_str(&answer.body).map_err(Problem::internal)?;
+    shown[field] = secret.into();
+    answer.body = shown.to_string();
+    Ok(respond(answer))
 }
 
 /// The answer as a response.

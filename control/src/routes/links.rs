@@ -6,21 +6,21 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
 use protocol::LinkId;
 use protocol::agent::App as DeviceApp;
 use serde::Serialize;
 use signaling::error::{Code, Problem};
-use uuid::Uuid;
 
 use super::devices::Items;
-use super::idempotency::{IdempotencyKey, answer, once, respond};
+use super::idempotency::{IdempotencyKey, Once, answer, once, respond, respond_with};
 use super::link_wish::{Extension, NewLink};
-use super::request::{Admin, Json, Told};
+use super::request::{Admin, Told};
 use crate::app::{App, Shared};
 use crate::domain::link::{Event, Link, Target};
 use crate::domain::time::UnixMs;
 use crate::secret::{Hash, Secret};
-use crate::store::answers::{Answer as Kept, Question};
+use crate::store::answers::Answer as Kept;
 
 #[derive(Serialize)]
 struct Shown {
@@ -88,32 +88,17 @@ pub(crate) async fn create(
     key: IdempotencyKey,
     told: Told<NewLink>,
 ) -> Result<Response, Problem> {
-    let question = key.question(&admin, "links.create", told.hash);
-    let random = Secret::generate().map_err(Problem::internal)?;
-    let secret = |since: UnixMs| {
-        question
-            .as_ref()
-            .map(|question| of_question(&app, question, since))
-    };
+    let question = key.question(admin.user.id, "links.create", told.hash);
+    let shown = Once::of(&app, question.as_ref())?;
     let make = async |since: UnixMs| {
-        let (id, token) = match secret(since) {
-            Some((id, token)) => (id, token),
-            None => (LinkId::from_uuid(Uuid::now_v7()), random.clone()),
-        };
+        let id = LinkId::from_uuid(shown.id("link id", since));
+        let token = shown.secret("link token", since);
         make(&app, &admin, told.value, id, &token, since).await
     };
     let (kept, since) = once(&app, question.as_ref(), UnixMs::now(), make).await?;
     // What is kept has no address in it: that is shown to nobody but whoever has the key.
-    let token = secret(since).map_or(random.clone(), |(_, token)| token);
-    with_url(kept, &app.link_url(token.reveal()))
-}
-
-/// The id and the token of the link that a question asks for.
-fn of_question(app: &App, question: &Question, since: UnixMs) -> (LinkId, Secret) {
-    let since = since.0.to_le_bytes();
-    let parts = [question.scope.as_bytes(), &question.key.0, &since];
-    let id = app.seal.id("link id", &parts);
-    (LinkId::from_uuid(id), app.seal.secret("link token", &parts))
+    let url = app.link_url(shown.secret("link token", since).reveal());
+    respond_with(kept, "url", url)
 }
 
 async fn make(
@@ -144,14 +129,6 @@ async fn make(
     answer(StatusCode::CREATED, location, &Shown::new(link, false, now))
 }
 
-/// The answer with the link's address, which is shown only here.
-fn with_url(mut kept: Kept, url: &str) -> Result<Response, Problem> {
-    let mut shown: serde_json::Value = serde_json::from_str(&kept.body).map_err(Problem::internal)?;
-    shown["url"] = url.into();
-    kept.body = shown.to_string();
-    Ok(respond(kept))
-}
-
 pub(crate) async fn list(State(app): State<Shared>, _: Admin) -> Result<Response, Problem> {
     let now = UnixMs::now();
     let links = app.store.links().await?;
@@ -171,34 +148,13 @@ pub(crate) async fn show(
     Ok(Answer(Shown::new(link, held, UnixMs::now())).into_response())
 }
 
-/// Cuts a link off. Media and input of its holder end with it.
-pub(crate) async fn revoke(
-    state: State<Shared>,
-    admin: Admin,
-    key: IdempotencyKey,
-    id: Path<String>,
-) -> Result<Response, Problem> {
-    change(state, admin, key, id, Event::Revoke).await
-}
-
-/// Lets nobody else in for a while; whoever is in stays in.
-pub(crate) async fn pause(
-    state: State<Shared>,
-    admin: Admin,
-    key: IdempotencyKey,
-    id: Path<String>,
-) -> Result<Response, Problem> {
-    change(state, admin, key, id, Event::Pause).await
-}
-
-/// Takes a pause back.
-pub(crate) async fn resume(
-    state: State<Shared>,
-    admin: Admin,
-    key: IdempotencyKey,
-    id: Path<String>,
-) -> Result<Response, Problem> {
-    change(state, admin, key, id, Event::Resume).await
+/// The route that does this to a link.
+pub(crate) fn doing(event: Event) -> MethodRouter<Shared> {
+    post(
+        move |State(app): State<Shared>, admin: Admin, key: IdempotencyKey, Path(id): Path<String>| async move {
+            change(&app, &admin, key, parse_id(&id)?, event).await
+        },
+    )
 }
 
 /// Cuts a link off and hides it.
@@ -215,39 +171,47 @@ pub(crate) async fn delete(
 pub(crate) async fn extend(
     State(app): State<Shared>,
     admin: Admin,
+    key: IdempotencyKey,
     Path(id): Path<String>,
-    Json(wish): Json<Extension>,
+    told: Told<Extension>,
 ) -> Result<Response, Problem> {
-    let (id, now) = (parse_id(&id)?, UnixMs::now());
-    let (link, _) = app.store.link(id).await?.ok_or_else(unknown)?;
-    let (expires_at, max_duration) = wish.parse(&link, now)?;
-    let extended = app
-        .store
-        .extend_link(id, expires_at, max_duration, &admin.actor, now);
-    if !extended.await? {
-        let detail = "A link that was revoked stays revoked. Make a new one.";
-        return Err(Problem::new(Code::LinkRevoked, detail));
-    }
-    let (link, held) = app.store.link(id).await?.ok_or_else(unknown)?;
-    Ok(Answer(Shown::new(link, held, now)).into_response())
+    let id = parse_id(&id)?;
+    let question = key.question(admin.user.id, &format!("links.extend {id}"), told.hash);
+    // As of the first time: an end that was given as a time must not have passed meanwhile.
+    let work = async |since| {
+        let (link, _) = app.store.link(id).await?.ok_or_else(unknown)?;
+        let (expires_at, max_duration) = told.value.parse(&link, since)?;
+        let extended = app
+            .store
+            .extend_link(id, expires_at, max_duration, &admin.actor, since);
+        if !extended.await? {
+            let detail = "A link that was revoked stays revoked. Make a new one.";
+            return Err(Problem::new(Code::LinkRevoked, detail));
+        }
+        let (link, held) = app.store.link(id).await?.ok_or_else(unknown)?;
+        answer(StatusCode::OK, None, &Shown::new(link, held, since))
+    };
+    let (kept, _) = once(&app, question.as_ref(), UnixMs::now(), work).await?;
+    Ok(respond(kept))
 }
 
 async fn change(
-    State(app): State<Shared>,
-    admin: Admin,
+    app: &Shared,
+    admin: &Admin,
     key: IdempotencyKey,
-    Path(id): Path<String>,
+    id: LinkId,
     event: Event,
 ) -> Result<Response, Problem> {
-    let (id, now) = (parse_id(&id)?, UnixMs::now());
-    let question = key.question(&admin, "links.change", Hash::of(&format!("{id} {event:?}")));
+    let now = UnixMs::now();
+    let body = Hash::of(&format!("{id} {event:?}"));
+    let question = key.question(admin.user.id, "links.change", body);
     // Each of these changes nothing the second time.
     let work = async |_| {
-        apply(&app, &admin, id, event).await?;
+        apply(app, admin, id, event).await?;
         let (link, held) = app.store.link(id).await?.ok_or_else(unknown)?;
         answer(StatusCode::OK, None, &Shown::new(link, held, now))
     };
-    let (kept, _) = once(&app, question.as_ref(), now, work).await?;
+    let (kept, _) = once(app, question.as_ref(), now, work).await?;
     Ok(respond(kept))
 }
 

@@ -1,5 +1,6 @@
 //! The routes: read the request, ask the store, answer. Rules are in `domain`, SQL in `store`.
 
+pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod devices;
 pub(crate) mod health;

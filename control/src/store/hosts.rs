@@ -17,7 +17,8 @@ pub(crate) const JOIN_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 statements! {
     ADD_JOIN_TOKEN(Bytes, Number, Number)
-        "INSERT INTO join_tokens (token_hash, created_at, expires_at) VALUES ($1, $2, $3)";
+        "INSERT INTO join_tokens (token_hash, created_at, expires_at) VALUES ($1, $2, $3)
+         ON CONFLICT (token_hash) DO NOTHING";
     ENROLLED_HOST(Number) "SELECT id FROM hosts WHERE state = 'enrolled' AND certificate_ends_at > $1 LIMIT 1";
     JOIN_TOKEN(Bytes) "SELECT expires_at, used_at FROM join_tokens WHERE token_hash = $1";
     HOST_BY_KEY(Bytes) "SELECT id, state FROM hosts WHERE key_hash = $1";
@@ -55,7 +56,7 @@ pub(crate) struct NewHost<'a> {
 }
 
 impl Store {
-    /// Keeps a new join token.
+    /// Keeps a new join token. One that is kept already stays as it is.
     pub(crate) async fn add_join_token(
         &self,
         token: Hash,
@@ -64,7 +65,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let values = args![token, now, now.plus(JOIN_TOKEN_LIFETIME)];
-        tx.run(&ADD_JOIN_TOKEN, values).await?;
+        if tx.run(&ADD_JOIN_TOKEN, values).await? == 0 {
+            return Ok(());
+        }
         let deed = Deed {
             action: "join_token.create",
             resource: "join_token",
