@@ -76,6 +76,19 @@ impl Watches {
         }
     }
 
+    /// Shows how many look on, as the store said it last. Another control may have let them in.
+    pub(crate) fn observed(&self, held: &[Session]) {
+        for session in held {
+            if let Some(channel) = self.0.get(&session.id) {
+                channel.send_if_modified(|view| {
+                    let news = view.session.observers != session.observers;
+                    view.session.observers = session.observers;
+                    news
+                });
+            }
+        }
+    }
+
     /// The newest view, given what the store says now, and all that follow.
     pub(crate) fn follow(&self, session: &Session) -> watch::Receiver<View> {
         self.channel(session)

@@ -36,6 +36,8 @@ pub struct Session {
     pub link: Link,
     /// How much of its greatest length was counted when it was last noted.
     pub spent: Duration,
+    /// Viewers who only watch, also those who are still connecting.
+    pub observers: u32,
     /// The device.
     pub device: DeviceId,
     /// The device's host.

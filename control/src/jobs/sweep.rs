@@ -1,20 +1,26 @@
-//! The clock's part: leases whose time is over, and memory that may go.
+//! The clock's part: leases whose time is over, duties that nobody is at, and memory that may go.
 //!
 //! When something is over is `domain::deadlines`, by the clock that never jumps; here it is asked, and what is due
 //! goes through the store like any other event. Whoever is to come to an end hears of it before (see `watch`).
+//! One lease whose end cannot be written does not stop the others'.
 
 use std::time::{Duration, Instant};
+
+use futures_util::stream::{self, StreamExt as _};
 
 use crate::app::{App, Shared};
 use crate::domain::deadlines::Look;
 use crate::domain::session::Session;
 use crate::domain::time::{Moment, UnixMs};
-use crate::jobs::release;
+use crate::jobs::reset;
+use crate::replica::Word;
 use crate::store::audit::Actor;
 use crate::store::{Store, StoreError};
 
 /// How often leases are looked at: the promise is an end within a second.
 const LEASES_EVERY: Duration = Duration::from_millis(500);
+/// Ends that wait for their commit at the same time: as many as share one.
+const ENDS_AT_ONCE: usize = 32;
 /// How often memory and old sessions are looked at, and what leases have used is written down: a control that dies
 /// forgets at most this much of it.
 const MEMORY_EVERY: Duration = Duration::from_secs(30);
@@ -42,30 +48,48 @@ pub(crate) async fn run(app: Shared) {
     }
 }
 
-/// Ends every lease whose time is over, tells the holders of the others, and asks again for releases that are owed.
+/// Ends every lease whose time is over, tells the holders of the others, and starts what is owed and nobody is at.
 async fn look_at_leases(app: &Shared) -> Result<(), StoreError> {
     let held = app.store.held().await?;
+    app.watches.observed(&held);
     let now = app.now();
     let look = app.deadlines().look(&held, now);
     for (session, outlook) in &look.outlooks {
         app.watches.expect(*session, *outlook);
     }
-    for changed in end_due(&app.store, &look, now.wall).await? {
-        App::changed(app, changed);
+    for (session, left) in &look.idle {
+        app.replica.tell(Word::Idle(*session, *left));
     }
-    for session in app.store.releasing().await? {
-        release::spawn(app, session);
+    for ended in end_due(&app.store, &look, now.wall).await {
+        match ended {
+            Ok(changed) => App::changed(app, changed),
+            Err(error) => tracing::error!(%error, "a lease whose time is over could not be ended; it is tried again"),
+        }
+    }
+    take_up_what_is_owed(app).await
+}
+
+/// Starts what the rows ask of a host whose link is here. What is being done already is left alone.
+pub(crate) async fn take_up_what_is_owed(app: &Shared) -> Result<(), StoreError> {
+    for session in app.store.owed().await? {
+        if app.hosts.is_online(session.host) {
+            App::changed(app, session);
+        }
+    }
+    for order in app.store.resetting().await? {
+        reset::spawn(app, order);
     }
     Ok(())
 }
 
-/// Ends what a look found to be due.
-pub(crate) async fn end_due(store: &Store, look: &Look, now: UnixMs) -> Result<Vec<Session>, StoreError> {
-    let mut ended = Vec::new();
-    for (lease, event) in &look.due {
-        ended.extend(store.step(*lease, *event, &Actor::SYSTEM, now).await?);
-    }
-    Ok(ended)
+/// Ends what a look found to be due, all at once: they share their commits. Each comes to its own result.
+pub(crate) async fn end_due(store: &Store, look: &Look, now: UnixMs) -> Vec<Result<Session, StoreError>> {
+    let ends = look
+        .due
+        .iter()
+        .map(|(lease, event)| store.step(*lease, *event, &Actor::SYSTEM, now));
+    let ended = stream::iter(ends).buffer_unordered(ENDS_AT_ONCE);
+    ended.filter_map(|ended| async { ended.transpose() }).collect().await
 }
 
 async fn tidy(app: &Shared) -> Result<(), StoreError> {

@@ -69,6 +69,8 @@ struct Current {
     device: DeviceShown,
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<DeviceApp>,
+    /// How many others look on: the person on the device is to know.
+    observers: u32,
     /// The end that comes whatever the holder does: as a time for people, as a duration for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     ends_at: Option<String>,
@@ -127,6 +129,7 @@ impl Current {
                 state: presence.unwrap_or_else(|| session.health.into()).as_str(),
             },
             app: session.app().cloned(),
+            observers: session.observers,
             ends_at: ends.map(|ending| now.wall.plus(left(ending)).rfc3339()),
             ends_in_ms: ends.map(|ending| left(ending).as_millis() as u64),
             warning: warning.map(|ending| Warning {
@@ -366,13 +369,20 @@ pub(crate) async fn held_by(app: &Shared, headers: &HeaderMap, id: &str) -> Resu
             "This browser has no such session. Open the link again.",
         )
     };
-    let id: SessionId = id.parse().map_err(|_| unknown())?;
-    let session = app.store.session(id).await?.ok_or_else(unknown)?;
+    let session = find(app, id).await?.ok_or_else(unknown)?;
     let presented = cookie(headers, &binding_name(session.link.id));
     if presented.is_some_and(|cookie| session.is_bound_to(cookie.0)) {
         Ok(session)
     } else {
         Err(unknown())
+    }
+}
+
+/// The session with this id, if the text is one.
+pub(crate) async fn find(app: &App, id: &str) -> Result<Option<Session>, Problem> {
+    match id.parse::<SessionId>() {
+        Ok(id) => Ok(app.store.session(id).await?),
+        Err(_) => Ok(None),
     }
 }
 

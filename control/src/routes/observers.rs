@@ -4,80 +4,107 @@
 //! is written down with who made it, and so is every connection that is opened with it (`store::connections`). It does
 //! not know SDP.
 
-use axum::Json as Answer;
+use std::fmt::Display;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use protocol::SessionId;
+use axum::response::Response;
 use protocol::agent::Role;
 use serde::Serialize;
 use signaling::error::{Code, Problem};
 use uuid::Uuid;
 
-use super::launch::{OfSession, held_by, over};
+use super::idempotency::{IdempotencyKey, Once, answer, once, respond_with};
+use super::launch::{OfSession, find, held_by, over};
 use super::request::{Admin, Json, Peer, SameOrigin, guest};
-use crate::app::{App, Shared};
+use crate::app::Shared;
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
-use crate::secret::Secret;
+use crate::secret::Hash;
 use crate::store::audit::Actor;
 use crate::store::connections::NewViewerToken;
+
+/// A viewer token as it is kept among the answers: without the token.
+#[derive(Serialize)]
+struct NewToken {
+    role: &'static str,
+    whep: String,
+}
+
+/// Somebody who wants a viewer token.
+struct Asker<'a, D> {
+    /// Whom an Idempotency-Key of his belongs to.
+    name: D,
+    /// The operator who looks in himself.
+    operator: Option<Uuid>,
+    actor: &'a Actor,
+}
 
 /// Makes a token with which a plain WHEP player may watch this session.
 pub(crate) async fn add_viewer_token(
     State(app): State<Shared>,
     peer: Peer,
     SameOrigin(headers): SameOrigin,
+    key: IdempotencyKey,
     Json(of): Json<OfSession>,
 ) -> Result<Response, Problem> {
     let session = held_by(&app, &headers, &of.session_id).await?;
-    viewer_token(&app, &session, None, &guest(peer, session.link.id)).await
+    let asker = Asker {
+        name: session.link.id,
+        operator: None,
+        actor: &guest(peer, session.link.id),
+    };
+    viewer_token(&app, &session, key, asker).await
 }
 
 /// Lets an operator watch a session. It is written down, and so is each time that he looks.
 pub(crate) async fn observe(
     State(app): State<Shared>,
     admin: Admin,
+    key: IdempotencyKey,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let unknown = || {
+    let session = find(&app, &id).await?.ok_or_else(|| {
         Problem::new(
             Code::SessionNotFound,
             "There is no such session. Look at the list of devices.",
         )
+    })?;
+    let asker = Asker {
+        name: admin.user.id,
+        operator: Some(admin.user.id),
+        actor: &admin.actor,
     };
-    let id: SessionId = id.parse().map_err(|_| unknown())?;
-    let session = app.store.session(id).await?.ok_or_else(unknown)?;
-    viewer_token(&app, &session, Some(admin.user.id), &admin.actor).await
+    viewer_token(&app, &session, key, asker).await
 }
 
-async fn viewer_token(
-    app: &App,
+async fn viewer_token<D: Display>(
+    app: &Shared,
     session: &Session,
-    operator: Option<Uuid>,
-    actor: &Actor,
+    key: IdempotencyKey,
+    asker: Asker<'_, D>,
 ) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct NewToken<'a> {
-        token: &'a str,
-        role: &'static str,
-        whep: String,
-    }
-    if !session.state.is_held() {
-        return Err(over());
-    }
-    let token = Secret::generate().map_err(Problem::internal)?;
-    let new = NewViewerToken {
-        token: token.hash(),
-        lease: session.lease,
-        role: Role::Observer,
-        operator,
+    let body = Hash::of(&session.id.to_string());
+    let question = key.question(asker.name, "viewer-tokens.create", body);
+    let shown = Once::of(app, question.as_ref())?;
+    let work = async |since| {
+        if !session.state.is_held() {
+            return Err(over());
+        }
+        let new = NewViewerToken {
+            token: shown.secret("viewer token", since).hash(),
+            lease: session.lease,
+            role: Role::Observer,
+            operator: asker.operator,
+        };
+        app.store.add_viewer_token(new, asker.actor, since).await?;
+        let kept = NewToken {
+            role: "observer",
+            whep: format!("/whep/{}", session.id),
+        };
+        answer(StatusCode::CREATED, None, &kept)
     };
-    app.store.add_viewer_token(new, actor, UnixMs::now()).await?;
-    let shown = NewToken {
-        token: token.reveal(),
-        role: "observer",
-        whep: format!("/whep/{}", session.id),
-    };
-    Ok((StatusCode::CREATED, Answer(shown)).into_response())
+    let (kept, since) = once(app, question.as_ref(), UnixMs::now(), work).await?;
+    let token = shown.secret("viewer token", since);
+    respond_with(kept, "token", token.reveal().to_owned())
 }

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use axum::http::Method;
 use axum::http::request::Parts;
 use protocol::agent::{
     CloseConnection, ConnectionEvent, ConnectionState, PatchKind, RefusalCode, Role, WhepOffer, WhepPatch,
@@ -88,7 +89,8 @@ impl Backend for Viewers {
             },
             None => guest(peer, session.link.id),
         };
-        if session.state.is_held() {
+        // Whoever tidies up after himself may do so late.
+        if session.state.is_held() || request.method == Method::DELETE {
             Ok(Viewer {
                 session,
                 owner,
@@ -133,6 +135,12 @@ impl Backend for Viewers {
         for connection in opened.replaced {
             self.close_soon(&session, connection, CloseReason::Replaced);
         }
+        if owner.role == Role::Observer
+            && let Some(seen) = app.store.session(session.id).await?
+        {
+            // Before the observer can see anything.
+            app.watches.publish(&seen);
+        }
         let answered = self.ask(&session, offer).await.and_then(|answer| {
             let etag =
                 ETag::new(answer.etag).ok_or_else(|| Problem::internal("an agent's ETag is damaged"))?;
@@ -160,12 +168,7 @@ impl Backend for Viewers {
 
     async fn etag(&self, viewer: &Viewer, connection: ConnectionId) -> Result<ETag, Problem> {
         let etag = self.0.store.etag(connection, viewer.owner).await?;
-        etag.and_then(ETag::new).ok_or_else(|| {
-            Problem::new(
-                Code::ConnectionNotFound,
-                "This connection is over. Post a new offer.",
-            )
-        })
+        etag.and_then(ETag::new).ok_or_else(gone)
     }
 
     async fn patch(
@@ -198,8 +201,14 @@ impl Backend for Viewers {
         }
     }
 
+    /// What is over stays over: a DELETE whose answer was lost, or that comes after the gateway's own goodbye or the
+    /// lease's end, is answered as the first (RFC 9110, section 9.2.2; RFC 9725 does not say). Only what this viewer
+    /// never had is not found.
     async fn delete(&self, viewer: Viewer, connection: ConnectionId) -> Result<(), Problem> {
-        self.etag(&viewer, connection).await?;
+        let live = self.0.store.is_live(connection, viewer.owner).await?;
+        if !live.ok_or_else(gone)? {
+            return Ok(());
+        }
         let Session {
             device, epoch, host, ..
         } = viewer.session;
@@ -210,7 +219,11 @@ impl Backend for Viewers {
             epoch,
             reason,
         };
-        self.ask(&viewer.session, close).await?;
+        match self.ask(&viewer.session, close).await {
+            // The agent knew before control did.
+            Err(problem) if [Code::ConnectionNotFound, Code::LeaseLost].contains(&problem.code()) => {}
+            other => other?,
+        }
         // The agent says so too, on its own stream; whoever asks next should not depend on which is first.
         let state = ConnectionState::Closed { reason };
         let closed = ConnectionEvent {
@@ -242,9 +255,7 @@ impl Viewers {
         host.call(call, OFFER_TIMEOUT).await.map_err(|error| match error {
             CallError::Refused(refusal) => match refusal.code {
                 RefusalCode::StaleEpoch => over(),
-                RefusalCode::ConnectionNotFound => {
-                    Problem::new(Code::ConnectionNotFound, "This connection is over. Post a new offer.")
-                }
+                RefusalCode::ConnectionNotFound => gone(),
                 RefusalCode::BadSdp => Problem::new(Code::Validation, "The device's host cannot use this SDP."),
                 RefusalCode::CodecUnsupported => {
                     Problem::new(Code::CodecUnsupported, "Device and browser have no H.264 in common.")
@@ -280,4 +291,12 @@ impl Viewers {
             }
         });
     }
+}
+
+/// The viewer has no such connection, or has it no more.
+fn gone() -> Problem {
+    Problem::new(
+        Code::ConnectionNotFound,
+        "This connection is over. Post a new offer.",
+    )
 }

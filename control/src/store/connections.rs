@@ -27,6 +27,9 @@ statements! {
     SET_ETAG(Text, Text) "UPDATE connections SET etag = $1 WHERE id = $2";
     ETAG(Text, Text, Bytes)
         "SELECT etag FROM connections WHERE id = $1 AND lease_id = $2 AND owner_hash = $3 AND state <> 'closed'";
+    IS_LIVE(Text, Text, Bytes)
+        "SELECT CAST(CASE WHEN state = 'closed' THEN 0 ELSE 1 END AS BIGINT) AS live
+         FROM connections WHERE id = $1 AND lease_id = $2 AND owner_hash = $3";
     LEASE_OF(Text, Number, Text, Text)
         "SELECT c.lease_id FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
          WHERE c.id = $1 AND c.state <> 'closed' AND l.epoch = $2 AND d.id = $3 AND d.host_id = $4";
@@ -34,7 +37,8 @@ statements! {
         "SELECT c.id FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
          WHERE d.host_id = $1 AND c.state <> 'closed'";
     ADD_VIEWER_TOKEN(Bytes, Text, Text, Text, Number)
-        "INSERT INTO viewer_tokens (token_hash, lease_id, role, user_id, created_at) VALUES ($1, $2, $3, $4, $5)";
+        "INSERT INTO viewer_tokens (token_hash, lease_id, role, user_id, created_at) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (token_hash) DO NOTHING";
     VIEWER_TOKEN(Bytes, Text) "SELECT role, user_id FROM viewer_tokens WHERE token_hash = $1 AND lease_id = $2";
     CONTROLLER(Text)
         "SELECT id FROM connections WHERE lease_id = $1 AND state = 'connected' AND role = 'controller' LIMIT 1";
@@ -136,6 +140,15 @@ impl Store {
         row.map_or(Ok(None), |row| row.maybe_text("etag"))
     }
 
+    /// Whether a connection of this owner is still there; none if he never had it.
+    pub(crate) async fn is_live(&self, id: ConnectionId, owner: Owner) -> Result<Option<bool>, StoreError> {
+        let row = self
+            .read
+            .maybe(&IS_LIVE, args![id, owner.lease, owner.hash])
+            .await?;
+        row.map(|row| row.truth("live")).transpose()
+    }
+
     /// Notes that an offer came to nothing. Returns the session if its lease changed: the connection that
     /// the offer was to replace is closed, so its holder may be gone.
     pub(crate) async fn drop_connection(
@@ -223,7 +236,7 @@ impl Store {
         .await
     }
 
-    /// Keeps a viewer token for a lease.
+    /// Keeps a viewer token for a lease. One that is kept already stays as it is.
     pub(crate) async fn add_viewer_token(
         &self,
         new: NewViewerToken,
@@ -237,11 +250,10 @@ impl Store {
             role,
             operator,
         } = new;
-        tx.run(
-            &ADD_VIEWER_TOKEN,
-            args![token, lease, role_name(role), operator, now],
-        )
-        .await?;
+        let values = args![token, lease, role_name(role), operator, now];
+        if tx.run(&ADD_VIEWER_TOKEN, values).await? == 0 {
+            return Ok(());
+        }
         // Not `lease`: the lease itself does not change.
         let deed = Deed {
             action: "viewer_token.create",

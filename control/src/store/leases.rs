@@ -28,7 +28,9 @@ macro_rules! session_where {
         concat!(
             "SELECT s.id AS session_id, l.id AS lease_id, l.state AS lease_state, l.until_at, l.reason, l.left_as,
                  l.epoch AS lease_epoch, l.release_epoch, l.binding_hash, l.spent_ms, d.id AS leased_device, d.host_id,
-                 d.health, d.name AS device_name, d.width, d.height, ",
+                 d.health, d.name AS device_name, d.width, d.height,
+                 (SELECT COUNT(*) FROM connections c
+                  WHERE c.lease_id = l.id AND c.state <> 'closed' AND c.role = 'observer') AS observers, ",
             $crate::store::links::link_columns!(),
             "
              FROM sessions s JOIN leases l ON l.id = s.lease_id JOIN devices d ON d.id = l.device_id
@@ -284,6 +286,7 @@ pub(super) fn session(row: &Row) -> Result<Session, StoreError> {
         binding: row.hash("binding_hash")?.0,
         link: link(row)?,
         spent: Duration::from_millis(row.number("spent_ms")?),
+        observers: row.number("observers")?,
         device: row.parsed("leased_device")?,
         host: row.parsed("host_id")?,
         health: Health::parse(&row.text("health")?).ok_or(StoreError::Damaged("devices.health"))?,
