@@ -2,7 +2,6 @@
 
 use crate::support::browser::{Answer, Browser};
 use crate::support::{Base, TestApp, on_both};
-use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -13,20 +12,17 @@ on_both![
     a_launch_that_is_repeated_after_its_end_is_granted_nothing,
     many_repetitions_at_once_get_one_lease,
     what_changes_a_link_or_a_device_answers_the_same_again,
+    an_end_that_is_moved_twice_under_one_key_is_moved_once,
+    tokens_that_are_shown_once_are_shown_again_to_whoever_asks_the_same_again,
 ];
 
 const KEY: &str = "0c2bb0a2-71c5-4f1e-9a4d-111111111111";
 const OTHER: &str = "0c2bb0a2-71c5-4f1e-9a4d-222222222222";
 
-async fn post(browser: &mut Browser, path: &str, key: &str, body: &Value) -> Answer {
-    let headers = [("content-type", "application/json"), ("idempotency-key", key)];
-    browser
-        .send(Method::POST, path, &headers, Some(body.to_string()))
-        .await
-}
-
 async fn launch(browser: &mut Browser, key: &str, token: &str) -> Answer {
-    post(browser, "/api/v1/launch", key, &json!({ "token": token })).await
+    browser
+        .post_as(key, "/api/v1/launch", &json!({ "token": token }))
+        .await
 }
 
 fn contains(all: &[u8], part: &str) -> bool {
@@ -36,13 +32,13 @@ fn contains(all: &[u8], part: &str) -> bool {
 async fn a_link_that_is_asked_for_twice_under_one_key_is_made_once(on: Base) {
     let mut app = TestApp::start(on).await;
     let wish = json!({ "device_id": app.device().await["id"], "name": "demo" });
-    let first = post(&mut app.admin, "/api/v1/links", KEY, &wish).await;
+    let first = app.admin.post_as(KEY, "/api/v1/links", &wish).await;
     assert_eq!(first.status, 201, "{}", first.body);
-    let second = post(&mut app.admin, "/api/v1/links", KEY, &wish).await;
+    let second = app.admin.post_as(KEY, "/api/v1/links", &wish).await;
     assert_eq!((second.status, second.json()), (201, first.json()));
     assert_eq!(second.header("location"), first.header("location"));
     app.restart().await;
-    let third = post(&mut app.admin, "/api/v1/links", KEY, &wish).await;
+    let third = app.admin.post_as(KEY, "/api/v1/links", &wish).await;
     assert_eq!(third.json(), first.json(), "also after a restart");
     let listed = app.admin.get("/api/v1/links").await.json();
     assert_eq!(listed["items"].as_array().unwrap().len(), 1);
@@ -65,39 +61,34 @@ async fn a_key_is_for_one_body_and_one_person_only(on: Base) {
     let mut app = TestApp::start(on).await;
     let device = app.device().await["id"].clone();
     let wish = json!({ "device_id": device, "name": "one" });
-    let first = post(&mut app.admin, "/api/v1/links", KEY, &wish).await.json();
-    let misused = post(
-        &mut app.admin,
-        "/api/v1/links",
-        KEY,
-        &json!({ "device_id": device, "name": "two" }),
-    )
-    .await;
+    let first = app.admin.post_as(KEY, "/api/v1/links", &wish).await.json();
+    let misused = app
+        .admin
+        .post_as(
+            KEY,
+            "/api/v1/links",
+            &json!({ "device_id": device, "name": "two" }),
+        )
+        .await;
     assert_eq!((misused.status, misused.code().as_str()), (422, "VALIDATION"));
-    let other = post(&mut app.admin, "/api/v1/links", OTHER, &wish).await.json();
+    let other = app.admin.post_as(OTHER, "/api/v1/links", &wish).await.json();
     assert_ne!((&other["id"], &other["url"]), (&first["id"], &first["url"]));
     // What was refused is not kept: it may be asked again, put right.
     let key = "0c2bb0a2-71c5-4f1e-9a4d-333333333333";
-    let wrong = post(
-        &mut app.admin,
-        "/api/v1/links",
-        key,
-        &json!({ "device_id": "none" }),
-    )
-    .await;
+    let wrong = app
+        .admin
+        .post_as(key, "/api/v1/links", &json!({ "device_id": "none" }))
+        .await;
     assert_eq!(wrong.code(), "VALIDATION");
-    assert_eq!(
-        post(&mut app.admin, "/api/v1/links", key, &wish).await.status,
-        201
-    );
+    assert_eq!(app.admin.post_as(key, "/api/v1/links", &wish).await.status, 201);
     for bad in ["short", "with a blank in it, which is bad"] {
         assert_eq!(
-            post(&mut app.admin, "/api/v1/links", bad, &wish).await.code(),
+            app.admin.post_as(bad, "/api/v1/links", &wish).await.code(),
             "VALIDATION",
             "{bad}"
         );
     }
-    let stranger = post(&mut app.browser(), "/api/v1/links", KEY, &wish).await;
+    let stranger = app.browser().post_as(KEY, "/api/v1/links", &wish).await;
     assert_eq!(stranger.code(), "AUTH_FAILED", "an answer is for whoever asked");
 }
 
@@ -130,20 +121,15 @@ async fn a_launch_that_is_repeated_after_its_end_is_granted_nothing(on: Base) {
     let mut app = TestApp::start(on).await;
     let link = app.link(json!({})).await;
     let mut browser = app.browser();
-    let session = launch(&mut browser, KEY, &link.token).await.json()["session_id"].clone();
-    browser
-        .events(session.as_str().unwrap())
-        .await
-        .until("ready")
-        .await;
-    browser
-        .post("/api/v1/launch/end", &json!({ "session_id": session }))
-        .await;
+    let launched = launch(&mut browser, KEY, &link.token).await.json();
+    let session = launched["session_id"].as_str().unwrap();
+    browser.events(session).await.until("ready").await;
+    browser.end(session).await;
     app.device_shows("status", "idle").await;
     let late = launch(&mut app.browser(), KEY, &link.token).await;
     assert_eq!(
         (&late.json()["session_id"], &late.json()["stage"]),
-        (&session, &json!("ended"))
+        (&json!(session), &json!("ended"))
     );
     app.device_shows("status", "idle").await;
     assert_eq!(
@@ -178,30 +164,115 @@ async fn what_changes_a_link_or_a_device_answers_the_same_again(on: Base) {
     let mut app = TestApp::start(on).await;
     let link = app.link(json!({})).await;
     let path = format!("/api/v1/links/{}/revoke", link.id);
-    let first = post(&mut app.admin, &path, KEY, &json!({})).await;
-    let second = post(&mut app.admin, &path, KEY, &json!({})).await;
+    let first = app.admin.post_as(KEY, &path, &json!({})).await;
+    let second = app.admin.post_as(KEY, &path, &json!({})).await;
     assert_eq!((second.status, second.json()), (200, first.json()));
     let pause = format!("/api/v1/links/{}/pause", link.id);
-    let misused = post(&mut app.admin, &pause, KEY, &json!({})).await;
+    let misused = app.admin.post_as(KEY, &pause, &json!({})).await;
     assert_eq!(misused.code(), "VALIDATION", "the key was used to revoke");
 
     let link = app.link(json!({})).await;
     let (mut browser, session) = app.holder(&link).await;
     app.agent.release(crate::support::agent::Manner::Fails);
-    browser
-        .post("/api/v1/launch/end", &json!({ "session_id": session }))
-        .await;
+    browser.end(&session).await;
     app.device_shows("occupancy", "quarantined").await;
     app.agent.release(crate::support::agent::Manner::Well);
     let device = app.device().await["id"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/devices/{device}/reset");
-    let first = post(&mut app.admin, &path, OTHER, &json!({})).await;
+    let first = app.admin.post_as(OTHER, &path, &json!({})).await;
     assert_eq!(first.status, 202, "{}", first.body);
     app.device_shows("occupancy", "free").await;
-    let second = post(&mut app.admin, &path, OTHER, &json!({})).await;
+    let second = app.admin.post_as(OTHER, &path, &json!({})).await;
     assert_eq!(
         (second.status, second.json()),
         (202, first.json()),
         "a device that is free is not reset again"
     );
+}
+
+/// How often something was done, by the audit log.
+async fn done(app: &mut TestApp, action: &str) -> usize {
+    let page = app
+        .admin
+        .get(&format!("/api/v1/audit?action={action}"))
+        .await
+        .json();
+    page["items"].as_array().unwrap().len()
+}
+
+async fn an_end_that_is_moved_twice_under_one_key_is_moved_once(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({})).await;
+    let path = format!("/api/v1/links/{}/extend", link.id);
+    let wish = |seconds| json!({ "max_duration_s": seconds });
+    let first = app.admin.post_as(KEY, &path, &wish(60)).await;
+    assert_eq!((first.status, &first.json()["max_duration_s"]), (200, &json!(60)));
+    // Somebody else moves it before the first request is repeated.
+    app.admin.post(&path, &wish(90)).await;
+    let second = app.admin.post_as(KEY, &path, &wish(60)).await;
+    assert_eq!((second.status, second.json()), (200, first.json()));
+    let shown = app.admin.get(&format!("/api/v1/links/{}", link.id)).await.json();
+    assert_eq!(shown["max_duration_s"], 90, "what came after it stays");
+    assert_eq!(done(&mut app, "link.extend").await, 2);
+    let other = app.link(json!({})).await;
+    let path = format!("/api/v1/links/{}/extend", other.id);
+    let same = app.admin.post_as(KEY, &path, &wish(60)).await;
+    assert_eq!(
+        (same.status, &same.json()["id"]),
+        (200, &json!(other.id)),
+        "a key is for one link"
+    );
+}
+
+/// The same request three times, with a restart before the third: the answer, which shows a token.
+async fn thrice(app: &mut TestApp, who: Option<&mut Browser>, path: &str, body: &Value) -> (Answer, String) {
+    let mut asker = who.map_or_else(|| app.admin.clone(), |browser| browser.clone());
+    let first = asker.post_as(KEY, path, body).await;
+    assert_eq!(first.status, 201, "{}", first.body);
+    let second = asker.post_as(KEY, path, body).await;
+    assert_eq!((second.status, second.json()), (201, first.json()));
+    app.restart().await;
+    let third = asker.post_as(KEY, path, body).await;
+    assert_eq!((third.status, third.json()), (201, first.json()));
+    let other = asker.post_as(OTHER, path, body).await;
+    assert_ne!(
+        other.json()["token"],
+        first.json()["token"],
+        "another key, another token"
+    );
+    let token = first.json()["token"].as_str().unwrap().to_owned();
+    (first, token)
+}
+
+async fn tokens_that_are_shown_once_are_shown_again_to_whoever_asks_the_same_again(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({ "max_connections": 3 })).await;
+    let (mut browser, session) = app.streaming(&link).await;
+    let of = json!({ "session_id": session });
+    let path = "/api/v1/launch/viewer-token";
+    let (_, friend) = thrice(&mut app, Some(&mut browser), path, &of).await;
+    assert_eq!(done(&mut app, "viewer_token.create").await, 2);
+    let path = format!("/api/v1/sessions/{session}/observe");
+    let (_, operator) = thrice(&mut app, None, &path, &json!({})).await;
+    assert_eq!(done(&mut app, "viewer_token.create").await, 4);
+    assert_ne!(friend, operator, "the same key of another person");
+    for token in [&friend, &operator] {
+        let mut player = app.browser();
+        player.bearer = Some(token.clone());
+        assert_eq!(player.offer(&session).await.status, 201);
+    }
+    let made = done(&mut app, "join_token.create").await;
+    let (_, join) = thrice(&mut app, None, "/api/v1/registration-tokens", &json!({})).await;
+    assert_eq!(done(&mut app, "join_token.create").await, made + 2);
+    assert!(
+        join.parse::<signaling::link::token::JoinToken>().is_ok(),
+        "{join}"
+    );
+
+    app.stop().await;
+    let written = app.written();
+    for token in [&friend, &operator, &join] {
+        let secret = token.split('.').next().unwrap();
+        assert!(!contains(&written, secret), "an answer is kept without its token");
+    }
 }

@@ -72,6 +72,7 @@ async fn a_link_opens_its_device_and_shows_true_progress(on: Base) {
         "progress": 100,
         "device": { "name": "one", "width": 720, "height": 1280, "state": "ready" },
         "app": { "package": "dev.farglass.paint" },
+        "observers": 0,
     });
     assert_eq!(ready, expected);
     app.device_shows("status", "busy").await;
@@ -100,16 +101,8 @@ async fn of_sixty_four_people_who_open_a_one_use_link_at_once_exactly_one_gets_i
 async fn a_second_person_is_refused_and_the_first_notices_nothing(on: Base) {
     let mut app = TestApp::start(on).await;
     let (link, other) = (app.link(json!({})).await, app.link(json!({})).await);
-    let mut first = app.browser();
-    let state = first.launch(&link.token).await.json();
-    let session = state["session_id"].as_str().unwrap();
-    let mut events = first.events(session).await;
-    events.until("ready").await;
-    app.agent.unasked();
-    let before = first
-        .get(&format!("/api/v1/launch/current?session={session}"))
-        .await
-        .json();
+    let (mut first, session) = app.streaming(&link).await;
+    let before = first.current(&session).await;
 
     let mut second = app.browser();
     let refused = second.launch(&link.token).await;
@@ -131,10 +124,7 @@ async fn a_second_person_is_refused_and_the_first_notices_nothing(on: Base) {
         404
     );
 
-    let after = first
-        .get(&format!("/api/v1/launch/current?session={session}"))
-        .await
-        .json();
+    let after = first.current(&session).await;
     assert_eq!(after, before);
     assert_eq!(app.agent.unasked(), []);
     let shown = app.admin.get(&format!("/api/v1/links/{}", other.id)).await.json();
@@ -145,17 +135,11 @@ async fn the_same_browser_comes_back_by_its_cookie_with_link_or_session(on: Base
     let mut app = TestApp::start(on).await;
     let link = app.link(json!({ "max_uses": 1 })).await;
     let mut browser = app.browser();
-    let first = browser.launch(&link.token).await.json();
-    let session = first["session_id"].clone();
-    browser
-        .events(session.as_str().unwrap())
-        .await
-        .until("ready")
-        .await;
+    let session = browser.ready(&link.token).await;
 
     let again = browser.launch(&link.token).await;
     assert_eq!(again.status, 200, "{}", again.body);
-    assert_eq!(again.json()["session_id"], session);
+    assert_eq!(again.json()["session_id"], session.as_str());
     assert_eq!(again.json()["epoch"], 1);
     let reload = browser
         .post("/api/v1/launch", &json!({ "session_id": session }))
@@ -179,12 +163,9 @@ async fn a_session_that_its_holder_ends_gives_the_device_to_the_next(on: Base) {
     let mut app = TestApp::start(on).await;
     let link = app.link(json!({ "max_uses": 2 })).await;
     let mut first = app.browser();
-    let session = first.launch(&link.token).await.json()["session_id"].clone();
-    first.events(session.as_str().unwrap()).await.until("ready").await;
+    let session = first.ready(&link.token).await;
     app.agent.unasked();
-    let ended = first
-        .post("/api/v1/launch/end", &json!({ "session_id": session }))
-        .await;
+    let ended = first.end(&session).await;
     assert_eq!(ended.json()["stage"], "ended");
     assert_eq!(ended.json()["end_reason"], "lease_ended");
     let Request::Release(release) = app.agent.asked().await else {
@@ -238,10 +219,8 @@ async fn unknown_expired_revoked_and_used_up_links_are_told_apart(on: Base) {
     assert_eq!(browser.launch(&short.token).await.code(), "LINK_EXPIRED");
 
     let once = app.link(json!({ "max_uses": 1 })).await;
-    let session = browser.launch(&once.token).await.json()["session_id"].clone();
-    browser
-        .post("/api/v1/launch/end", &json!({ "session_id": session }))
-        .await;
+    let session = browser.opens(&once.token).await;
+    browser.end(&session).await;
     app.device_shows("status", "idle").await;
     let answer = browser.launch(&once.token).await;
     assert_eq!((answer.status, answer.code().as_str()), (410, "LINK_EXHAUSTED"));
@@ -271,12 +250,8 @@ async fn a_failed_set_up_gives_the_use_back_and_cleans_up(on: Base) {
     let link = app.link(json!({ "max_uses": 1 })).await;
     app.agent.prepare(Manner::Fails);
     let mut browser = app.browser();
-    let session = browser.launch(&link.token).await.json()["session_id"].clone();
-    let ended = browser
-        .events(session.as_str().unwrap())
-        .await
-        .until("ended")
-        .await;
+    let session = browser.opens(&link.token).await;
+    let ended = browser.events(&session).await.until("ended").await;
     assert_eq!(ended["end_reason"], "setup_failed");
     assert_eq!(ended["session_state"], "failed");
     app.device_shows("status", "idle").await;
@@ -295,9 +270,7 @@ async fn an_agent_that_breaks_off_a_release_leaves_its_device_quarantined(on: Ba
     let link = app.link(json!({})).await;
     let (mut browser, session) = app.holder(&link).await;
     app.agent.release(Manner::BreaksOff);
-    browser
-        .post("/api/v1/launch/end", &json!({ "session_id": session }))
-        .await;
+    browser.end(&session).await;
     app.device_shows("occupancy", "quarantined").await;
 }
 
@@ -306,10 +279,8 @@ async fn a_device_that_could_not_be_cleaned_is_quarantined_until_an_operator_res
     let link = app.link(json!({})).await;
     app.agent.release(Manner::Fails);
     let mut browser = app.browser();
-    let session = browser.launch(&link.token).await.json()["session_id"].clone();
-    browser
-        .post("/api/v1/launch/end", &json!({ "session_id": session }))
-        .await;
+    let session = browser.opens(&link.token).await;
+    browser.end(&session).await;
     app.device_shows("occupancy", "quarantined").await;
     assert_eq!(browser.launch(&link.token).await.code(), "DEVICE_IN_USE");
 

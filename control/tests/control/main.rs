@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 #![expect(unreachable_pub, reason = "the modules of one test see one another")]
 
+mod audit;
 mod idempotency;
 mod launch;
 mod observers;

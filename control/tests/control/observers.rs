@@ -1,22 +1,17 @@
 //! Those who only watch: operators who look into a session, and what they may not.
 
-use crate::support::browser::Browser;
+use crate::support::browser::{Browser, Events};
 use crate::support::{Base, TestApp, on_both};
-use protocol::agent::{Request, Role, WhepOffer};
+use protocol::agent::Role;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 on_both![
     an_operator_looks_in_beside_the_holder_and_is_counted_apart,
     only_an_operator_looks_in_and_only_while_the_session_lives,
+    the_holder_is_told_how_many_look_on_before_they_see_anything,
+    who_made_a_token_and_every_look_is_in_the_audit_log,
 ];
-
-async fn offered(app: &mut TestApp) -> WhepOffer {
-    loop {
-        if let Request::WhepOffer(offer) = app.agent.asked().await {
-            return offer;
-        }
-    }
-}
 
 async fn observe(app: &mut TestApp, session: &str) -> Browser {
     let path = format!("/api/v1/sessions/{session}/observe");
@@ -38,13 +33,13 @@ async fn an_operator_looks_in_beside_the_holder_and_is_counted_apart(on: Base) {
     let (mut browser, session) = app.holder(&link).await;
     assert_eq!(app.device().await["session_id"], json!(session));
     browser.offer(&session).await;
-    let holder = offered(&mut app).await;
+    let holder = app.agent.offered().await;
     assert_eq!(holder.role, Role::Controller);
     for _ in 0..4 {
         let mut operator = observe(&mut app, &session).await;
         assert_eq!(operator.offer(&session).await.status, 201);
         assert_eq!(
-            offered(&mut app).await.role,
+            app.agent.offered().await.role,
             Role::Observer,
             "the gateway takes no input from it"
         );
@@ -70,12 +65,85 @@ async fn only_an_operator_looks_in_and_only_while_the_session_lives(on: Base) {
     let mut operator = observe(&mut app, &session).await;
     let unknown = app.admin.post("/api/v1/sessions/none/observe", &json!({})).await;
     assert_eq!(unknown.code(), "SESSION_NOT_FOUND");
-    browser
-        .post("/api/v1/launch/end", &json!({ "session_id": session }))
-        .await;
+    browser.end(&session).await;
     assert_eq!(operator.offer(&session).await.code(), "LEASE_LOST");
     assert_eq!(app.admin.post(&path, &json!({})).await.code(), "LEASE_LOST");
     // While it is cleaned, the session that was on it is shown.
     app.device_shows("status", "idle").await;
     assert_eq!(app.device().await["session_id"], Value::Null);
+}
+
+/// The next state in which this many look on.
+async fn looked_on_by(events: &mut Events, many: u64) -> Value {
+    loop {
+        let state = events.next().await.expect("the session goes on");
+        if state["observers"] == many {
+            return state;
+        }
+    }
+}
+
+async fn the_holder_is_told_how_many_look_on_before_they_see_anything(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({ "max_connections": 2 })).await;
+    let (mut browser, session) = app.streaming(&link).await;
+    let mut events = browser.events(&session).await;
+    assert_eq!(looked_on_by(&mut events, 0).await["lease_state"], "active");
+
+    let mut operator = observe(&mut app, &session).await;
+    assert_eq!(
+        browser.current(&session).await["observers"],
+        0,
+        "a token sees nothing"
+    );
+    let watching = operator.offer(&session).await;
+    assert_eq!(browser.current(&session).await["observers"], 1);
+    looked_on_by(&mut events, 1).await;
+    let made = browser
+        .post("/api/v1/launch/viewer-token", &json!({ "session_id": session }))
+        .await;
+    let mut friend = app.browser();
+    friend.bearer = Some(made.json()["token"].as_str().unwrap().to_owned());
+    friend.offer(&session).await;
+    looked_on_by(&mut events, 2).await;
+
+    // One leaves, of the other one's connection the agent says that it broke.
+    let path = watching.header("location");
+    assert_eq!(operator.send(Method::DELETE, path, &[], None).await.status, 200);
+    let state = looked_on_by(&mut events, 1).await;
+    assert_eq!(state["lease_state"], "active", "the holder is who holds it");
+    let broken = *app.agent.live().last().unwrap();
+    app.agent.lost(broken);
+    looked_on_by(&mut events, 0).await;
+}
+
+async fn who_made_a_token_and_every_look_is_in_the_audit_log(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({ "max_connections": 2 })).await;
+    let (_holder, session) = app.streaming(&link).await;
+    let me = app.admin.get("/api/v1/auth/me").await.json()["id"].clone();
+    let mut operator = observe(&mut app, &session).await;
+    for _ in 0..2 {
+        assert_eq!(operator.offer(&session).await.status, 201);
+    }
+    for (action, times) in [("viewer_token.create", 1), ("connection.observe", 2)] {
+        let page = app
+            .admin
+            .get(&format!("/api/v1/audit?action={action}"))
+            .await
+            .json();
+        let rows = page["items"].as_array().unwrap();
+        assert_eq!(rows.len(), times, "{action}");
+        for row in rows {
+            assert_eq!(
+                (
+                    &row["actor_kind"],
+                    &row["actor_id"],
+                    &row["ip_address"],
+                    &row["result"]
+                ),
+                (&json!("user"), &me, &json!("127.0.0.1"), &json!("ok"))
+            );
+        }
+    }
 }

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::browser::{Answer, Browser};
+use crate::support::browser::Answer;
 use crate::support::{Base, DEADLINE, Link, TestApp, on_both};
 use protocol::CloseReason;
-use protocol::agent::{Release, Request};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -20,27 +19,6 @@ on_both![
     what_is_out_of_bounds_is_refused,
     a_quarantined_device_says_why_and_since_when,
 ];
-
-/// A browser that is connected to a ready session.
-async fn streaming(app: &mut TestApp, link: &Link) -> (Browser, String) {
-    let (mut browser, session) = app.holder(link).await;
-    assert_eq!(browser.offer(&session).await.status, 201);
-    let connection = app.agent.live()[0];
-    app.agent.connected(connection);
-    let path = format!("/api/v1/launch/current?session={session}");
-    let active = async { while browser.get(&path).await.json()["lease_state"] != "active" {} };
-    tokio::time::timeout(DEADLINE, active).await.unwrap();
-    app.agent.unasked();
-    (browser, session)
-}
-
-async fn released(app: &mut TestApp) -> Release {
-    loop {
-        if let Request::Release(release) = app.agent.asked().await {
-            return release;
-        }
-    }
-}
 
 async fn post(app: &mut TestApp, path: &str, body: Value) -> Answer {
     app.admin.post(&format!("/api/v1/{path}"), &body).await
@@ -61,7 +39,7 @@ async fn shows(app: &mut TestApp, link: &Link, state: &str) {
 async fn a_paused_link_lets_nobody_in_and_keeps_who_is_in(on: Base) {
     let mut app = TestApp::start(on).await;
     let link = app.link(json!({})).await;
-    let (mut browser, session) = streaming(&mut app, &link).await;
+    let (mut browser, session) = app.streaming(&link).await;
     let paused = post(&mut app, &format!("links/{}/pause", link.id), json!({})).await;
     assert_eq!((paused.status, &paused.json()["state"]), (200, &json!("paused")));
     let other = app.browser().launch(&link.token).await;
@@ -103,7 +81,7 @@ async fn a_link_opens_at_its_time_and_says_when(on: Base) {
 async fn a_session_is_warned_and_ends_after_its_greatest_length(on: Base) {
     let mut app = TestApp::start(on).await;
     let link = app.link(json!({ "max_duration_s": 2 })).await;
-    let (browser, session) = streaming(&mut app, &link).await;
+    let (browser, session) = app.streaming(&link).await;
     let mut events = browser.events(&session).await;
     let since = Instant::now();
     let mut warned = false;
@@ -131,47 +109,29 @@ async fn a_session_is_warned_and_ends_after_its_greatest_length(on: Base) {
         "{:?}",
         since.elapsed()
     );
-    assert_eq!(released(&mut app).await.reason, CloseReason::MaxDuration);
-}
-
-/// Tells again and again how long ago somebody touched the device, until the page says something.
-async fn quiet_until(
-    app: &TestApp,
-    browser: &mut Browser,
-    session: &str,
-    done: impl Fn(&Value) -> bool,
-) -> Value {
-    let path = format!("/api/v1/launch/current?session={session}");
-    let since = Instant::now();
-    let told = async {
-        loop {
-            app.agent.touched(Some(since.elapsed().as_millis() as u64));
-            let state = browser.get(&path).await.json();
-            if done(&state) {
-                return state;
-            }
-        }
-    };
-    tokio::time::timeout(DEADLINE, told).await.unwrap()
+    assert_eq!(app.agent.released().await.reason, CloseReason::MaxDuration);
 }
 
 async fn a_session_that_nobody_touches_is_warned_and_given_back(on: Base) {
     let mut app = TestApp::start(on).await;
     let link = app.link(json!({ "idle_timeout_s": 2 })).await;
-    let (mut browser, session) = streaming(&mut app, &link).await;
+    let (mut browser, session) = app.streaming(&link).await;
     let is_idle = |state: &Value| state["warning"]["reason"] == "idle";
-    quiet_until(&app, &mut browser, &session, is_idle).await;
+    app.quiet_until(&mut browser, &session, is_idle).await;
     // A touch takes the warning back, and the time begins anew.
     let touched = Instant::now();
-    quiet_until(&app, &mut browser, &session, |state| state["warning"].is_null()).await;
-    let ended = quiet_until(&app, &mut browser, &session, |state| state["stage"] == "ended").await;
+    app.quiet_until(&mut browser, &session, |state| state["warning"].is_null())
+        .await;
+    let ended = app
+        .quiet_until(&mut browser, &session, |state| state["stage"] == "ended")
+        .await;
     assert!(
         touched.elapsed() > Duration::from_secs(2),
         "{:?}",
         touched.elapsed()
     );
     assert_eq!(ended["end_reason"], "idle");
-    assert_eq!(released(&mut app).await.reason, CloseReason::Idle);
+    assert_eq!(app.agent.released().await.reason, CloseReason::Idle);
     app.device_shows("status", "idle").await;
 }
 
@@ -180,15 +140,13 @@ async fn a_link_that_lets_its_session_finish_only_closes_the_door(on: Base) {
     let link = app
         .link(json!({ "expires_at": in_ms(1500), "on_expiry": "finish" }))
         .await;
-    let (mut browser, session) = streaming(&mut app, &link).await;
+    let (mut browser, session) = app.streaming(&link).await;
     shows(&mut app, &link, "expired").await;
     assert_eq!(app.browser().launch(&link.token).await.code(), "LINK_EXPIRED");
     let own = browser.launch(&link.token).await;
     assert_eq!((own.status, &own.json()["session_id"]), (200, &json!(session)));
     assert_eq!(own.json()["lease_state"], "active");
-    let ended = browser
-        .post("/api/v1/launch/end", &json!({ "session_id": session }))
-        .await;
+    let ended = browser.end(&session).await;
     assert_eq!(ended.json()["end_reason"], "lease_ended");
     app.device_shows("status", "idle").await;
     assert_eq!(browser.launch(&link.token).await.code(), "LINK_EXPIRED");
@@ -199,7 +157,7 @@ async fn a_moved_end_moves_the_end_of_the_session_that_runs(on: Base) {
     let link = app
         .link(json!({ "expires_at": in_ms(4000), "max_duration_s": 4 }))
         .await;
-    let (mut browser, session) = streaming(&mut app, &link).await;
+    let (mut browser, session) = app.streaming(&link).await;
     let path = format!("links/{}/extend", link.id);
     let later = json!({ "expires_at": in_ms(3_600_000), "max_duration_s": 600 });
     let extended = post(&mut app, &path, later).await;
@@ -207,13 +165,12 @@ async fn a_moved_end_moves_the_end_of_the_session_that_runs(on: Base) {
         (extended.status, &extended.json()["max_duration_s"]),
         (200, &json!(600))
     );
-    let current = format!("/api/v1/launch/current?session={session}");
-    let (state, since) = (browser.get(&current).await.json(), Instant::now());
+    let (state, since) = (browser.current(&session).await, Instant::now());
     assert_eq!(state["lease_state"], "active");
     while since.elapsed() < Duration::from_millis(5500) {
-        assert_eq!(browser.get(&current).await.json()["lease_state"], "active");
+        assert_eq!(browser.current(&session).await["lease_state"], "active");
     }
-    let left = browser.get(&current).await.json()["ends_in_ms"].as_u64().unwrap();
+    let left = browser.current(&session).await["ends_in_ms"].as_u64().unwrap();
     assert!((500_000..=600_000).contains(&left), "{left}");
     assert_eq!(post(&mut app, &path, json!({})).await.code(), "VALIDATION");
     app.revoke(&link).await;
@@ -315,9 +272,7 @@ async fn a_quarantined_device_says_why_and_since_when(on: Base) {
     let link = app.link(json!({})).await;
     app.agent.release(crate::support::agent::Manner::Fails);
     let (mut browser, session) = app.holder(&link).await;
-    browser
-        .post("/api/v1/launch/end", &json!({ "session_id": session }))
-        .await;
+    browser.end(&session).await;
     app.device_shows("occupancy", "quarantined").await;
     let device = app.device().await;
     assert_eq!(device["quarantine"]["reason"], "not_cleaned");

@@ -62,10 +62,7 @@ async fn no_stage_on_the_way_to_the_picture_is_left_out(on: Base) {
     for _ in 0..4 {
         let link = app.link(json!({})).await;
         let mut browser = app.browser();
-        let session = browser.launch(&link.token).await.json()["session_id"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let session = browser.opens(&link.token).await;
         let mut events = browser.events(&session).await;
         let (mut at, mut progress) = (None, 0);
         while at != Some(STAGES.len() - 1) {
@@ -77,9 +74,7 @@ async fn no_stage_on_the_way_to_the_picture_is_left_out(on: Base) {
             progress = state["progress"].as_u64().unwrap();
             at = Some(stage);
         }
-        browser
-            .post("/api/v1/launch/end", &json!({ "session_id": session }))
-            .await;
+        browser.end(&session).await;
         app.device_shows("status", "idle").await;
     }
 }

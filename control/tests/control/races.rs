@@ -161,8 +161,7 @@ async fn a_claim_that_the_database_could_not_keep_is_put_off_and_the_next_one_wo
     }
     app.ready().await;
     assert_eq!(stranger.launch(&other.token).await.code(), "DEVICE_IN_USE");
-    let path = format!("/api/v1/launch/current?session={session}");
-    assert_eq!(holder.get(&path).await.json()["stage"], "ready");
+    assert_eq!(holder.current(&session).await["stage"], "ready");
     assert_eq!(app.agent.unasked(), [], "its holder noticed nothing");
 }
 

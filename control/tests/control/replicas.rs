@@ -4,20 +4,14 @@ use crate::support::browser::Browser;
 use crate::support::{Base, TestApp};
 use protocol::CloseReason;
 use protocol::agent::Request;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_session_that_one_replica_began_is_watched_and_revoked_at_another() {
     let mut app = TestApp::start(Base::Postgres).await;
     let other = app.beside().await;
     let link = app.link(json!({})).await;
-    let mut here = app.browser();
-    let session = here.ready(&link.token).await;
-    assert_eq!(here.offer(&session).await.status, 201);
-    let connection = app.agent.live()[0];
-    app.agent.connected(connection);
-    app.device_shows("occupancy", "leased").await;
-    app.agent.unasked();
+    let (here, session) = app.streaming(&link).await;
 
     let mut there = here.at(other.address);
     let mut events = there.events(&session).await;
@@ -53,11 +47,7 @@ async fn a_link_opens_at_a_replica_that_no_agent_is_linked_to() {
 
     // The next request of the same browser goes to the other one.
     let mut here = there.at(app.address);
-    let current = format!("/api/v1/launch/current?session={session}");
-    let active = async { while here.get(&current).await.json()["lease_state"] != "active" {} };
-    tokio::time::timeout(crate::support::DEADLINE, active)
-        .await
-        .unwrap();
+    here.lease_is(&session, "active").await;
     assert_eq!(
         here.launch(&link.token).await.status,
         200,
@@ -117,4 +107,41 @@ async fn a_replica_with_another_authority_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let said = crate::support::refused(folder.path(), app.postgres.as_ref().unwrap().url()).await;
     assert!(said.contains("authority.pem"), "{said}");
+}
+
+#[tokio::test]
+async fn an_idle_end_is_warned_of_by_a_replica_that_hears_no_agent_and_a_touch_takes_it_back() {
+    let mut app = TestApp::start(Base::Postgres).await;
+    let other = app.beside().await;
+    let link = app.link(json!({ "idle_timeout_s": 6 })).await;
+    let (here, session) = app.streaming(&link).await;
+    let mut there = here.at(other.address);
+    let is_idle = |state: &Value| state["warning"]["reason"] == "idle";
+    let warned = app.quiet_until(&mut there, &session, is_idle).await;
+    assert!(
+        warned["warning"]["ends_in_ms"].as_u64().unwrap() <= 3000,
+        "{warned}"
+    );
+    app.quiet_until(&mut there, &session, |state| state["warning"].is_null())
+        .await;
+    let ended = app
+        .quiet_until(&mut there, &session, |state| state["stage"] == "ended")
+        .await;
+    assert_eq!(ended["end_reason"], "idle");
+}
+
+#[tokio::test]
+async fn who_looks_on_by_one_replica_is_shown_to_the_holder_at_another() {
+    let mut app = TestApp::start(Base::Postgres).await;
+    let other = app.beside().await;
+    let link = app.link(json!({})).await;
+    let (here, session) = app.streaming(&link).await;
+    let mut events = here.events(&session).await;
+    let mut admin = app.admin.at(other.address);
+    let path = format!("/api/v1/sessions/{session}/observe");
+    let made = admin.post(&path, &json!({})).await;
+    let mut operator = Browser::new(other.address);
+    operator.bearer = Some(made.json()["token"].as_str().unwrap().to_owned());
+    assert_eq!(operator.offer(&session).await.status, 201);
+    while events.next().await.expect("the session goes on")["observers"] != 1 {}
 }

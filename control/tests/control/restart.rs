@@ -16,13 +16,8 @@ on_both![
 async fn a_session_goes_on_through_a_restart_of_control(on: Base) {
     let mut app = TestApp::start(on).await;
     let link = app.link(json!({})).await;
-    let (mut browser, session) = app.holder(&link).await;
-    browser.offer(&session).await;
+    let (mut browser, session) = app.streaming(&link).await;
     let connection = app.agent.live()[0];
-    app.agent.connected(connection);
-    app.device_shows("occupancy", "leased").await;
-    app.agent.unasked();
-
     app.restart().await;
     assert_eq!(app.agent.live(), [connection]);
     assert_eq!(
@@ -30,10 +25,7 @@ async fn a_session_goes_on_through_a_restart_of_control(on: Base) {
         [],
         "nothing is asked of an agent whose session goes on"
     );
-    let current = browser
-        .get(&format!("/api/v1/launch/current?session={session}"))
-        .await
-        .json();
+    let current = browser.current(&session).await;
     assert_eq!(
         (&current["stage"], &current["lease_state"]),
         (&json!("ready"), &json!("active"))
@@ -51,10 +43,7 @@ async fn a_preparation_that_a_restart_cut_short_is_asked_for_again(on: Base) {
     app.agent.prepare(Manner::Held);
     let link = app.link(json!({})).await;
     let mut browser = app.browser();
-    let session = browser.launch(&link.token).await.json()["session_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let session = browser.opens(&link.token).await;
     let Request::Prepare(first) = app.agent.asked().await else {
         panic!("control prepares")
     };
@@ -95,15 +84,8 @@ async fn an_epoch_is_never_below_the_agents_fence_even_with_an_older_database(on
 
     let mut browser = app.browser();
     for _ in 0..2 {
-        let session = browser.launch(&link.token).await.json()["session_id"].clone();
-        browser
-            .events(session.as_str().unwrap())
-            .await
-            .until("ready")
-            .await;
-        browser
-            .post("/api/v1/launch/end", &json!({ "session_id": session }))
-            .await;
+        let session = browser.ready(&link.token).await;
+        browser.end(&session).await;
         app.device_shows("status", "idle").await;
     }
     let fence = app.agent.fence();

@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::support::agent::Manner;
-use crate::support::browser::Browser;
 use crate::support::{Base, TestApp, on_both};
 use protocol::CloseReason;
-use protocol::agent::{Release, Request};
-use serde_json::{Value, json};
+use protocol::agent::Request;
+use serde_json::json;
 
 on_both![
     a_revoked_link_cuts_its_holder_within_a_second_and_says_why,
@@ -20,41 +19,16 @@ on_both![
 /// The promise.
 const WITHIN: Duration = Duration::from_secs(1);
 
-/// A browser that is connected to a ready session of a new link.
-async fn streaming(app: &mut TestApp) -> (crate::support::Link, Browser, Value) {
-    let link = app.link(json!({})).await;
-    let mut browser = app.browser();
-    let session = browser.launch(&link.token).await.json()["session_id"].clone();
-    assert_eq!(browser.offer(session.as_str().unwrap()).await.status, 201);
-    browser
-        .events(session.as_str().unwrap())
-        .await
-        .until("ready")
-        .await;
-    let connection = app.agent.live()[0];
-    app.agent.connected(connection);
-    app.device_shows("occupancy", "leased").await;
-    app.agent.unasked();
-    (link, browser, session)
-}
-
-async fn released(app: &mut TestApp) -> Release {
-    loop {
-        if let Request::Release(release) = app.agent.asked().await {
-            return release;
-        }
-    }
-}
-
 async fn a_revoked_link_cuts_its_holder_within_a_second_and_says_why(on: Base) {
     let mut app = TestApp::start(on).await;
-    let (link, mut browser, session) = streaming(&mut app).await;
-    let session = session.as_str().unwrap();
+    let link = app.link(json!({})).await;
+    let (mut browser, session) = app.streaming(&link).await;
+    let session = session.as_str();
     let mut events = browser.events(session).await;
 
     let since = Instant::now();
     assert_eq!(app.revoke(&link).await.status, 200);
-    let release = released(&mut app).await;
+    let release = app.agent.released().await;
     assert!(since.elapsed() < WITHIN, "released after {:?}", since.elapsed());
     assert_eq!(release.epoch.0, 2);
     assert_eq!(release.reason, CloseReason::LinkRevoked);
@@ -80,27 +54,22 @@ async fn a_link_that_is_revoked_while_its_device_is_prepared_never_becomes_ready
     app.agent.prepare(Manner::Held);
     let link = app.link(json!({})).await;
     let mut browser = app.browser();
-    let session = browser.launch(&link.token).await.json()["session_id"].clone();
+    let session = browser.opens(&link.token).await;
     assert!(matches!(app.agent.asked().await, Request::Prepare(_)));
-    let mut events = browser.events(session.as_str().unwrap()).await;
+    let mut events = browser.events(&session).await;
     app.revoke(&link).await;
-    assert_eq!(released(&mut app).await.reason, CloseReason::LinkRevoked);
+    assert_eq!(app.agent.released().await.reason, CloseReason::LinkRevoked);
     app.agent.let_go();
     let ended = events.until("ended").await;
     assert_eq!(ended["end_reason"], "link_revoked");
     app.device_shows("status", "idle").await;
-    let current = browser
-        .get(&format!(
-            "/api/v1/launch/current?session={}",
-            session.as_str().unwrap()
-        ))
-        .await;
-    assert_eq!(current.json()["lease_state"], "released");
+    assert_eq!(browser.current(&session).await["lease_state"], "released");
 }
 
 async fn a_deleted_link_cuts_its_holder_too(on: Base) {
     let mut app = TestApp::start(on).await;
-    let (link, ..) = streaming(&mut app).await;
+    let link = app.link(json!({})).await;
+    let _holder = app.streaming(&link).await;
     let path = format!("/api/v1/links/{}", link.id);
     assert_eq!(
         app.admin
@@ -109,18 +78,18 @@ async fn a_deleted_link_cuts_its_holder_too(on: Base) {
             .status,
         204
     );
-    assert_eq!(released(&mut app).await.reason, CloseReason::LinkRevoked);
+    assert_eq!(app.agent.released().await.reason, CloseReason::LinkRevoked);
     app.device_shows("status", "idle").await;
 }
 
 async fn revoking_one_link_leaves_another_alone(on: Base) {
     let mut app = TestApp::start(on).await;
     let other = app.link(json!({})).await;
-    let (_, mut browser, session) = streaming(&mut app).await;
+    let link = app.link(json!({})).await;
+    let (mut browser, session) = app.streaming(&link).await;
     app.revoke(&other).await;
     assert_eq!(app.revoke(&other).await.status, 200, "twice is as good as once");
-    let path = format!("/api/v1/launch/current?session={}", session.as_str().unwrap());
-    assert_eq!(browser.get(&path).await.json()["lease_state"], "active");
+    assert_eq!(browser.current(&session).await["lease_state"], "active");
     assert_eq!(app.agent.unasked(), []);
     assert_eq!(app.device().await["epoch"], 1);
 }
@@ -130,12 +99,8 @@ async fn an_expired_link_cuts_its_holder(on: Base) {
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_millis(1500);
     let link = app.link(json!({ "expires_at": soon.to_string() })).await;
     let mut browser = app.browser();
-    let session = browser.launch(&link.token).await.json()["session_id"].clone();
-    let ended = browser
-        .events(session.as_str().unwrap())
-        .await
-        .until("ended")
-        .await;
+    let session = browser.opens(&link.token).await;
+    let ended = browser.events(&session).await.until("ended").await;
     assert_eq!(ended["end_reason"], "link_expired");
-    assert_eq!(released(&mut app).await.reason, CloseReason::LinkExpired);
+    assert_eq!(app.agent.released().await.reason, CloseReason::LinkExpired);
 }

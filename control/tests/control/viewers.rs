@@ -3,7 +3,7 @@
 use crate::support::browser::{Answer, Browser, OFFER};
 use crate::support::{Base, TestApp, on_both};
 use protocol::CloseReason;
-use protocol::agent::{PatchKind, Request, Role, WhepOffer};
+use protocol::agent::{PatchKind, Request, Role};
 use reqwest::Method;
 use serde_json::json;
 
@@ -14,6 +14,7 @@ on_both![
     a_reload_replaces_the_same_browsers_older_connection,
     a_viewer_token_watches_without_disturbing_the_holder,
     a_lost_connection_starts_the_grace_and_a_new_one_ends_it,
+    a_connection_that_is_over_may_be_ended_again_by_its_owner_and_by_nobody_else,
 ];
 
 const TRICKLE: &str = "m=video 9 X\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n";
@@ -35,23 +36,12 @@ async fn patch(browser: &mut Browser, path: &str, if_match: Option<&str>, body: 
         .await
 }
 
-async fn offered(app: &mut TestApp) -> WhepOffer {
-    loop {
-        if let Request::WhepOffer(offer) = app.agent.asked().await {
-            return offer;
-        }
-    }
-}
-
 async fn an_offer_is_answered_while_the_device_is_still_prepared(on: Base) {
     let mut app = TestApp::start(on).await;
     app.agent.prepare(crate::support::agent::Manner::Held);
     let link = app.link(json!({})).await;
     let mut browser = app.browser();
-    let session = browser.launch(&link.token).await.json()["session_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let session = browser.opens(&link.token).await;
     let answer = browser.offer(&session).await;
     assert_eq!(answer.status, 201, "{}", answer.body);
     assert!(
@@ -59,7 +49,7 @@ async fn an_offer_is_answered_while_the_device_is_still_prepared(on: Base) {
             .header("location")
             .starts_with(&format!("/whep/{session}/"))
     );
-    let offer = offered(&mut app).await;
+    let offer = app.agent.offered().await;
     assert_eq!(
         (offer.epoch.0, offer.role, offer.sdp.as_str()),
         (1, Role::Controller, OFFER)
@@ -86,7 +76,7 @@ async fn candidates_follow_the_etag_and_a_restart_changes_it(on: Base) {
         answer.header("location").to_owned(),
         answer.header("etag").to_owned(),
     );
-    offered(&mut app).await;
+    app.agent.offered().await;
 
     assert_eq!(
         patch(&mut browser, &path, None, TRICKLE).await.code(),
@@ -154,7 +144,7 @@ async fn a_reload_replaces_the_same_browsers_older_connection(on: Base) {
     let mut app = TestApp::start(on).await;
     let (mut browser, session) = ready(&mut app, json!({})).await;
     browser.offer(&session).await;
-    let old = offered(&mut app).await.connection;
+    let old = app.agent.offered().await.connection;
     app.agent.connected(old);
     assert_eq!(browser.offer(&session).await.status, 201);
     let mut closed = None;
@@ -168,18 +158,14 @@ async fn a_reload_replaces_the_same_browsers_older_connection(on: Base) {
     }
     assert_eq!(closed, Some((old, CloseReason::Replaced)));
     app.agent.connected(new.unwrap());
-    let path = format!("/api/v1/launch/current?session={session}");
-    let active = async { while browser.get(&path).await.json()["lease_state"] != "active" {} };
-    tokio::time::timeout(crate::support::DEADLINE, active)
-        .await
-        .expect("the new connection keeps the lease");
+    browser.lease_is(&session, "active").await;
 }
 
 async fn a_viewer_token_watches_without_disturbing_the_holder(on: Base) {
     let mut app = TestApp::start(on).await;
     let (mut browser, session) = ready(&mut app, json!({ "max_connections": 2 })).await;
     browser.offer(&session).await;
-    let holder = offered(&mut app).await.connection;
+    let holder = app.agent.offered().await.connection;
     let made = browser
         .post("/api/v1/launch/viewer-token", &json!({ "session_id": session }))
         .await;
@@ -189,7 +175,7 @@ async fn a_viewer_token_watches_without_disturbing_the_holder(on: Base) {
     player.bearer = Some(made.json()["token"].as_str().unwrap().to_owned());
     let watching = player.offer(&session).await;
     assert_eq!(watching.status, 201, "{}", watching.body);
-    let offer = offered(&mut app).await;
+    let offer = app.agent.offered().await;
     assert_eq!(offer.role, Role::Observer);
     assert_eq!(app.agent.live(), [holder, offer.connection]);
     // The holder's connection is not the player's to end.
@@ -217,7 +203,7 @@ async fn a_lost_connection_starts_the_grace_and_a_new_one_ends_it(on: Base) {
         "ready, and nobody is there yet"
     );
     browser.offer(&session).await;
-    let first = offered(&mut app).await.connection;
+    let first = app.agent.offered().await.connection;
     app.agent.connected(first);
     assert_eq!(events.next().await.unwrap()["lease_state"], "active");
     app.agent.lost(first);
@@ -227,7 +213,48 @@ async fn a_lost_connection_starts_the_grace_and_a_new_one_ends_it(on: Base) {
         (&json!("grace"), &json!("ready"))
     );
     browser.offer(&session).await;
-    let second = offered(&mut app).await.connection;
+    let second = app.agent.offered().await.connection;
     app.agent.connected(second);
     assert_eq!(events.next().await.unwrap()["lease_state"], "active");
+}
+
+async fn a_connection_that_is_over_may_be_ended_again_by_its_owner_and_by_nobody_else(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let (mut browser, session) = ready(&mut app, json!({})).await;
+    let first = browser.offer(&session).await.header("location").to_owned();
+    let end = async |browser: &mut Browser, path: &str| browser.send(Method::DELETE, path, &[], None).await;
+    for _ in 0..2 {
+        assert_eq!(
+            end(&mut browser, &first).await.status,
+            200,
+            "as often as it likes"
+        );
+    }
+    assert_eq!(
+        end(&mut app.browser(), &first).await.code(),
+        "AUTH_FAILED",
+        "a stranger learns nothing"
+    );
+    let never = format!("/whep/{session}/{}", uuid::Uuid::now_v7());
+    assert_eq!(end(&mut browser, &never).await.code(), "CONNECTION_NOT_FOUND");
+
+    let second = browser.offer(&session).await.header("location").to_owned();
+    let broken = app.agent.live()[0];
+    app.agent.lost(broken);
+    assert_eq!(
+        end(&mut browser, &second).await.status,
+        200,
+        "the agent has forgotten it"
+    );
+    let third = browser.offer(&session).await.header("location").to_owned();
+    browser.end(&session).await;
+    app.device_shows("status", "idle").await;
+    app.agent.unasked();
+    assert_eq!(
+        end(&mut browser, &third).await.status,
+        200,
+        "it ended with the session"
+    );
+    assert_eq!(app.agent.unasked(), [], "nobody is asked for what is over");
+    assert_eq!(browser.offer(&session).await.code(), "LEASE_LOST");
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use protocol::agent::{
     ConnectionEvent, ConnectionState, DeviceFact, DeviceHealth, FromAgent, Hello, LiveConnection, PROTOCOL,
-    PatchKind, Progress, Refusal, RefusalCode, Reply, Report, Request, Stage, Touched,
+    PatchKind, Progress, Refusal, RefusalCode, Release, Reply, Report, Request, Stage, Touched, WhepOffer,
 };
 use protocol::{CloseReason, ConnectionId, DeviceId, Epoch};
 use signaling::link::client::{self, Config, Event, Incoming, Link};
@@ -128,6 +128,24 @@ impl FakeAgent {
             .await
             .expect("control asks")
             .unwrap()
+    }
+
+    /// The next offer among what control asks.
+    pub async fn offered(&mut self) -> WhepOffer {
+        loop {
+            if let Request::WhepOffer(offer) = self.asked().await {
+                return offer;
+            }
+        }
+    }
+
+    /// The next release among what control asks.
+    pub async fn released(&mut self) -> Release {
+        loop {
+            if let Request::Release(release) = self.asked().await {
+                return release;
+            }
+        }
     }
 
     /// Requests that arrived and were not looked at.

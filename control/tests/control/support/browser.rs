@@ -101,16 +101,48 @@ impl Browser {
         self.post("/api/v1/launch", &json!({ "token": token })).await
     }
 
-    /// Opens a link and waits until its device is ready. Returns the session.
-    pub async fn ready(&mut self, token: &str) -> String {
+    /// Posts JSON under an Idempotency-Key.
+    pub async fn post_as(&mut self, key: &str, path: &str, body: &Value) -> Answer {
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+        self.send(Method::POST, path, &headers, Some(body.to_string()))
+            .await
+    }
+
+    /// Opens a link, and is let in. Returns the session.
+    pub async fn opens(&mut self, token: &str) -> String {
         let launched = self.launch(token).await;
         let state = launched.json();
         let session = state["session_id"].as_str();
-        let session = session
+        session
             .unwrap_or_else(|| panic!("no session: {}", launched.body))
-            .to_owned();
+            .to_owned()
+    }
+
+    /// Opens a link and waits until its device is ready. Returns the session.
+    pub async fn ready(&mut self, token: &str) -> String {
+        let session = self.opens(token).await;
         self.events(&session).await.until("ready").await;
         session
+    }
+
+    /// The session as its holder sees it.
+    pub async fn current(&mut self, session: &str) -> Value {
+        let path = format!("/api/v1/launch/current?session={session}");
+        self.get(&path).await.json()
+    }
+
+    /// Waits until the session's lease is in this state.
+    pub async fn lease_is(&mut self, session: &str, state: &str) {
+        let is = async { while self.current(session).await["lease_state"] != state {} };
+        tokio::time::timeout(DEADLINE, is)
+            .await
+            .unwrap_or_else(|_| panic!("the lease is never {state}"));
+    }
+
+    /// Gives the device back.
+    pub async fn end(&mut self, session: &str) -> Answer {
+        self.post("/api/v1/launch/end", &json!({ "session_id": session }))
+            .await
     }
 
     pub async fn offer(&mut self, session: &str) -> Answer {

@@ -13,7 +13,7 @@ pub mod postgres;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use control::{Config, Control};
 use serde_json::{Value, json};
@@ -187,6 +187,37 @@ impl TestApp {
         let mut browser = self.browser();
         let session = browser.ready(&link.token).await;
         (browser, session)
+    }
+
+    /// The same, and its connection is up. Nothing that control asked on the way is left to be looked at.
+    pub async fn streaming(&mut self, link: &Link) -> (Browser, String) {
+        let (mut browser, session) = self.holder(link).await;
+        assert_eq!(browser.offer(&session).await.status, 201);
+        let connection = self.agent.live()[0];
+        self.agent.connected(connection);
+        browser.lease_is(&session, "active").await;
+        self.agent.unasked();
+        (browser, session)
+    }
+
+    /// Tells again and again how long ago somebody touched the device, from now on, until the page says something.
+    pub async fn quiet_until(
+        &self,
+        browser: &mut Browser,
+        session: &str,
+        done: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let since = Instant::now();
+        let told = async {
+            loop {
+                self.agent.touched(Some(since.elapsed().as_millis() as u64));
+                let state = browser.current(session).await;
+                if done(&state) {
+                    return state;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, told).await.unwrap()
     }
 
     pub async fn revoke(&mut self, link: &Link) -> Answer {
