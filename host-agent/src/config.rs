@@ -17,9 +17,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use protocol::label::LABELS_MAX;
 use scrcpy::ServerVersion;
 
-use crate::label::{LABELS_MAX, Label};
+use crate::label::Label;
 use crate::recorder::Text;
 use crate::way::{Way, WayTextError};
 

@@ -4,17 +4,14 @@
 //!   NAME:KEY=VALUE     pixel-1:android=14     pixel-1:pool=demo
 //! ```
 //!
-//! The bounds are those of control, which would drop what is over them: here it is told at the start. It does not know
-//! what labels mean.
+//! Control would drop what is over the bounds (`protocol::label`): here it is told at the start. It does not know what
+//! labels mean.
 
 use std::str::FromStr;
 
-use crate::config::{DeviceConfigError, DeviceName};
+use protocol::label::{LABEL_BYTES_MAX, is_key, is_value};
 
-/// Labels of one device. More are refused.
-pub const LABELS_MAX: usize = 16;
-/// Longest key and longest value.
-pub const LABEL_BYTES_MAX: usize = 63;
+use crate::config::{DeviceConfigError, DeviceName};
 
 /// One label of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +46,7 @@ impl FromStr for Label {
         let form = || LabelError::Form(text.to_owned());
         let (device, pair) = text.split_once(':').ok_or_else(form)?;
         let (key, value) = pair.split_once('=').ok_or_else(form)?;
-        if !is_word(key, b"._/-") || !is_word(value, b"._-") {
+        if !is_key(key) || !is_value(value) {
             return Err(form());
         }
         Ok(Self {
@@ -58,16 +55,6 @@ impl FromStr for Label {
             value: value.to_owned(),
         })
     }
-}
-
-/// Letters and digits, with some others between them.
-fn is_word(text: &str, between: &[u8]) -> bool {
-    let bytes = text.as_bytes();
-    let ends = [bytes.first(), bytes.last()];
-    let good = |byte: &u8| byte.is_ascii_alphanumeric() || between.contains(byte);
-    bytes.len() <= LABEL_BYTES_MAX
-        && ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
-        && bytes.iter().all(good)
 }
 
 #[cfg(test)]

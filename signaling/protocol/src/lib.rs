@@ -13,6 +13,7 @@ pub mod close;
 pub mod control;
 pub mod ids;
 pub mod input;
+pub mod label;
 pub mod stats;
 pub mod units;
 
