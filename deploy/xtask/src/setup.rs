@@ -29,6 +29,7 @@ pub(crate) const TO_BUILD: &[Needed] = &[
 pub(crate) const TO_TEST: &[Needed] = &[
     ("chromium", "chromium"),
     ("adb", "adb"),
+    ("ffmpeg", "ffmpeg"),
     ("postgres", "postgresql-15"),
     ("sqlite3", "sqlite3"),
     ("psql", "postgresql-client-15"),
