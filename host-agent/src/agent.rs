@@ -12,29 +12,24 @@
 //! dropped, as each limit says. When control is away sessions go on, and the next Hello tells everything.
 //! It does not know how a device is reached, prepared or filmed.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use bytes::Bytes;
-use gateway::{Gateway, GatewayConfig};
+use gateway::{Gateway, GatewayConfig, Timings};
 use protocol::agent::{
     ConnectionEvent, ConnectionState, DeviceFact, FromAgent, Hello, LiveConnection, PROTOCOL, RefusalCode,
     Report, Request,
 };
 use protocol::input::InputOp;
 use protocol::{CloseReason, ConnectionId, DeviceId, Epoch};
-use signaling::link::client::{self, ClientError};
-use signaling::link::token::JoinToken;
+use signaling::link::client::ClientError;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::asker::Asker;
-use crate::capture::{Pulse, Recipe};
-use crate::config::{Config, ControlConfig, DEVICES_MAX, RecordConfig};
+use crate::config::Config;
 use crate::control_link::{ControlLink, LinkEvent};
 use crate::device::{Command, Common, Device, DeviceEvent, Handle};
 use crate::error::AgentError;
@@ -42,6 +37,7 @@ use crate::fingers::PictureSize;
 use crate::hand::Order;
 use crate::recorder::Recorder;
 use crate::register;
+use crate::start::Start;
 use crate::touches::Touches;
 
 /// How often control hears of everything, changed or not.
@@ -102,11 +98,11 @@ struct Agent {
 
 impl Agent {
     fn start(config: &Config) -> Result<(Self, Sources), AgentError> {
-        check_devices(config)?;
-        make_folder(&config.data)?;
-        let recipe = recipe(config)?;
-        let recorder = recorder(config)?;
-        let link = link_config(&config.control, &config.data)?;
+        let Start {
+            recipe,
+            recorder,
+            link,
+        } = Start::of(config)?;
         let gateway_config = GatewayConfig {
             advertise: config.media.advertise.clone(),
             ..GatewayConfig::new(config.media.bind)
@@ -198,23 +194,11 @@ impl Agent {
                 picture,
                 op,
             } => {
-                let now = Instant::now();
-                let awoke = self.touches.note(device, epoch, &op, REPORT_EVERY, now);
-                self.order(
-                    device,
-                    Order::Op {
-                        connection,
-                        epoch,
-                        aimed_at: picture.map(|picture| PictureSize {
-                            width: picture.width,
-                            height: picture.height,
-                        }),
-                        op,
-                    },
-                );
-                if awoke {
-                    self.report();
-                }
+                let aimed_at = picture.map(|picture| PictureSize {
+                    width: picture.width,
+                    height: picture.height,
+                });
+                self.on_input(device, connection, epoch, aimed_at, op);
             }
             gateway::Event::KeyFrameWanted { device } => {
                 if let Some(handle) = self.handles.get(&device) {
@@ -225,42 +209,69 @@ impl Agent {
                 connection,
                 device,
                 timings,
-            } => {
-                tracing::info!(
-                    %connection, device.id = %device,
-                    ice_us = timings.ice.as_micros() as u64,
-                    dtls_us = timings.dtls.as_micros() as u64,
-                    channels_us = timings.channels.as_micros() as u64,
-                    "connected"
-                );
-                if let Some(viewer) = self.viewers.get_mut(&connection) {
-                    viewer.connected = true;
-                    let epoch = viewer.epoch;
-                    self.tell(ConnectionEvent {
-                        connection,
-                        device,
-                        epoch,
-                        state: ConnectionState::Connected,
-                    });
-                }
-            }
+            } => self.on_connected(connection, device, timings),
             gateway::Event::Closed {
                 connection,
                 device,
                 reason,
-            } => {
-                tracing::info!(%connection, device.id = %device, reason = reason.as_str(), "closed");
-                self.order(device, Order::Left { connection });
-                if let Some(Viewer { epoch, .. }) = self.viewers.remove(&connection) {
-                    self.tell(ConnectionEvent {
-                        connection,
-                        device,
-                        epoch,
-                        state: ConnectionState::Closed { reason },
-                    });
-                }
-            }
+            } => self.on_closed(connection, device, reason),
             _ => tracing::warn!("the gateway tells something that this agent does not know"),
+        }
+    }
+
+    fn on_input(
+        &mut self,
+        device: DeviceId,
+        connection: ConnectionId,
+        epoch: Epoch,
+        aimed_at: Option<PictureSize>,
+        op: InputOp,
+    ) {
+        let awoke = self
+            .touches
+            .note(device, epoch, &op, REPORT_EVERY, Instant::now());
+        let order = Order::Op {
+            connection,
+            epoch,
+            aimed_at,
+            op,
+        };
+        self.order(device, order);
+        if awoke {
+            self.report();
+        }
+    }
+
+    fn on_connected(&mut self, connection: ConnectionId, device: DeviceId, timings: Timings) {
+        tracing::info!(
+            %connection, device.id = %device,
+            ice_us = timings.ice.as_micros() as u64,
+            dtls_us = timings.dtls.as_micros() as u64,
+            channels_us = timings.channels.as_micros() as u64,
+            "connected"
+        );
+        if let Some(viewer) = self.viewers.get_mut(&connection) {
+            viewer.connected = true;
+            let epoch = viewer.epoch;
+            self.tell(ConnectionEvent {
+                connection,
+                device,
+                epoch,
+                state: ConnectionState::Connected,
+            });
+        }
+    }
+
+    fn on_closed(&mut self, connection: ConnectionId, device: DeviceId, reason: CloseReason) {
+        tracing::info!(%connection, device.id = %device, reason = reason.as_str(), "closed");
+        self.order(device, Order::Left { connection });
+        if let Some(Viewer { epoch, .. }) = self.viewers.remove(&connection) {
+            self.tell(ConnectionEvent {
+                connection,
+                device,
+                epoch,
+                state: ConnectionState::Closed { reason },
+            });
         }
     }
 
@@ -422,78 +433,4 @@ fn device_of(request: &Request) -> DeviceId {
         Request::WhepPatch(request) => request.device,
         Request::CloseConnection(request) => request.device,
     }
-}
-
-fn check_devices(config: &Config) -> Result<(), AgentError> {
-    if config.devices.len() > DEVICES_MAX {
-        return Err(AgentError::TooManyDevices(config.devices.len()));
-    }
-    let mut names = HashSet::new();
-    match config.devices.iter().find(|device| !names.insert(&device.name)) {
-        Some(twice) => Err(AgentError::DeviceTwice(twice.name.clone())),
-        None => Ok(()),
-    }
-}
-
-fn make_folder(path: &Path) -> Result<(), AgentError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| AgentError::File {
-        what: "the agent's folder",
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn recorder(config: &Config) -> Result<Option<Recorder>, AgentError> {
-    let open = |record: &RecordConfig| {
-        Recorder::open(record).map_err(|source| AgentError::Record {
-            folder: record.folder.clone(),
-            source,
-        })
-    };
-    config.record.as_ref().map(open).transpose()
-}
-
-fn recipe(config: &Config) -> Result<Recipe, AgentError> {
-    let capture = &config.capture;
-    let server = fs::read(&capture.server_file).map_err(|source| AgentError::File {
-        what: "the scrcpy server",
-        path: capture.server_file.clone(),
-        source,
-    })?;
-    Ok(Recipe {
-        server: Bytes::from(server),
-        version: capture.server_version,
-        fps_max: capture.fps_max,
-        bit_rate: capture.bit_rate,
-        pulse: Pulse::NORMAL,
-    })
-}
-
-/// The join token is read if it is there: an enrolled host does not need it any more.
-fn link_config(control: &ControlConfig, data: &Path) -> Result<client::Config, AgentError> {
-    let join = match &control.join_token_file {
-        Some(path) => match fs::read_to_string(path) {
-            Ok(text) => {
-                let token = text.trim().parse::<JoinToken>();
-                Some(token.map_err(|source| AgentError::Token {
-                    path: path.clone(),
-                    source,
-                })?)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(source) => {
-                let (what, path) = ("the join token", path.clone());
-                return Err(AgentError::File { what, path, source });
-            }
-        },
-        None => None,
-    };
-    Ok(client::Config {
-        control: control.address.clone(),
-        identity: data.join("identity"),
-        join,
-        name: control.name.clone(),
-    })
 }

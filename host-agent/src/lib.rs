@@ -46,6 +46,7 @@ pub mod reset;
 #[cfg(test)]
 mod rig;
 mod shell_words;
+mod start;
 mod tenancy;
 mod touches;
 pub mod typing;
