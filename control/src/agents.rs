@@ -16,6 +16,9 @@ use crate::store::StoreError;
 use crate::store::audit::{Actor, ActorKind};
 use crate::store::hosts::{JoinRefused, NewHost};
 
+/// Wait before a connection's change is written again: a server that was restarted is back within half a second.
+const WRITE_RETRY: Duration = Duration::from_millis(250);
+
 /// The backend of the link's server.
 pub(crate) struct Agents(pub(crate) Shared);
 
@@ -83,9 +86,10 @@ impl Backend for Agents {
             .deadlines()
             .greeted(hello.devices.iter().map(|fact| fact.id));
         // First: a device that this Hello shows as healthy must not look as if nobody were linked to it.
+        let App { replica, authority, .. } = &*self.0;
         self.0
             .store
-            .link_host(host.id(), self.0.replica.id)
+            .link_host(host.id(), replica.id, *authority, now)
             .await
             .map_err(|error| failed(&error))?;
         let live = self
@@ -118,23 +122,37 @@ impl Backend for Agents {
             .report(host.id(), &report.devices, UnixMs::now())
             .await
         {
-            tracing::error!(host.id = %host.id(), %error, "a host's report could not be noted");
+            tracing::error!(host.id = %host.id(), %error, "a host's report could not be noted; the next one is");
             self.0.hosts.forget_facts(host.id());
         }
         self.attend(host.id(), &report.devices);
     }
 
+    /// What happened is written before anything later of this host is looked at. While the database is away its link
+    /// waits; what cannot be written at all is told anew by the Hello of its next link.
     async fn connection(&self, host: &Host, event: ConnectionEvent) {
-        match self
-            .0
-            .store
-            .connection_changed(host.id(), &event, UnixMs::now())
-            .await
-        {
-            Ok(Some(changed)) => App::changed(&self.0, changed),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::error!(connection.id = %event.connection, %error, "a connection's change could not be noted");
+        loop {
+            let written = self
+                .0
+                .store
+                .connection_changed(host.id(), &event, UnixMs::now())
+                .await;
+            match written {
+                Ok(changed) => {
+                    if let Some(changed) = changed {
+                        App::changed(&self.0, changed);
+                    }
+                    return;
+                }
+                Err(error) if error.is_away() && host.is_up() => {
+                    tracing::warn!(connection.id = %event.connection, %error, "a connection's change waits for the database");
+                    tokio::time::sleep(WRITE_RETRY).await;
+                }
+                Err(error) => {
+                    tracing::error!(connection.id = %event.connection, %error, "a connection's change could not be noted; its host says all of them again");
+                    host.close(close_code::STOPPING, "say it all again");
+                    return;
+                }
             }
         }
     }
@@ -146,22 +164,14 @@ impl Backend for Agents {
         }
         tracing::info!(host.id = %host.id(), "a host is down");
         self.0.watches.attend(host.id(), |_| Some(Presence::Unlinked));
-        if let Err(error) = self.lost(host.id()).await {
-            tracing::error!(host.id = %host.id(), %error, "a host's absence could not be noted");
+        let App { store, replica, .. } = &*self.0;
+        if let Err(error) = store.host_lost(host.id(), replica.id).await {
+            tracing::error!(host.id = %host.id(), %error, "a host's absence could not be noted; it is tried again");
         }
     }
 }
 
 impl Agents {
-    /// Notes that a host is out of reach, unless another replica has its link by now.
-    async fn lost(&self, host: HostId) -> Result<(), StoreError> {
-        let App { store, replica, .. } = &*self.0;
-        if !store.is_shared() || store.unlink_host(host, replica.id).await? {
-            store.host_offline(host).await?;
-        }
-        Ok(())
-    }
-
     /// Whoever watches a session learns how its device is.
     fn attend(&self, host: HostId, facts: &[DeviceFact]) {
         let health = |device| {

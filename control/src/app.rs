@@ -7,8 +7,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use dashmap::DashMap;
-use protocol::LeaseId;
 use signaling::link::token::Fingerprint;
 use signaling::origin::Origin;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +17,7 @@ use crate::domain::lease::State;
 use crate::domain::session::Session;
 use crate::domain::time::{Moment, Steady, UnixMs};
 use crate::hosts::Hosts;
+use crate::jobs::duty::Duties;
 use crate::jobs::{prepare, release};
 use crate::limits::Limits;
 use crate::replica::Replica;
@@ -46,8 +45,8 @@ pub(crate) struct App {
     pub seal: Seal,
     /// When leases end by themselves.
     pub deadlines: Mutex<Deadlines>,
-    /// Leases whose release is being asked for right now.
-    pub releases: DashMap<LeaseId, ()>,
+    /// What is being done because the rows ask for it.
+    pub duties: Duties,
     /// This control among others on the same database.
     pub replica: Replica,
     /// Jobs that run; counted down at the end.
@@ -84,6 +83,11 @@ impl App {
     /// A lease changed: tell who watches, and tell the agent what follows.
     pub(crate) fn changed(self: &Arc<Self>, session: Session) {
         self.watches.publish(&session);
+        self.set_about(session);
+    }
+
+    /// Has the agent do what a lease asks for, unless that is being done. The reading may be an older one.
+    pub(crate) fn set_about(self: &Arc<Self>, session: Session) {
         match Owed::by(session.state) {
             Owed::Prepare => prepare::spawn(self, session),
             Owed::Release => release::spawn(self, session),

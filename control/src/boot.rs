@@ -76,8 +76,8 @@ pub(crate) async fn among_others(
     authority: Fingerprint,
     now: UnixMs,
 ) -> anyhow::Result<(Replica, Words)> {
+    store.replica_starts(id, authority, now).await?;
     if store.is_shared() {
-        store.replica_seen(id, authority, now).await?;
         if store.has_other_authority(authority).await? {
             store.replica_leaves(id).await?;
             bail!(

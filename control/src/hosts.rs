@@ -29,6 +29,12 @@ impl Hosts {
         self.links.iter().map(|link| *link.key()).collect()
     }
 
+    /// Links that are registered and stand no more.
+    pub(crate) fn broken(&self) -> Vec<Host> {
+        let broken = self.links.iter().filter(|link| !link.is_up());
+        broken.map(|link| link.clone()).collect()
+    }
+
     /// Whether a host is up.
     pub(crate) fn is_online(&self, host: HostId) -> bool {
         self.links.contains_key(&host)
@@ -38,6 +44,12 @@ impl Hosts {
     pub(crate) async fn turn(&self, host: HostId) -> OwnedMutexGuard<()> {
         let turn = self.turns.entry(host).or_default().clone();
         turn.lock_owned().await
+    }
+
+    /// A host's turn, unless its link is just coming or going.
+    pub(crate) fn try_turn(&self, host: HostId) -> Option<OwnedMutexGuard<()>> {
+        let turn = self.turns.entry(host).or_default().clone();
+        turn.try_lock_owned().ok()
     }
 
     /// Registers a link; returns the one that it replaces.

@@ -28,6 +28,8 @@ mod hosts;
 mod http;
 mod jobs;
 mod limits;
+mod linkage;
+mod others;
 #[cfg(test)]
 #[allow(dead_code, reason = "the other tests use the rest of it")]
 #[path = "../tests/control/support/postgres.rs"]
@@ -189,7 +191,7 @@ impl Control {
         if tokio::time::timeout(FAREWELL, app.jobs.wait()).await.is_err() {
             tracing::info!(
                 jobs = app.jobs.len(),
-                "jobs were cut short; they start again with their host"
+                "jobs were cut short; what the rows still ask for starts again"
             );
         }
         app.store.close().await;

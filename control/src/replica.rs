@@ -22,15 +22,18 @@ use protocol::{HostId, LeaseId, SessionId};
 use signaling::link::call::{Call, CallError};
 use signaling::link::server::Host;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use crate::app::{App, Shared};
 use crate::domain::session::Advance;
 use crate::domain::time::UnixMs;
+use crate::linkage;
+use crate::others::Others;
 use crate::store::StoreError;
 use crate::store::feed::{Feed, News};
 
-/// How often a replica says that it is there: five times in what makes the others give it up.
+/// How often a replica says that it is there, five times in what makes the others give it up, and looks at its links.
 const SEEN_EVERY: Duration = Duration::from_secs(2);
 /// Wait before listening anew after the server was lost: it is back within half a second when it was restarted.
 const LISTEN_RETRY: Duration = Duration::from_millis(250);
@@ -144,11 +147,9 @@ async fn ask<C: Call>(app: &Shared, host: HostId, call: C, deadline: Duration) -
 
 /// Says that this replica is there, hears the others, and does what falls to it, until control stops.
 pub(crate) async fn run(app: Shared, mut words: Words) {
-    if !app.replica.many {
-        return;
-    }
     let mut seen = tokio::time::interval(SEEN_EVERY);
-    let mut feed = None;
+    seen.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut feed, mut others) = (None, Others::default());
     loop {
         let ear = async {
             match &mut feed {
@@ -159,7 +160,7 @@ pub(crate) async fn run(app: Shared, mut words: Words) {
         tokio::select! {
             () = app.stop.cancelled() => break,
             _ = seen.tick() => {
-                if let Err(error) = look_around(&app).await {
+                if let Err(error) = look_around(&app, &mut others).await {
                     tracing::error!(%error, "the other replicas could not be looked at");
                 }
                 if feed.is_none() {
@@ -207,18 +208,19 @@ async fn listen(app: &Shared) -> Option<Feed> {
         .flatten()
 }
 
-/// Says that this replica is there, and gives up those that are not.
-async fn look_around(app: &Shared) -> Result<(), StoreError> {
-    let now = UnixMs::now();
-    if app.store.replica_seen(app.replica.id, app.authority, now).await? {
-        tracing::error!("a replica is gone; its hosts are out of reach until they dial another");
-        app.store.settle_devices(now).await?;
+/// Says that this replica is there, forgets those that are not, and sets the rows about its own links right. On SQLite
+/// nobody is there to be told.
+async fn look_around(app: &Shared, others: &mut Others) -> Result<(), StoreError> {
+    let App { store, replica, .. } = &**app;
+    if replica.many {
+        let wrote = store.replica_seen(replica.id, app.authority, UnixMs::now()).await?;
+        for (gone, at) in others.look(&wrote, app.now().steady) {
+            if store.forget_silent(gone, at).await? {
+                tracing::error!(replica.id = %gone, "a replica is gone; its hosts are out of reach until they dial another");
+            }
+        }
     }
-    for host in app.hosts.here() {
-        // Given up while we were stopped or cut off, and here all the same.
-        app.store.keep_link(host, app.replica.id).await?;
-    }
-    app.store.unlinked_are_offline().await
+    linkage::settle(app).await
 }
 
 async fn hear(app: &Shared, news: News) {

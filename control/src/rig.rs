@@ -6,7 +6,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use dashmap::DashMap;
 use protocol::agent::{ConnectionEvent, ConnectionState, DeviceFact, DeviceHealth, Hello, PROTOCOL, Role};
 use protocol::{CloseReason, DeviceId, Epoch, HostId, LinkId};
 use signaling::link::token::Fingerprint;
@@ -21,6 +20,7 @@ use crate::domain::policy::Policy;
 use crate::domain::session::Session;
 use crate::domain::time::{Moment, Steady, UnixMs};
 use crate::hosts::Hosts;
+use crate::jobs::duty::Duties;
 use crate::jobs::sweep;
 use crate::limits::Limits;
 use crate::postgres_child::Postgres as Server;
@@ -107,7 +107,7 @@ impl Rig {
             started: Instant::now(),
             seal: Seal::of("key"),
             deadlines: Mutex::default(),
-            releases: DashMap::new(),
+            duties: Duties::default(),
             replica: Replica::new(Uuid::nil(), false).0,
             jobs: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -235,7 +235,9 @@ impl Rig {
             wall: now,
         };
         let look = self.app.deadlines().look(&held, moment);
-        sweep::end_due(&self.app.store, &look, now).await.unwrap();
+        for ended in sweep::end_due(&self.app.store, &look, now).await {
+            ended.unwrap();
+        }
     }
 
     /// The session as it is kept.

@@ -150,9 +150,20 @@ named! {
         Overtaken = "overtaken",
         /// Its agent's fence is above what we remember: somebody whom we forgot may have been on it.
         Forgotten = "forgotten",
-        /// Its cleaning was cut short by a restart of control, and no lease remembers it.
+        /// Its cleaning was cut short by a restart of control. Older versions left it at that.
         Interrupted = "interrupted",
     }
+}
+
+/// An operator's order that a quarantined device be cleaned. It stands until the device is free or quarantined again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reset {
+    /// The device.
+    pub device: DeviceId,
+    /// Its host.
+    pub host: HostId,
+    /// What it is cleaned for.
+    pub epoch: Epoch,
 }
 
 impl Device {

@@ -3,8 +3,8 @@
 //! One job per lease at a time. What a job leaves undone (the link broke, the database failed) the
 //! sweep starts again as long as the host is there, and the host's next Hello otherwise.
 
+use protocol::CloseReason;
 use protocol::agent::{Release, Reset};
-use protocol::{CloseReason, LeaseId};
 use signaling::link::call::CallError;
 
 use crate::app::{App, Shared};
@@ -12,47 +12,28 @@ use crate::domain::device::Soiled;
 use crate::domain::lease::{Event, RELEASE_TIMEOUT};
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
+use crate::jobs::duty::Duty;
 use crate::store::audit::Actor;
 use crate::store::{Store, StoreError};
 
 /// Starts the job, unless it runs. The request leaves at once: it is what cuts media and input.
 pub(crate) fn spawn(app: &Shared, session: Session) {
-    if app.releases.insert(session.lease, ()).is_none() {
-        let running = Running {
-            app: app.clone(),
-            lease: session.lease,
-        };
-        app.jobs.spawn(async move { run(&running.app, session).await });
-    }
-}
-
-/// Says that the job runs, until it is dropped.
-struct Running {
-    app: Shared,
-    lease: LeaseId,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.app.releases.remove(&self.lease);
-    }
-}
-
-async fn run(app: &Shared, session: Session) {
-    let Some(release) = request(&session) else {
-        return;
-    };
-    let Some(host) = app.hosts.get(session.host) else {
-        return;
-    };
-    let answered = host.call(release, RELEASE_TIMEOUT, |_| {}).await;
-    match conclude(&app.store, &session, answered, host.is_up(), UnixMs::now()).await {
-        Ok(Some(changed)) => App::changed(app, changed),
-        Ok(None) => {}
-        Err(error) => {
+    super::spawn(app, Duty::Release(session.lease), |app| async move {
+        if let Err(error) = run(&app, &session).await {
             tracing::error!(lease.id = %session.lease, %error, "a released lease could not be noted");
         }
+    });
+}
+
+async fn run(app: &Shared, session: &Session) -> Result<(), StoreError> {
+    let (Some(release), Some(host)) = (request(session), app.hosts.get(session.host)) else {
+        return Ok(());
+    };
+    let answered = host.call(release, RELEASE_TIMEOUT, |_| {}).await;
+    if let Some(changed) = conclude(&app.store, session, answered, host.is_up(), UnixMs::now()).await? {
+        App::changed(app, changed);
     }
+    Ok(())
 }
 
 /// What the agent is asked for; none while the lease is held.

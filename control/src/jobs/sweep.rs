@@ -73,23 +73,25 @@ async fn look_at_leases(app: &Shared) -> Result<(), StoreError> {
 pub(crate) async fn take_up_what_is_owed(app: &Shared) -> Result<(), StoreError> {
     for session in app.store.owed().await? {
         if app.hosts.is_online(session.host) {
-            App::changed(app, session);
+            App::set_about(app, session);
         }
     }
     for order in app.store.resetting().await? {
-        reset::spawn(app, order);
+        if app.hosts.is_online(order.host) {
+            reset::spawn(app, order);
+        }
     }
     Ok(())
 }
 
 /// Ends what a look found to be due, all at once: they share their commits. Each comes to its own result.
 pub(crate) async fn end_due(store: &Store, look: &Look, now: UnixMs) -> Vec<Result<Session, StoreError>> {
-    let ends = look
-        .due
-        .iter()
-        .map(|(lease, event)| store.step(*lease, *event, &Actor::SYSTEM, now));
-    let ended = stream::iter(ends).buffer_unordered(ENDS_AT_ONCE);
-    ended.filter_map(|ended| async { ended.transpose() }).collect().await
+    let due = look.due.iter();
+    let ends: Vec<_> = due
+        .map(|(lease, event)| store.step(*lease, *event, &Actor::SYSTEM, now))
+        .collect();
+    let ended: Vec<_> = stream::iter(ends).buffer_unordered(ENDS_AT_ONCE).collect().await;
+    ended.into_iter().filter_map(Result::transpose).collect()
 }
 
 async fn tidy(app: &Shared) -> Result<(), StoreError> {

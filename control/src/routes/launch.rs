@@ -239,16 +239,14 @@ async fn claim(
         repeatable: key.0.is_some(),
         actor: &guest(peer, link.id),
     };
-    let (session, granted) = match app.store.claim(claim, UnixMs::now()).await? {
-        Claimed::Granted(session) => (session, true),
-        Claimed::Resumed(session) => (session, false),
+    let session = match app.store.claim(claim, UnixMs::now()).await? {
+        Claimed::Granted(session) | Claimed::Resumed(session) => session,
         Claimed::Refused(refused) => return Err(refusal(refused)),
     };
     let answer = current(app, &session);
     let bound_afresh = session.is_bound_to(fresh.hash().0);
-    if granted {
-        App::changed(app, session);
-    }
+    // Also when it was granted before: whoever asked then may have gone before he was heard.
+    App::set_about(app, session);
     if !bound_afresh {
         return Ok((StatusCode::OK, answer).into_response());
     }

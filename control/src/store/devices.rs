@@ -7,7 +7,7 @@ use super::audit::{self, Actor, Deed};
 use super::row::Row;
 use super::statement::{args, statements};
 use super::{Store, StoreError, Write};
-use crate::domain::device::{Device, Health, Lifecycle, Occupancy, Soiled, axes};
+use crate::domain::device::{Device, Health, Lifecycle, Occupancy, Reset, Soiled, axes};
 use crate::domain::labels::Labels;
 use crate::domain::time::UnixMs;
 
@@ -44,15 +44,14 @@ statements! {
     UNLINKED_OFFLINE()
         "UPDATE devices SET health = 'offline'
          WHERE NOT EXISTS (SELECT 1 FROM host_links h WHERE h.host_id = devices.host_id)";
-    QUARANTINE_FORGOTTEN()
-        "UPDATE devices SET occupancy = 'quarantined' WHERE occupancy = 'wiping'
-         AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.device_id = devices.id AND l.state <> 'released')
-         AND NOT EXISTS (SELECT 1 FROM host_links h WHERE h.host_id = devices.host_id)";
-    HOST_OFFLINE(Text) "UPDATE devices SET health = 'offline' WHERE host_id = $1";
+    /// What an operator's reset is: a cleaning that no lease asks for.
+    RESETTING()
+        "SELECT id, host_id, epoch FROM devices WHERE occupancy = 'wiping'
+         AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.device_id = devices.id AND l.state <> 'released')";
     START_RESET(Text)
         concat!("UPDATE devices SET occupancy = 'wiping', quarantined_at = NULL, quarantine_reason = NULL, epoch = ",
             next_epoch!(),
-            " WHERE id = $1 AND occupancy = 'quarantined' RETURNING host_id, epoch");
+            " WHERE id = $1 AND occupancy = 'quarantined' RETURNING id, host_id, epoch");
     END_RESET(Text, Text, Number)
         "UPDATE devices SET occupancy = $1 WHERE id = $2 AND epoch = $3 AND occupancy = 'wiping'";
     ALL_GONE(Text) "UPDATE devices SET lifecycle = 'gone', health = 'offline' WHERE host_id = $1";
@@ -69,7 +68,9 @@ statements! {
              width = excluded.width, height = excluded.height, lifecycle = excluded.lifecycle,
              health = excluded.health, seen_at = excluded.seen_at, told_labels = excluded.told_labels,
              epoch = CASE WHEN excluded.epoch > devices.epoch THEN excluded.epoch ELSE devices.epoch END,
-             occupancy = CASE WHEN devices.occupancy = 'free' AND excluded.epoch > devices.epoch
+             occupancy = CASE WHEN excluded.epoch > devices.epoch AND (devices.occupancy = 'free'
+                 OR devices.occupancy = 'wiping' AND NOT EXISTS
+                     (SELECT 1 FROM leases l WHERE l.device_id = devices.id AND l.state <> 'released'))
                  THEN 'quarantined' ELSE devices.occupancy END
          WHERE devices.host_id = excluded.host_id";
 }
@@ -86,8 +87,7 @@ impl Store {
         row.as_ref().map(device).transpose()
     }
 
-    /// Control has just started, or another one is gone: what no other control is linked to is out of reach, and a
-    /// cleaning there that no lease remembers was lost with the process before.
+    /// Control has just started: what no other control is linked to is out of reach.
     ///
     /// From now on epochs of devices are given out above the milliseconds of this start. A database that was put back
     /// from a backup does not remember the epochs that were given out since, and the agents' fences tell
@@ -97,15 +97,7 @@ impl Store {
         let mut tx = self.begin().await?;
         tx.run(&BEGIN_GENERATION, args![now]).await?;
         tx.run(&UNLINKED_OFFLINE, []).await?;
-        tx.run(&QUARANTINE_FORGOTTEN, []).await?;
-        name_quarantine(&mut tx, Soiled::Interrupted, &Actor::SYSTEM, now).await?;
         tx.commit().await?;
-        Ok(())
-    }
-
-    /// A host's link is gone: its devices are out of reach.
-    pub(crate) async fn host_offline(&self, host: HostId) -> Result<(), StoreError> {
-        self.write.run(&HOST_OFFLINE, args![host]).await?;
         Ok(())
     }
 
@@ -128,11 +120,11 @@ impl Store {
         id: DeviceId,
         actor: &Actor,
         now: UnixMs,
-    ) -> Result<Option<(HostId, Epoch)>, StoreError> {
+    ) -> Result<Option<Reset>, StoreError> {
         let mut tx = self.begin().await?;
         let row = tx.maybe(&START_RESET, args![id]).await?;
         let Some(row) = row else { return Ok(None) };
-        let cleaned = (row.parsed("host_id")?, Epoch(row.number("epoch")?));
+        let order = reset(&row)?;
         let deed = Deed {
             action: "device.reset",
             resource: "device",
@@ -141,7 +133,12 @@ impl Store {
         };
         audit::record(&mut tx, actor, deed, now).await?;
         tx.commit().await?;
-        Ok(Some(cleaned))
+        Ok(Some(order))
+    }
+
+    /// Every cleaning that [`Self::reset_device`] started and that did not come to its end.
+    pub(crate) async fn resetting(&self) -> Result<Vec<Reset>, StoreError> {
+        self.read.all(&RESETTING, []).await?.iter().map(reset).collect()
     }
 
     /// Ends a cleaning that [`Self::reset_device`] started, if nothing newer happened.
@@ -219,7 +216,8 @@ pub(super) async fn name_quarantine(
 
 /// Writes a host's facts. A fence above our epoch means that we lost commits (an old backup, say): the
 /// epoch follows it, so that the next grant is above everything that the agent has seen. A device that we took
-/// for free is then not: somebody whom we forgot may be on it, and no wipe that we know of was for that epoch.
+/// for free is then not: somebody whom we forgot may be on it, and no wipe that we know of was for that epoch. Nor is
+/// one that an operator had cleaned when the backup was made: it was cleaned, or was not, and went on.
 pub(super) async fn note_facts(
     tx: &mut Write,
     host: HostId,
@@ -257,6 +255,14 @@ fn told_labels(fact: &DeviceFact) -> Labels {
     Labels::parse(fact.labels.clone()).unwrap_or_else(|| {
         tracing::warn!(device.id = %fact.id, "a host's labels of a device are left out: too many, too long, or no words");
         Labels::default()
+    })
+}
+
+fn reset(row: &Row) -> Result<Reset, StoreError> {
+    Ok(Reset {
+        device: row.parsed("id")?,
+        host: row.parsed("host_id")?,
+        epoch: Epoch(row.number("epoch")?),
     })
 }
 

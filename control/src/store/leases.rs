@@ -45,7 +45,8 @@ statements! {
     SESSION(Text) session_where!("s.id = $1");
     BY_LEASE(Text) session_where!("l.id = $1");
     LIVE_OF_HOST(Text) session_where!("d.host_id = $1 AND l.state <> 'released'");
-    RELEASING() session_where!("l.state = 'releasing'");
+    /// Said twice, so that SQLite takes the index of live leases.
+    OWED() session_where!("l.state <> 'released' AND l.state IN ('preparing', 'releasing') ORDER BY l.id");
     UNDELETED_LINK(Text) link_where!("k.id = $1 AND k.state <> 'deleted'");
     SET_LINK_STATE(Text, Text) "UPDATE links SET state = $1 WHERE id = $2";
     HELD_LEASE(Text)
@@ -158,9 +159,9 @@ impl Store {
         Ok(Some(cut))
     }
 
-    /// Sessions whose device has still to be cleaned.
-    pub(crate) async fn releasing(&self) -> Result<Vec<Session>, StoreError> {
-        let rows = self.read.all(&RELEASING, []).await?;
+    /// Sessions whose device has still to be made ready, or to be cleaned.
+    pub(crate) async fn owed(&self) -> Result<Vec<Session>, StoreError> {
+        let rows = self.read.all(&OWED, []).await?;
         rows.iter().map(session).collect()
     }
 

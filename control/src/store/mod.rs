@@ -102,6 +102,17 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether the same may well succeed later.
+    pub(crate) fn is_away(&self) -> bool {
+        match self {
+            Self::Away(_) | Self::Busy => true,
+            Self::Together(shared) => shared.is_away(),
+            Self::Database(_) | Self::Refused(_) | Self::Damaged(_) => false,
+        }
+    }
+}
+
 /// Whether the database is out of reach, rather than against what was asked of it.
 fn is_away(error: &sqlx::Error) -> bool {
     match error {

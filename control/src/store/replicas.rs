@@ -1,13 +1,14 @@
 //! Controls that share this database: who is there, who has which host's link, and what they ask of one another.
 //!
 //! ```text
-//!   replicas    a row for each, written every few seconds; one that was silent for long is gone, and its links with it
+//!   replicas    a row for each, written every few seconds; one that is gone is forgotten, and its links with it
 //!   host_links  the one replica whose link to a host stands
 //!   calls       a question to an agent, from the replica where it came up to the one with the link, and the reply
 //! ```
 //!
-//! Replicas compare `seen_at` with their own clocks, which have to agree within seconds. What is told at once is in
-//! `feed`; what follows from it is not known here.
+//! On SQLite there is one, and its row only carries its links. Who is gone is `others`; `seen_at` is compared with a
+//! clock only at a start, and what that takes away wrongly is put back within seconds (`presence`). What is told at once
+//! is in `feed`; what follows from it is not known here.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -22,9 +23,8 @@ use super::statement::{args, statements};
 use super::{Store, StoreError};
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
+use crate::others::GONE_AFTER;
 
-/// A replica that was not seen for this long is gone.
-pub(crate) const GONE_AFTER: Duration = Duration::from_secs(10);
 /// A call that nobody took away is forgotten after this; the longest deadline is half of it.
 const CALL_KEPT: Duration = Duration::from_secs(60);
 
@@ -33,7 +33,9 @@ statements! {
         "INSERT INTO replicas (id, authority, seen_at) VALUES ($1, $2, $3)
          ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at";
     OTHER_AUTHORITY(Bytes) "SELECT id FROM replicas WHERE authority <> $1 LIMIT 1";
-    FORGET_REPLICAS(Number) "DELETE FROM replicas WHERE seen_at < $1";
+    OTHERS(Text) "SELECT id, seen_at FROM replicas WHERE id <> $1";
+    FORGET_OLD(Text, Number) "DELETE FROM replicas WHERE id <> $1 AND seen_at < $2";
+    FORGET_SILENT(Text, Number) "DELETE FROM replicas WHERE id = $1 AND seen_at = $2";
     FORGET_REPLICA(Text) "DELETE FROM replicas WHERE id = $1";
     LINK_HOST(Text, Text)
         "INSERT INTO host_links (host_id, replica_id) VALUES ($1, $2)
@@ -41,6 +43,10 @@ statements! {
     KEEP_LINK(Text, Text)
         "INSERT INTO host_links (host_id, replica_id) VALUES ($1, $2) ON CONFLICT (host_id) DO NOTHING";
     UNLINK_HOST(Text, Text) "DELETE FROM host_links WHERE host_id = $1 AND replica_id = $2";
+    LINKS_OF(Text) "SELECT host_id FROM host_links WHERE replica_id = $1";
+    UNLINKED()
+        "SELECT id FROM devices WHERE health <> 'offline'
+         AND NOT EXISTS (SELECT 1 FROM host_links h WHERE h.host_id = devices.host_id) LIMIT 1";
     UNLINKED_ARE_OFFLINE()
         "UPDATE devices SET health = 'offline' WHERE health <> 'offline'
          AND NOT EXISTS (SELECT 1 FROM host_links h WHERE h.host_id = devices.host_id)";
@@ -56,20 +62,41 @@ statements! {
 }
 
 impl Store {
-    /// Notes that this replica is there, and forgets those that are gone. True when there were any: their hosts are
-    /// out of reach then.
+    /// Notes that this replica starts. Those that by its clock were silent for long are forgotten; on SQLite all,
+    /// since nobody else has the file.
+    pub(crate) async fn replica_starts(
+        &self,
+        replica: Uuid,
+        authority: Fingerprint,
+        now: UnixMs,
+    ) -> Result<(), StoreError> {
+        let silent = GONE_AFTER.as_millis() as i64;
+        let oldest = if self.is_shared() { now.0 - silent } else { i64::MAX };
+        let mut tx = self.begin().await?;
+        tx.run(&SEEN, args![replica, authority, now]).await?;
+        tx.run(&FORGET_OLD, args![replica, oldest]).await?;
+        tx.commit().await
+    }
+
+    /// Notes that this replica is there. What the others wrote last.
     pub(crate) async fn replica_seen(
         &self,
         replica: Uuid,
         authority: Fingerprint,
         now: UnixMs,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Vec<(Uuid, UnixMs)>, StoreError> {
         self.write.run(&SEEN, args![replica, authority, now]).await?;
-        let silent = UnixMs(now.0 - GONE_AFTER.as_millis() as i64);
-        let gone = self.write.run(&FORGET_REPLICAS, args![silent]).await?;
         let old = UnixMs(now.0 - CALL_KEPT.as_millis() as i64);
         self.write.run(&FORGET_CALLS, args![old]).await?;
-        Ok(gone > 0)
+        let rows = self.read.all(&OTHERS, args![replica]).await?;
+        rows.iter()
+            .map(|row| Ok((row.parsed("id")?, row.time("seen_at")?)))
+            .collect()
+    }
+
+    /// Forgets a replica and its links, unless it wrote since. Whether it did.
+    pub(crate) async fn forget_silent(&self, replica: Uuid, wrote: UnixMs) -> Result<bool, StoreError> {
+        Ok(self.write.run(&FORGET_SILENT, args![replica, wrote]).await? == 1)
     }
 
     /// Whether a replica that is there has another certificate authority than this one.
@@ -87,29 +114,47 @@ impl Store {
         Ok(())
     }
 
-    /// This replica has the host's link now.
-    pub(crate) async fn link_host(&self, host: HostId, replica: Uuid) -> Result<(), StoreError> {
-        if self.is_shared() {
-            self.write.run(&LINK_HOST, args![host, replica]).await?;
-        }
-        Ok(())
+    /// This replica has the host's link now, and is there: it may have been taken for gone.
+    pub(crate) async fn link_host(
+        &self,
+        host: HostId,
+        replica: Uuid,
+        authority: Fingerprint,
+        now: UnixMs,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        tx.run(&SEEN, args![replica, authority, now]).await?;
+        tx.run(&LINK_HOST, args![host, replica]).await?;
+        tx.commit().await
     }
 
-    /// This replica has the host's link, unless another one says so too.
-    pub(crate) async fn keep_link(&self, host: HostId, replica: Uuid) -> Result<(), StoreError> {
-        self.write.run(&KEEP_LINK, args![host, replica]).await?;
-        Ok(())
+    /// This replica has the host's link, unless another one says so too. True when nobody said so.
+    pub(crate) async fn keep_link(&self, host: HostId, replica: Uuid) -> Result<bool, StoreError> {
+        Ok(self.write.run(&KEEP_LINK, args![host, replica]).await? == 1)
+    }
+
+    /// This replica's link to the host is gone: its devices are out of reach, unless another one has it by now.
+    pub(crate) async fn host_lost(&self, host: HostId, replica: Uuid) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        tx.run(&UNLINK_HOST, args![host, replica]).await?;
+        tx.run(&UNLINKED_ARE_OFFLINE, []).await?;
+        tx.commit().await
     }
 
     /// Devices of hosts that nobody is linked to are out of reach.
     pub(crate) async fn unlinked_are_offline(&self) -> Result<(), StoreError> {
-        self.write.run(&UNLINKED_ARE_OFFLINE, []).await?;
-        Ok(())
+        if self.read.maybe(&UNLINKED, []).await?.is_none() {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        tx.run(&UNLINKED_ARE_OFFLINE, []).await?;
+        tx.commit().await
     }
 
-    /// This replica's link to the host is gone. False when another one has it by now.
-    pub(crate) async fn unlink_host(&self, host: HostId, replica: Uuid) -> Result<bool, StoreError> {
-        Ok(self.write.run(&UNLINK_HOST, args![host, replica]).await? == 1)
+    /// Hosts whose link this replica has, by its rows.
+    pub(crate) async fn links_of(&self, replica: Uuid) -> Result<HashSet<HostId>, StoreError> {
+        let rows = self.read.all(&LINKS_OF, args![replica]).await?;
+        rows.iter().map(|row| row.parsed("host_id")).collect()
     }
 
     /// Hosts whose link another replica has.
@@ -189,9 +234,9 @@ mod tests {
         let (store, key) = (&rig.app.store, Fingerprint::of(b"key"));
         let (first, second) = (Uuid::now_v7(), Uuid::now_v7());
         let health = async || store.device(rig.device).await.unwrap().unwrap().health;
-        for replica in [first, second] {
-            assert!(!store.replica_seen(replica, key, START).await.unwrap());
-        }
+        assert_eq!(store.replica_seen(first, key, START).await.unwrap(), []);
+        let wrote = store.replica_seen(second, key, START).await.unwrap();
+        assert_eq!(wrote, [(first, START)]);
         assert!(!store.has_other_authority(key).await.unwrap());
         assert!(
             store
@@ -199,26 +244,32 @@ mod tests {
                 .await
                 .unwrap()
         );
-        store.link_host(rig.host, first).await.unwrap();
+        store.link_host(rig.host, first, key, after(1)).await.unwrap();
         rig.hello(Epoch(0), START).await;
 
         // Another control starts, or looks around: what is linked elsewhere is not its business.
         store.settle_devices(after(5)).await.unwrap();
         store.unlinked_are_offline().await.unwrap();
+        store.host_lost(rig.host, second).await.unwrap();
         assert_eq!(health().await, Health::Healthy);
         assert_eq!(
             store.linked_elsewhere(second).await.unwrap(),
             HashSet::from([rig.host])
         );
-        assert!(
-            !store.unlink_host(rig.host, second).await.unwrap(),
-            "the link is the first one's"
-        );
 
-        assert!(!store.replica_seen(second, key, after(10)).await.unwrap());
-        assert!(store.replica_seen(second, key, after(11)).await.unwrap());
-        store.settle_devices(after(11)).await.unwrap();
+        assert!(
+            !store.forget_silent(first, START).await.unwrap(),
+            "it wrote since"
+        );
+        assert!(store.forget_silent(first, after(1)).await.unwrap());
+        store.unlinked_are_offline().await.unwrap();
         assert_eq!(health().await, Health::Offline);
         assert!(store.linked_elsewhere(second).await.unwrap().is_empty());
+        // It was not gone, and a host dials it before it has noticed.
+        store.link_host(rig.host, first, key, after(2)).await.unwrap();
+        assert_eq!(
+            store.links_of(first).await.unwrap(),
+            HashSet::from([rig.host])
+        );
     }
 }

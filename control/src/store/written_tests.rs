@@ -4,7 +4,7 @@ use protocol::agent::Role;
 use protocol::{CloseReason, Epoch};
 use uuid::Uuid;
 
-use crate::domain::device::{Occupancy, Soiled};
+use crate::domain::device::{Occupancy, Reset, Soiled};
 use crate::domain::lease::Event;
 use crate::rig::{Rig, after};
 use crate::secret::Hash;
@@ -52,7 +52,7 @@ async fn every_way_into_quarantine_has_its_reason_and_one_row() {
     let mut said = vec!["no_answer".to_owned()];
     assert_eq!(quarantines(&rig).await, (said.clone(), Some(Soiled::NoAnswer)));
 
-    let (_, epoch) = store
+    let Reset { epoch, .. } = store
         .reset_device(rig.device, &Actor::SYSTEM, after(3))
         .await
         .unwrap()
@@ -69,25 +69,21 @@ async fn every_way_into_quarantine_has_its_reason_and_one_row() {
     said.push("not_cleaned".to_owned());
     assert_eq!(quarantines(&rig).await, (said.clone(), Some(Soiled::NotCleaned)));
 
-    // Control dies over a cleaning that no lease remembers.
-    store
+    // Control dies over a cleaning that no lease remembers: the order stands, and nothing is to be written down.
+    let order = store
         .reset_device(rig.device, &Actor::SYSTEM, after(5))
         .await
         .unwrap()
         .unwrap();
     store.settle_devices(after(6)).await.unwrap();
-    said.push("interrupted".to_owned());
-    assert_eq!(quarantines(&rig).await, (said.clone(), Some(Soiled::Interrupted)));
-
-    let (_, epoch) = store
-        .reset_device(rig.device, &Actor::SYSTEM, after(7))
-        .await
-        .unwrap()
-        .unwrap();
+    assert_eq!(quarantines(&rig).await, (said.clone(), None));
+    assert_eq!(store.resetting().await.unwrap(), [order]);
+    let Reset { epoch, .. } = order;
     store
         .device_was_reset(rig.device, epoch, Ok(()), after(8))
         .await
         .unwrap();
+    assert_eq!(store.resetting().await.unwrap(), []);
     rig.hello(Epoch(epoch.0 + 5), after(9)).await;
     said.push("forgotten".to_owned());
     assert_eq!(quarantines(&rig).await, (said.clone(), Some(Soiled::Forgotten)));
