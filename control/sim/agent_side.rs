@@ -28,8 +28,10 @@ use protocol::{CloseReason, ConnectionId, DeviceId, Epoch};
 use super::mutants::Mutant;
 use super::network::{CallId, Message};
 use super::phone::Phone;
+use super::violation::Checked;
+use super::violation::Invariant::{I3, I13};
 use super::work::Job;
-use super::world::{Checked, World, broken};
+use super::world::World;
 
 /// Every device is filmed at this size.
 const PICTURE: PictureSize = PictureSize {
@@ -114,17 +116,21 @@ impl Device {
 impl World<'_> {
     /// The agent starts: what the disk holds is what it knows.
     pub(super) fn agent_starts(&mut self) -> Checked {
+        let (eyes, mutant) = (self.eyes, self.mutant);
         for device in &mut self.devices {
             device.unsynced = fs::read(device.folder.join("fence.json")).ok();
             let fence = Fence::open(&device.folder).expect("the folder is there");
             let mark = fence.mark();
             if mark.epoch < device.acted {
-                return broken(format!(
-                    "I3: the agent acted for {} and is back at {}",
-                    device.acted, mark.epoch
-                ));
+                eyes.broken(I3, || {
+                    format!(
+                        "the agent acted for {} and is back at {}",
+                        device.acted, mark.epoch
+                    )
+                })?;
             }
-            if device.baseline.is_none() && mark.may_be_surveyed() {
+            let first = device.baseline.is_none() && mark.may_be_surveyed();
+            if first || mutant == Some(Mutant::BaselineOfADirtyDevice) {
                 device.baseline = Some(Arc::new(device.phone.on.clone()));
             }
             device.custody = Custody::new(mark);
@@ -154,6 +160,15 @@ impl World<'_> {
             device.viewers.clear();
             device.touched = None;
         }
+    }
+
+    /// An agent is between two steps; whether it dies there.
+    pub(super) fn agent_dies_here(&mut self) -> bool {
+        let dies = self.dies_here();
+        if dies {
+            self.agent_dies();
+        }
+        dies
     }
 
     pub(super) fn agent_is_up(&self) -> bool {
@@ -249,16 +264,14 @@ impl World<'_> {
     pub(super) fn carry_out(&mut self, at: usize, effects: Vec<Effect<CallId>>) -> Checked {
         let mut effects = VecDeque::from(effects);
         while let Some(effect) = effects.pop_front() {
+            if self.agent_dies_here() {
+                return Ok(());
+            }
             match effect {
                 Effect::Keep(mark) => {
-                    if self.dies_here() {
-                        self.agent_dies();
-                        return Ok(());
-                    }
                     let device = &mut self.devices[at];
                     let kept = device.fence.as_mut().expect("the agent lives").keep(mark);
-                    if self.dies_here() {
-                        self.agent_dies();
+                    if self.agent_dies_here() {
                         return Ok(());
                     }
                     effects.extend(self.devices[at].custody.kept(kept, Some(PICTURE)));
@@ -268,7 +281,8 @@ impl World<'_> {
                     reason, connections, ..
                 } => {
                     for connection in connections {
-                        if self.mutant != Some(Mutant::ChannelsOutliveTheFence) {
+                        let outlive = [Mutant::ChannelsOutliveTheFence, Mutant::ChannelsCarriedOver];
+                        if !self.mutant.is_some_and(|mutant| outlive.contains(&mutant)) {
                             self.close_viewer(at, connection, reason);
                         }
                     }
@@ -293,13 +307,13 @@ impl World<'_> {
                         work,
                         vec![call],
                         self.meant(at, call),
-                        (self.monotonic, self.wall),
+                        (self.monotonic, self.agent_wall),
                     );
                     self.devices[at].running = Some(job);
                 }
                 Effect::StartAlone(work) => {
                     let meant = work.epoch();
-                    let job = Job::new(work, Vec::new(), meant, (self.monotonic, self.wall));
+                    let job = Job::new(work, Vec::new(), meant, (self.monotonic, self.agent_wall));
                     self.devices[at].running = Some(job);
                 }
                 Effect::Join(call) => {
@@ -321,7 +335,7 @@ impl World<'_> {
                 Effect::StartNext(work) => {
                     let askers = std::mem::take(&mut self.devices[at].waiting);
                     let meant = self.meant(at, askers[0]);
-                    let job = Job::new(work, askers, meant, (self.monotonic, self.wall));
+                    let job = Job::new(work, askers, meant, (self.monotonic, self.agent_wall));
                     self.devices[at].running = Some(job);
                 }
             }
@@ -340,10 +354,12 @@ impl World<'_> {
         let device = &self.devices[at];
         let fence = device.custody.mark().epoch;
         match device.viewers.iter().find(|viewer| viewer.epoch < fence) {
-            Some(viewer) if device.fence.is_some() => broken(format!(
-                "I13: a channel of {} is open behind the fence at {fence}",
-                viewer.epoch
-            )),
+            Some(viewer) if device.fence.is_some() => self.eyes.broken(I13, || {
+                format!(
+                    "a channel of {} is open behind the fence at {fence}",
+                    viewer.epoch
+                )
+            }),
             _ => Ok(()),
         }
     }
@@ -356,17 +372,22 @@ impl World<'_> {
         if meant == fence {
             return Ok(());
         }
-        broken(format!(
-            "I3: device {at} acts for {meant} behind the fence at {fence}"
-        ))
+        self.eyes.broken(I3, || {
+            format!("device {at} acts for {meant} behind the fence at {fence}")
+        })
     }
 
     /// The fence rose: nothing of an older epoch gets through.
     fn shut(&mut self, at: usize) {
-        if self.mutant == Some(Mutant::ChannelsOutliveTheFence) {
-            return;
-        }
         let fence = self.devices[at].mark().epoch;
+        match self.mutant {
+            Some(Mutant::ChannelsOutliveTheFence) => return,
+            Some(Mutant::ChannelsCarriedOver) => {
+                let viewers = self.devices[at].viewers.iter_mut();
+                viewers.for_each(|viewer| viewer.epoch = fence);
+            }
+            _ => {}
+        }
         let older = self.devices[at]
             .viewers
             .iter()
@@ -385,8 +406,8 @@ impl World<'_> {
     }
 
     /// A viewer's connection comes up.
-    pub(super) fn viewer_arrives(&mut self, at: usize, which: usize) {
-        let Some(viewer) = self.devices[at].viewers.get_mut(which) else {
+    pub(super) fn viewer_arrives(&mut self, at: usize) {
+        let Some(viewer) = self.devices[at].viewers.iter_mut().find(|viewer| !viewer.up) else {
             return;
         };
         viewer.up = true;

@@ -11,28 +11,36 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use protocol::agent::{Hello, PROTOCOL, Reply, Report, Request};
-use protocol::{ConnectionId, DeviceId, Epoch, LeaseId};
+use protocol::{CloseReason, ConnectionId, Epoch, LeaseId};
 use signaling::link::call::CallError;
+use uuid::Uuid;
 
 use super::ground::TABLES;
 use super::mutants::Mutant;
 use super::network::{CallId, Message};
-use super::world::{Checked, Violation, World};
+use super::violation::{Checked, Violation};
+use super::world::World;
 use crate::agents;
 use crate::app::Owed;
-use crate::domain::deadlines::{Deadlines, RECONNECT_WINDOW};
+use crate::domain::deadlines::{Deadlines, Look, RECONNECT_WINDOW};
+use crate::domain::device::Reset;
+use crate::domain::lease::Event;
 use crate::domain::session::Session;
 use crate::domain::time::{Moment, Steady, UnixMs};
+use crate::jobs::duty::Duty;
 use crate::jobs::{prepare, release, reset, sweep};
 use crate::store::StoreError;
 use crate::store::audit::Actor;
+
+/// Results of a hundred that a job cannot write.
+const UNWRITTEN: u64 = 4;
 
 /// A request that waits for its answer.
 #[derive(Debug, Clone)]
 pub(super) enum Call {
     Prepare(Session),
     Release(Session),
-    Reset(DeviceId, Epoch),
+    Reset(Reset),
     Offer(ConnectionId, LeaseId),
     /// The end of a connection: the agent tells of it by itself.
     Close,
@@ -50,12 +58,13 @@ pub(super) struct Memory {
     /// What the wall clock said when it started; only a mutant looks at it.
     wall_since: i64,
     deadlines: Deadlines,
-    releases: BTreeSet<LeaseId>,
+    /// What it is at, as `App::duties`.
+    duties: BTreeSet<Duty>,
 }
 
 impl From<StoreError> for Violation {
     fn from(error: StoreError) -> Self {
-        Self(format!("the store failed: {error}"))
+        Self::Failed(format!("the store failed: {error}"))
     }
 }
 
@@ -104,18 +113,47 @@ impl World<'_> {
         let session = &session;
         match Owed::by(session.state) {
             Owed::Prepare => {
-                let request = Request::Prepare(prepare::request(session));
-                self.call(Call::Prepare(session.clone()), request);
+                if self.takes_up(Duty::Prepare(session.lease)) {
+                    let request = Request::Prepare(prepare::request(session));
+                    self.call(Call::Prepare(session.clone()), request);
+                }
             }
             Owed::Release => {
                 if let Some(request) = release::request(session)
-                    && self.control.host_up
-                    && self.control.releases.insert(session.lease)
+                    && self.takes_up(Duty::Release(session.lease))
                 {
                     self.call(Call::Release(session.clone()), Request::Release(request));
                 }
             }
             Owed::Nothing => {}
+        }
+    }
+
+    /// What an operator's order asks for, as `reset::spawn`.
+    fn follow_order(&mut self, order: Reset) {
+        if self.takes_up(Duty::Reset(order.device, order.epoch)) {
+            self.call(Call::Reset(order), Request::Release(reset::request(&order)));
+        }
+    }
+
+    /// A duty is taken up, unless control is at it or has no link.
+    fn takes_up(&mut self, duty: Duty) -> bool {
+        self.control.host_up && self.control.duties.insert(duty)
+    }
+
+    /// A job ended, whatever it came to.
+    fn lays_down(&mut self, call: &Call, answered: &Result<(), CallError>) {
+        let (duty, once) = match call {
+            Call::Prepare(session) => (Duty::Prepare(session.lease), None),
+            Call::Release(session) => (Duty::Release(session.lease), Some(Mutant::ReleaseAskedOnce)),
+            Call::Reset(order) => (
+                Duty::Reset(order.device, order.epoch),
+                Some(Mutant::ResetAskedOnce),
+            ),
+            Call::Offer(..) | Call::Close => return,
+        };
+        if answered.is_ok() || once.is_none() || self.mutant != once {
+            self.control.duties.remove(&duty);
         }
     }
 
@@ -230,17 +268,16 @@ impl World<'_> {
         answered: Result<(), CallError>,
         up: bool,
     ) -> Checked {
+        self.lays_down(&call, &answered);
+        if self.unwritten(&call) {
+            return Ok(());
+        }
         let (now, store) = (self.now(), &self.ground.store);
         let changed = match call {
             Call::Prepare(session) => prepare::conclude(store, &session, answered, up, now).await?,
-            Call::Release(session) => {
-                self.control.releases.remove(&session.lease);
-                release::conclude(store, &session, answered, up, now).await?
-            }
-            Call::Reset(device, epoch) => {
-                store
-                    .device_was_reset(device, epoch, reset::outcome(&answered), now)
-                    .await?;
+            Call::Release(session) => release::conclude(store, &session, answered, up, now).await?,
+            Call::Reset(order) => {
+                reset::conclude(store, &order, answered, up, now).await?;
                 None
             }
             Call::Offer(connection, lease) if answered.is_err() => {
@@ -249,6 +286,16 @@ impl World<'_> {
             Call::Offer(..) | Call::Close => None,
         };
         self.committed(changed)
+    }
+
+    /// The database is away just when a job would write what it came to.
+    fn unwritten(&mut self, call: &Call) -> bool {
+        let is_job = !matches!(call, Call::Offer(..) | Call::Close);
+        let away = self.faults && is_job && self.dice.percent(UNWRITTEN);
+        if away {
+            self.note(|| format!("what came of {call:?} cannot be written"));
+        }
+        away
     }
 
     /// The link is gone: every call that waits breaks, and control marks the host's devices.
@@ -263,7 +310,8 @@ impl World<'_> {
                 .await?;
         }
         if self.control.up {
-            self.ground.store.host_offline(self.ground.host).await?;
+            let nobody = Uuid::nil();
+            self.ground.store.host_lost(self.ground.host, nobody).await?;
         }
         Ok(())
     }
@@ -315,16 +363,39 @@ impl World<'_> {
             let spent = self.control.deadlines.spent(&held, now.steady);
             self.ground.store.note_spent(&spent).await?;
         }
-        let mut ended = sweep::end_due(&self.ground.store, &look, now.wall).await?;
-        if !ended.is_empty() && self.control_dies_here() {
-            return Ok(());
+        self.forgets(&mut look);
+        let mut ended = Vec::new();
+        for due in std::mem::take(&mut look.due) {
+            look.due = vec![due];
+            for over in sweep::end_due(&self.ground.store, &look, now.wall).await {
+                ended.push(over?);
+            }
+            if self.control_dies_here() {
+                self.sweeping = false;
+                return Ok(());
+            }
         }
-        ended.extend(self.ground.store.releasing().await?);
+        ended.extend(self.ground.store.owed().await?);
         ended.sort_by_key(|session| self.at(session.device));
         for session in ended {
             self.follow(&session);
         }
+        let mut orders = self.ground.store.resetting().await?;
+        orders.sort_by_key(|order| self.at(order.device));
+        for order in orders {
+            self.follow_order(order);
+        }
         Ok(())
+    }
+
+    /// What a mutant does not end.
+    fn forgets(&self, look: &mut Look) {
+        let of_link = |event: &Event| *event == Event::End(CloseReason::LinkExpired);
+        match self.mutant {
+            Some(Mutant::DeadlinesForgotten) => look.due.retain(|(_, event)| of_link(event)),
+            Some(Mutant::LinkEndForgotten) => look.due.retain(|(_, event)| !of_link(event)),
+            _ => {}
+        }
     }
 
     /// An operator has a quarantined device cleaned.
@@ -338,13 +409,10 @@ impl World<'_> {
             .store
             .reset_device(device, &Actor::SYSTEM, now)
             .await?;
-        if let Some((_, epoch)) = started
+        if let Some(order) = started
             && !self.control_dies_here()
         {
-            self.call(
-                Call::Reset(device, epoch),
-                Request::Release(reset::request(device, epoch)),
-            );
+            self.follow_order(order);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 //! | I3 | effects are of the fence's epoch, and the fence is never lower after a crash | agent_side.rs `acts`, `agent_starts` |
 //! | I4 | free is wiped for its epoch; nobody reads what another left | `free_is_clean`, people.rs `touches` |
 //! | I5 | deadlines are measured by clocks that never jump | work.rs `is_late`, stays.rs |
-//! | I6 | a late wipe touches nobody of a higher epoch | work.rs `step` by `acts`: I3 for wipes |
+//! | I6 | a late wipe touches nobody of a higher epoch | work.rs `step` |
 //! | I7 | a holder's retry is its own lease | people.rs `refusal_is_right` |
 //! | I8 | nobody holds through a link that was cut off | `links_are_good`; links whose time is over: stays.rs |
 //! | I9 | nothing runs out before agents may be back | `nothing_ran_out` |
@@ -25,7 +25,9 @@ use host_agent::fence::Stage;
 use protocol::{DeviceId, Epoch, LeaseId};
 
 use super::mutants::Mutant;
-use super::world::{Checked, Violation, World, broken};
+use super::violation::Invariant::{I1, I2, I4, I8, I9, I10, I11};
+use super::violation::{Checked, Eyes, Violation};
+use super::world::World;
 use crate::domain::deadlines::RECONNECT_WINDOW;
 
 /// The rows that matter, as they are after an event.
@@ -73,15 +75,15 @@ impl Ledger {
     }
 
     /// I2: a new epoch is above all that were.
-    fn give(&mut self, device: DeviceId, epoch: Epoch, what: &str) -> Checked {
+    fn give(&mut self, device: DeviceId, epoch: Epoch, what: &str, eyes: Eyes) -> Checked {
         let newest = self.newest.entry(device).or_default();
-        if epoch <= *newest {
-            return broken(format!(
-                "I2: {what} at {epoch}, but {newest} was given out before"
-            ));
+        let known = std::mem::replace(newest, epoch.max(*newest));
+        if epoch > known {
+            return Ok(());
         }
-        *newest = epoch;
-        Ok(())
+        eyes.broken(I2, || {
+            format!("{what} at {epoch}, but {known} was given out before")
+        })
     }
 }
 
@@ -100,6 +102,11 @@ impl Rows {
         self.lease(lease).is_some_and(LeaseRow::is_held)
     }
 
+    pub(super) fn is_quarantined(&self, id: DeviceId) -> bool {
+        let found = self.devices.iter().find(|device| device.id == id);
+        found.is_some_and(|device| device.occupancy == "quarantined")
+    }
+
     pub(super) fn held(&self) -> impl Iterator<Item = &LeaseRow> {
         self.leases.iter().filter(|lease| lease.is_held())
     }
@@ -109,6 +116,11 @@ impl Rows {
     }
 }
 
+/// What a control would leave behind that ends leases without a new epoch, on a database that lets epochs fall.
+const EPOCHS_NOT_RAISED: &str = "DROP TRIGGER IF EXISTS devices_epoch_rises;
+     UPDATE leases SET release_epoch = epoch WHERE state = 'releasing';
+     UPDATE devices SET epoch = (SELECT l.epoch FROM leases l WHERE l.device_id = devices.id AND l.state = 'releasing')
+     WHERE EXISTS (SELECT 1 FROM leases l WHERE l.device_id = devices.id AND l.state = 'releasing')";
 const LOOK: &str =
     "SELECT d.id AS device, d.occupancy, d.health, d.epoch, l.id AS lease, l.epoch AS lease_epoch,
      l.release_epoch, l.state, l.until_at, l.reason, k.state AS link_state, k.idle_timeout_s, k.max_duration_s, k.on_expiry,
@@ -152,26 +164,34 @@ impl World<'_> {
         Ok(rows)
     }
 
-    /// Looks at everything after an event that may have changed control's rows.
-    pub(super) async fn check(&mut self, swept: bool) -> Checked {
+    /// Looks at everything after an event. `changed`: whether it may have changed control's rows.
+    pub(super) async fn check(&mut self, changed: bool) -> Checked {
+        if !changed {
+            return self.holds(&self.before);
+        }
         if self.mutant == Some(Mutant::RevokeWithoutEpoch) {
-            self.sql("UPDATE leases SET release_epoch = epoch WHERE state = 'releasing'")
-                .await;
+            self.sql(EPOCHS_NOT_RAISED).await;
         }
         let after = self.look().await?;
         let before = std::mem::take(&mut self.before);
-        self.one_lease_per_device(&after)?;
         self.epochs_rise(&before, &after)?;
-        self.free_is_clean(&after)?;
-        Self::links_are_good(&after)?;
+        self.holds(&after)?;
         self.nothing_ran_out(&before, &after)?;
         let up = self.monotonic - self.control.since;
         let settled = self.control.up && up >= RECONNECT_WINDOW.as_millis() as u64;
+        let swept = self.sweeping.then_some(settled);
         self.stays
-            .check(&before, &after, self.monotonic, swept.then_some(settled))?;
-        Self::all_is_audited(&before, &after)?;
+            .check(&before, &after, self.monotonic, swept, self.eyes)?;
+        self.all_is_audited(&before, &after)?;
         self.before = after;
         Ok(())
+    }
+
+    /// What has to be true at every moment, whatever was before.
+    fn holds(&self, now: &Rows) -> Checked {
+        self.one_lease_per_device(now)?;
+        self.free_is_clean(now)?;
+        self.links_are_good(now)
     }
 
     fn one_lease_per_device(&self, after: &Rows) -> Checked {
@@ -182,10 +202,9 @@ impl World<'_> {
                 .filter(|lease| lease.device == device.id)
                 .count();
             if live > 1 {
-                return broken(format!(
-                    "I1: device {} has {live} live leases",
-                    self.at(device.id)
-                ));
+                let at = self.at(device.id);
+                self.eyes
+                    .broken(I1, || format!("device {at} has {live} live leases"))?;
             }
         }
         Ok(())
@@ -195,13 +214,14 @@ impl World<'_> {
         for lease in &after.leases {
             let known = before.lease(lease.id);
             if known.is_none() {
-                self.ledger.give(lease.device, lease.epoch, "a lease")?;
+                self.ledger
+                    .give(lease.device, lease.epoch, "a lease", self.eyes)?;
                 self.ledger.of.insert(lease.id, lease.epoch);
             }
             if let Some(release) = lease.release_epoch
                 && known.is_none_or(|known| known.release_epoch.is_none())
             {
-                self.ledger.give(lease.device, release, "a release")?;
+                self.ledger.give(lease.device, release, "a release", self.eyes)?;
             }
         }
         for device in &after.devices {
@@ -210,7 +230,7 @@ impl World<'_> {
                 && was.occupancy == "quarantined"
                 && device.occupancy == "wiping"
             {
-                self.ledger.give(device.id, device.epoch, "a reset")?;
+                self.ledger.give(device.id, device.epoch, "a reset", self.eyes)?;
             }
         }
         Ok(())
@@ -234,23 +254,24 @@ impl World<'_> {
                 || !self.devices[at].phone.traces().is_empty()
             {
                 let traces = self.devices[at].phone.traces().len();
-                return broken(format!(
-                    "I4: device {at} is free at {}: {mark:?}, {traces} traces",
-                    row.epoch
-                ));
+                self.eyes.broken(I4, || {
+                    format!("device {at} is free at {}: {mark:?}, {traces} traces", row.epoch)
+                })?;
             }
         }
         Ok(())
     }
 
     /// I8: nobody holds a device through a link that was cut off. Those whose time is over: `stays`.
-    fn links_are_good(after: &Rows) -> Checked {
+    fn links_are_good(&self, after: &Rows) -> Checked {
         for lease in after.held() {
             if !matches!(lease.link_state.as_str(), "active" | "paused") {
-                return broken(format!(
-                    "I8: the lease at {} is held through a {} link",
-                    lease.epoch, lease.link_state
-                ));
+                self.eyes.broken(I8, || {
+                    format!(
+                        "the lease at {} is held through a {} link",
+                        lease.epoch, lease.link_state
+                    )
+                })?;
             }
         }
         Ok(())
@@ -266,17 +287,19 @@ impl World<'_> {
             let now = after.lease(lease.id);
             let why = now.and_then(|now| now.reason.as_deref());
             if now.is_none_or(|now| !now.is_held()) && why != Some("link_expired") {
-                return broken(format!(
-                    "I9: the lease at {} ended {up} ms after the start: {why:?}",
-                    lease.epoch
-                ));
+                self.eyes.broken(I9, || {
+                    format!(
+                        "the lease at {} ended {up} ms after the start: {why:?}",
+                        lease.epoch
+                    )
+                })?;
             }
         }
         Ok(())
     }
 
     /// I10: every change of a lease has its row. One that renews a grace within a millisecond shows no change.
-    fn all_is_audited(before: &Rows, after: &Rows) -> Checked {
+    fn all_is_audited(&self, before: &Rows, after: &Rows) -> Checked {
         let came = after
             .leases
             .iter()
@@ -289,20 +312,28 @@ impl World<'_> {
         if rows == changes as i64 || (changes == 0 && rows == 1) {
             return Ok(());
         }
-        broken(format!("I10: {changes} changes and {rows} audit rows"))
+        self.eyes
+            .broken(I10, || format!("{changes} changes and {rows} audit rows"))
     }
 
     /// I11: with nothing going wrong any more, nothing hangs.
     pub(super) fn nothing_hangs(&self) -> Checked {
-        for row in &self.before.devices {
+        match self.hangs() {
+            Some(what) => self.eyes.broken(I11, || what),
+            None => Ok(()),
+        }
+    }
+
+    /// A device that is neither free, nor held by somebody who is there, nor given up.
+    pub(super) fn hangs(&self) -> Option<String> {
+        self.before.devices.iter().find_map(|row| {
             let at = self.at(row.id);
             let attended = self.devices[at].viewers.iter().any(|viewer| viewer.up);
             match row.occupancy.as_str() {
-                "free" | "quarantined" => {}
-                "leased" if attended => {}
-                other => return broken(format!("I11: device {at} is still {other}")),
+                "free" | "quarantined" => None,
+                "leased" if attended => None,
+                other => Some(format!("device {at} is still {other}")),
             }
-        }
-        Ok(())
+        })
     }
 }

@@ -1,25 +1,58 @@
 //! The mutants: each breaks one rule around the production code, in the wiring of the world alone. None can be
 //! switched on in what is shipped.
 //!
-//! A mutant that lives says that the simulation would not notice the loss of that rule.
+//! ```text
+//!   row: mutant ─► invariant        the world looks at this invariant only, so nothing else can have ended it
+//! ```
+//!
+//! A mutant that lives says that the simulation would not notice the loss of that rule; an invariant without a row,
+//! that nothing shows that it is looked at.
 
-/// A broken rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mutant {
+use super::violation::Invariant::{self, I1, I2, I3, I4, I5, I6, I7, I8, I9, I10, I11, I12, I13};
+
+macro_rules! mutants {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A broken rule.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Mutant { $($(#[$doc])* $name,)* }
+
+        impl Mutant {
+            pub(super) const ALL: &[Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+mutants! {
     /// The agent says that it cleaned, and did not.
     SkipWipe,
     /// A wipe leaves one of its places out, and its scan cannot see it.
     PlaceSkipped,
+    /// What a person left is taken for the operator's own.
+    BaselineOfADirtyDevice,
+    /// What the scan found is not looked at.
+    ScanIgnored,
     /// The agent says that it cleaned while it is still at it.
     AcknowledgedBeforeDone,
+    /// A wipe goes on when the fence has passed its epoch.
+    WipeOutlivesTheFence,
     /// A connection goes on when the fence has passed its epoch.
     ChannelsOutliveTheFence,
+    /// The connections of one holder become the next one's.
+    ChannelsCarriedOver,
     /// Whoever knows a session may end it.
     ReleaseByAnyone,
+    /// A change of a lease has no row in the audit log.
+    ChangeWithoutAudit,
     /// The agent measures its deadlines by the wall clock.
     WallClockAtAgent,
     /// Control measures its deadlines by the wall clock.
     WallClockAtControl,
+    /// Control ends no lease by the clock.
+    DeadlinesForgotten,
+    /// Control does not end what holds through a link whose time is over.
+    LinkEndForgotten,
+    /// A link is cut off, and who holds through it stays.
+    RevokeWithoutCut,
     /// Control ends leases before the agents can be back.
     ExpireRightAfterRestart,
     /// A claim is decided by what was read before, and no index is there to refuse it.
@@ -34,29 +67,45 @@ pub(super) enum Mutant {
     EpochReset,
     /// Any acknowledged wipe of a device counts for the one that is awaited.
     WipeOfAnotherEpoch,
+    /// A release whose answer did not come is taken for one that is still being asked for.
+    ReleaseAskedOnce,
+    /// A reset whose end did not come is taken for one that is still being done.
+    ResetAskedOnce,
     /// The fence is not on the disk when the agent dies.
     FenceNotPersisted,
     /// A device whose fence is above what control remembers stays free.
     FreeAboveTheFence,
 }
 
-impl Mutant {
-    pub(super) const ALL: [Self; 16] = [
-        Self::SkipWipe,
-        Self::PlaceSkipped,
-        Self::AcknowledgedBeforeDone,
-        Self::ChannelsOutliveTheFence,
-        Self::ReleaseByAnyone,
-        Self::WallClockAtAgent,
-        Self::WallClockAtControl,
-        Self::ExpireRightAfterRestart,
-        Self::GrantFromStaleRead,
-        Self::RetryNotIdempotent,
-        Self::EpochIgnored,
-        Self::RevokeWithoutEpoch,
-        Self::EpochReset,
-        Self::WipeOfAnotherEpoch,
-        Self::FenceNotPersisted,
-        Self::FreeAboveTheFence,
-    ];
-}
+/// Which invariant each mutant has to break.
+pub(super) const BREAKS: &[(Mutant, Invariant)] = &[
+    (Mutant::GrantFromStaleRead, I1),
+    (Mutant::RevokeWithoutEpoch, I2),
+    (Mutant::EpochReset, I2),
+    (Mutant::EpochIgnored, I3),
+    (Mutant::FenceNotPersisted, I3),
+    (Mutant::SkipWipe, I4),
+    (Mutant::PlaceSkipped, I4),
+    (Mutant::BaselineOfADirtyDevice, I4),
+    (Mutant::ScanIgnored, I4),
+    (Mutant::AcknowledgedBeforeDone, I4),
+    (Mutant::WipeOfAnotherEpoch, I4),
+    (Mutant::FreeAboveTheFence, I4),
+    (Mutant::RevokeWithoutEpoch, I4),
+    (Mutant::WallClockAtAgent, I5),
+    (Mutant::WallClockAtControl, I5),
+    (Mutant::DeadlinesForgotten, I5),
+    (Mutant::WipeOutlivesTheFence, I6),
+    (Mutant::EpochIgnored, I6),
+    (Mutant::RetryNotIdempotent, I7),
+    (Mutant::RevokeWithoutCut, I8),
+    (Mutant::LinkEndForgotten, I8),
+    (Mutant::ExpireRightAfterRestart, I9),
+    (Mutant::ReleaseByAnyone, I10),
+    (Mutant::ChangeWithoutAudit, I10),
+    (Mutant::ReleaseAskedOnce, I11),
+    (Mutant::ResetAskedOnce, I11),
+    (Mutant::DeadlinesForgotten, I11),
+    (Mutant::ChannelsCarriedOver, I12),
+    (Mutant::ChannelsOutliveTheFence, I13),
+];

@@ -7,13 +7,20 @@ use protocol::{CloseReason, LeaseId, SessionId};
 
 use super::control_side::Call;
 use super::mutants::Mutant;
-use super::world::{Checked, World, broken};
+use super::violation::Checked;
+use super::violation::Invariant::{I4, I7, I10, I12};
+use super::world::World;
 use crate::domain::lease::Event;
 use crate::domain::link;
 use crate::secret::Hash;
 use crate::store::audit::Actor;
 use crate::store::claims::{Claim, Claimed, Refused};
 use crate::store::connections::Owner;
+
+/// Grants of a hundred whose browser is gone before they are committed.
+const HUNG_UP: u64 = 10;
+/// Things that a person leaves in one event, at most.
+const TOUCHES_AT_ONCE: usize = 3;
 
 /// A browser and its cookies, one for each link.
 #[derive(Default)]
@@ -28,7 +35,7 @@ pub(super) struct Person {
 pub(super) struct Cookie {
     hash: Hash,
     session: SessionId,
-    lease: LeaseId,
+    pub(super) lease: LeaseId,
 }
 
 impl World<'_> {
@@ -73,20 +80,23 @@ impl World<'_> {
             Claimed::Granted(session) => {
                 self.owners.insert(session.lease, who);
                 if let Some(first) = self.granted_for.insert(fresh, session.lease) {
-                    return broken(format!(
-                        "I7: one request was granted {first} and {}",
-                        session.lease
-                    ));
+                    self.eyes.broken(I7, || {
+                        format!("one request was granted {first} and {}", session.lease)
+                    })?;
                 }
                 if self.control_dies_here() {
                     return Ok(());
                 }
-                self.follow(&session);
+                // A browser that hangs up takes with it whoever would have followed.
+                if !self.faults || !self.dice.percent(HUNG_UP) {
+                    self.follow(&session);
+                }
                 session
             }
             Claimed::Resumed(session) => {
                 if self.owners.get(&session.lease) != Some(&who) {
-                    return broken(format!("I10: person {who} came into the lease of another"));
+                    self.eyes
+                        .broken(I10, || format!("person {who} came into the lease of another"))?;
                 }
                 session
             }
@@ -114,7 +124,9 @@ impl World<'_> {
     fn refusal_is_right(&self, own: Option<LeaseId>, refused: Refused) -> Checked {
         let holds = own.is_some_and(|own| self.before.is_held(own));
         if holds && matches!(refused, Refused::BoundElsewhere | Refused::DeviceInUse) {
-            return broken(format!("I7: a holder's second request is refused: {refused:?}"));
+            self.eyes.broken(I7, || {
+                format!("a holder's second request is refused: {refused:?}")
+            })?;
         }
         Ok(())
     }
@@ -202,8 +214,13 @@ impl World<'_> {
             .await?;
         let Some(ended) = ended else { return Ok(()) };
         self.note(|| format!("person {who} ended the lease at {}", ended.epoch));
+        if self.mutant == Some(Mutant::ChangeWithoutAudit) {
+            self.sql("DELETE FROM audit_log WHERE id = (SELECT max(id) FROM audit_log)")
+                .await;
+        }
         if self.owners.get(&session.lease) != Some(&who) {
-            return broken(format!("I10: person {who} ended the lease of another"));
+            self.eyes
+                .broken(I10, || format!("person {who} ended the lease of another"))?;
         }
         if !self.control_dies_here() {
             self.follow(&ended);
@@ -214,6 +231,11 @@ impl World<'_> {
     /// An operator cuts a link off.
     pub(super) async fn revokes(&mut self, link: usize) -> Checked {
         let id = self.ground.links[link];
+        if self.mutant == Some(Mutant::RevokeWithoutCut) {
+            let revoked = format!("UPDATE links SET state = 'revoked' WHERE id = '{id}'");
+            self.sql(&revoked).await;
+            return Ok(());
+        }
         let cut = self
             .ground
             .store
@@ -229,29 +251,30 @@ impl World<'_> {
     }
 
     /// A viewer touches the device and reads its screen.
-    pub(super) fn touches(&mut self, at: usize, which: usize) -> Checked {
-        let device = &mut self.devices[at];
-        let Some(viewer) = device.viewers.get(which).copied() else {
+    pub(super) fn touches(&mut self, at: usize) -> Checked {
+        let (device, eyes) = (&mut self.devices[at], self.eyes);
+        let Some(viewer) = device.viewers.iter().find(|viewer| viewer.up).copied() else {
             return Ok(());
         };
         let fence = device.mark().epoch;
-        if !viewer.up || !device.is_open() || viewer.epoch != fence {
+        if !device.is_open() || viewer.epoch != fence {
             return Ok(());
         }
         let lease = self.connections[&viewer.connection];
         // I12: a connection belongs to one lease and its epoch.
         if self.ledger.epoch_of(lease) != Some(viewer.epoch) {
-            return broken(format!(
-                "I12: a connection of {} acts under {}",
-                lease, viewer.epoch
-            ));
+            eyes.broken(I12, || {
+                format!("a connection of {lease} acts under {}", viewer.epoch)
+            })?;
         }
         if let Some(other) = device.phone.traces().iter().find(|other| **other != fence) {
-            return broken(format!(
-                "I4: the holder at {fence} reads what the one at {other} left on device {at}"
-            ));
+            eyes.broken(I4, || {
+                format!("the holder at {fence} reads what the one at {other} left on device {at}")
+            })?;
         }
-        device.phone.touch(fence, &mut self.dice);
+        for _ in 0..=self.dice.below(TOUCHES_AT_ONCE) {
+            device.phone.touch(fence, &mut self.dice);
+        }
         device.touched = Some((viewer.epoch, self.monotonic));
         self.stays.touched(lease, self.monotonic);
         Ok(())

@@ -30,6 +30,8 @@ pub(super) struct Phone {
     pub(super) on: Survey,
     /// What no survey shows: whose texts are in the clipboard and in the log.
     unseen: BTreeSet<Epoch>,
+    /// Apps that people started and nobody stopped.
+    running: BTreeSet<String>,
 }
 
 impl Phone {
@@ -47,6 +49,7 @@ impl Phone {
         Self {
             on,
             unseen: BTreeSet::new(),
+            running: BTreeSet::new(),
         }
     }
 
@@ -84,9 +87,17 @@ impl Phone {
                 on.packages.insert(app.clone());
                 on.third_party.insert(app.clone());
                 on.notifying.insert(app.clone());
-                on.recents.insert(app);
+                on.recents.insert(app.clone());
+                self.running.insert(app);
             }
             _ => drop(self.unseen.insert(epoch)),
+        }
+    }
+
+    /// An app that a person started, and that nobody stopped, writes a file.
+    pub(super) fn lives(&mut self) {
+        if let Some(app) = self.running.first() {
+            self.on.files.insert(format!("/sdcard/{app}"), None);
         }
     }
 
@@ -131,10 +142,12 @@ impl Phone {
             ["am", "force-stop", app] => {
                 on.notifying.remove(*app);
                 on.recents.remove(*app);
+                self.running.remove(*app);
             }
             ["pm", "uninstall", app] | ["pm", "uninstall", "--user", "0", app] => {
                 on.packages.remove(*app);
                 on.third_party.remove(*app);
+                self.running.remove(*app);
                 on.authenticators.retain(|_, package| package != app);
                 let kinds = &on.authenticators;
                 on.accounts.retain(|account| kinds.contains_key(&account.kind));

@@ -13,7 +13,8 @@ use std::collections::HashMap;
 use protocol::LeaseId;
 
 use super::invariants::{LeaseRow, Rows};
-use super::world::{Checked, broken};
+use super::violation::Invariant::{I5, I8};
+use super::violation::{Checked, Eyes};
 use crate::domain::lease::{GRACE, STARTUP_TIMEOUT};
 use crate::domain::policy::OnExpiry;
 use crate::domain::session::Session;
@@ -95,18 +96,25 @@ impl Stays {
     }
 
     /// Looks at what came of an event. `settled`: after a sweep, whether the reconnect window was over.
-    pub(super) fn check(&mut self, before: &Rows, after: &Rows, now: u64, settled: Option<bool>) -> Checked {
+    pub(super) fn check(
+        &mut self,
+        before: &Rows,
+        after: &Rows,
+        now: u64,
+        settled: Option<bool>,
+        eyes: Eyes,
+    ) -> Checked {
         for was in before.held() {
             let is = after.lease(was.id);
             if is.is_none_or(|is| !is.is_held()) {
                 let why = is.and_then(|is| is.reason.as_deref());
-                self.not_too_early(was, why, now, settled.is_some())?;
+                self.not_too_early(was, why, now, settled.is_some(), eyes)?;
             }
         }
         self.note(after, now);
         if let Some(settled) = settled {
             for lease in after.held() {
-                self.not_too_late(lease, now, settled)?;
+                self.not_too_late(lease, now, settled, eyes)?;
             }
         }
         Ok(())
@@ -130,7 +138,14 @@ impl Stays {
     }
 
     /// I5: what ends by a clock has had its time.
-    fn not_too_early(&self, lease: &LeaseRow, why: Option<&str>, now: u64, swept: bool) -> Checked {
+    fn not_too_early(
+        &self,
+        lease: &LeaseRow,
+        why: Option<&str>,
+        now: u64,
+        swept: bool,
+        eyes: Eyes,
+    ) -> Checked {
         let Some(stay) = self.stays.get(&lease.id) else {
             return Ok(());
         };
@@ -152,10 +167,12 @@ impl Stays {
         if had >= owed {
             return Ok(());
         }
-        broken(format!(
-            "I5: the lease at {} ended by {why:?} after {had} of {owed} ms",
-            lease.epoch
-        ))
+        eyes.broken(I5, || {
+            format!(
+                "the lease at {} ended by {why:?} after {had} of {owed} ms",
+                lease.epoch
+            )
+        })
     }
 
     /// How long nobody had acted when the report was sent that control heard last.
@@ -166,15 +183,14 @@ impl Stays {
     }
 
     /// I5, I8: what is over by the clock does not outlive a sweep.
-    fn not_too_late(&self, lease: &LeaseRow, now: u64, settled: bool) -> Checked {
+    fn not_too_late(&self, lease: &LeaseRow, now: u64, settled: bool, eyes: Eyes) -> Checked {
         let Some(stay) = self.stays.get(&lease.id) else {
             return Ok(());
         };
         if lease.cut && stay.link_ends.is_some_and(|end| end <= now) {
-            return broken(format!(
-                "I8: the lease at {} is held through an expired link",
-                lease.epoch
-            ));
+            eyes.broken(I8, || {
+                format!("the lease at {} is held through an expired link", lease.epoch)
+            })?;
         }
         let length = match stay.state.as_str() {
             "grace" => Some(GRACE),
@@ -187,10 +203,12 @@ impl Stays {
             .max_s
             .is_some_and(|max| over(stay.swept_running, max * 1000));
         if (settled || !stay.guarded) && (overstayed || used_up) {
-            return broken(format!(
-                "I5: the lease at {} is still {} at {now} ms",
-                lease.epoch, lease.state
-            ));
+            eyes.broken(I5, || {
+                format!(
+                    "the lease at {} is still {} at {now} ms",
+                    lease.epoch, lease.state
+                )
+            })?;
         }
         Ok(())
     }

@@ -16,12 +16,18 @@ use protocol::agent::{RELEASE_DEADLINE_MS, Refusal, RefusalCode, Reply, Reset};
 
 use super::mutants::Mutant;
 use super::network::CallId;
-use super::world::{Checked, Violation, World, broken};
+use super::violation::Invariant::{I5, I6};
+use super::violation::{Checked, Violation};
+use super::world::World;
 
 /// Steps that an agent makes in one event, at most: a wipe has a dozen.
 const STEPS_AT_ONCE: usize = 20;
-/// Commands of a hundred that a device does not carry out.
-const FAILING: u64 = 15;
+/// Commands of a hundred that a device does not carry out, and on one that is stubborn, as some are for a while.
+const FAILING: (u64, u64) = (8, 60);
+/// Wipes of a hundred that meet a stubborn device.
+const STUBBORN: u64 = 15;
+/// Steps of a hundred in which an app that is not stopped writes something.
+const WRITING: u64 = 10;
 
 /// Work on its way.
 pub(super) struct Job {
@@ -37,7 +43,8 @@ pub(super) struct Job {
 enum Phase {
     /// Nothing was done.
     Fresh,
-    Wiping(Wipe),
+    /// With the chance in a hundred that a command fails.
+    Wiping(Wipe, u64),
     /// Everything was done but the last.
     Clean,
 }
@@ -92,6 +99,9 @@ impl World<'_> {
     /// The running work goes some steps further.
     pub(super) fn agent_works(&mut self, at: usize) -> Checked {
         for _ in 0..=self.dice.below(STEPS_AT_ONCE) {
+            if self.agent_dies_here() {
+                return Ok(());
+            }
             let Some(outcome) = self.step(at)? else {
                 continue;
             };
@@ -107,13 +117,15 @@ impl World<'_> {
         let Some(mut job) = self.devices[at].running.take() else {
             return Ok(None);
         };
-        let outcome = if job.work.epoch() != fence {
+        let over = job.work.epoch() != fence && self.mutant != Some(Mutant::WipeOutlivesTheFence);
+        let outcome = if over {
             // Whatever is sent to a device is checked against the fence first.
             Some(failed(RefusalCode::StaleEpoch, "the epoch is over"))
         } else if self.is_late(&job)? {
             Some(failed(RefusalCode::SetupFailed, "it took too long"))
         } else {
             self.acts(at, job.meant)?;
+            self.cleans_its_own(&job, fence)?;
             self.goes_on(at, &mut job)
         };
         self.devices[at].running = Some(job);
@@ -125,6 +137,9 @@ impl World<'_> {
             job.phase = Phase::Clean;
             return None;
         }
+        if self.faults && self.dice.percent(WRITING) {
+            self.devices[at].phone.lives();
+        }
         match &mut job.phase {
             Phase::Fresh => {
                 let Some(phase) = self.begins(at, job.reset()) else {
@@ -133,13 +148,13 @@ impl World<'_> {
                 job.phase = phase;
                 (self.mutant == Some(Mutant::AcknowledgedBeforeDone)).then(|| job.done())
             }
-            Phase::Wiping(wipe) => match wipe.due() {
+            Phase::Wiping(wipe, failing) => match wipe.due() {
                 Next::Survey => {
                     wipe.surveyed(&self.devices[at].phone.on);
                     None
                 }
                 Next::Run(action) => {
-                    let fails = self.faults && self.dice.percent(FAILING);
+                    let fails = self.faults && self.dice.percent(*failing);
                     self.note(|| format!("device {at} runs {:?}, fails: {fails}", action.command));
                     if !fails {
                         self.devices[at].phone.run(&action.command);
@@ -154,7 +169,7 @@ impl World<'_> {
                     wipe.cleared();
                     None
                 }
-                Next::Over(left) if left.is_empty() => {
+                Next::Over(left) if left.is_empty() || self.mutant == Some(Mutant::ScanIgnored) => {
                     job.phase = Phase::Clean;
                     None
                 }
@@ -166,6 +181,11 @@ impl World<'_> {
 
     /// The first step of a reset; none when it cannot begin.
     fn begins(&mut self, at: usize, reset: Reset) -> Option<Phase> {
+        let failing = if self.dice.percent(STUBBORN) {
+            FAILING.1
+        } else {
+            FAILING.0
+        };
         let device = &mut self.devices[at];
         Some(match reset {
             Reset::Keep => Phase::Clean,
@@ -177,7 +197,18 @@ impl World<'_> {
                 device.phone.clear();
                 Phase::Clean
             }
-            Reset::Full => Phase::Wiping(Wipe::new(device.baseline.clone()?)),
+            Reset::Full => Phase::Wiping(Wipe::new(device.baseline.clone()?), failing),
+        })
+    }
+
+    /// I6: what is cleaned for an epoch meets nobody of a higher one.
+    fn cleans_its_own(&self, job: &Job, fence: Epoch) -> Checked {
+        let epoch = job.meant.min(job.work.epoch());
+        if job.reset() == Reset::Keep || epoch >= fence {
+            return Ok(());
+        }
+        self.eyes.broken(I6, || {
+            format!("a reset for {epoch} is at work behind the fence at {fence}")
         })
     }
 
@@ -189,14 +220,14 @@ impl World<'_> {
         };
         let passed = self.monotonic - job.began;
         let late = match self.mutant {
-            Some(Mutant::WallClockAtAgent) => self.wall - job.began_wall >= deadline as i64,
+            Some(Mutant::WallClockAtAgent) => self.agent_wall - job.began_wall >= deadline as i64,
             _ => passed >= deadline,
         };
-        if late == (passed >= deadline) {
-            return Ok(late);
+        if late != (passed >= deadline) {
+            self.eyes.broken(I5, || {
+                format!("a job with {deadline} ms is late after {passed} ms: {late}")
+            })?;
         }
-        broken(format!(
-            "I5: a job with {deadline} ms is late after {passed} ms: {late}"
-        ))
+        Ok(late)
     }
 }
