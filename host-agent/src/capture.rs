@@ -14,7 +14,7 @@
 //!
 //! It does not know leases, epochs (the hand does) or when to try again. Versions: `scrcpy` crate.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use adb::host::{Shell, ShellError, ShellEvent};
@@ -42,8 +42,6 @@ const PUSH_TIMEOUT: Duration = Duration::from_secs(15);
 const LAST_WORDS_BYTES_MAX: usize = 512;
 /// Where the server's files go, up to the run's own number.
 const JAR: &str = "/data/local/tmp/farglass-";
-/// A server that still runs has its file open and does not miss the name.
-const REMOVE_LEFTOVERS: &str = "rm -f /data/local/tmp/farglass-*.jar";
 /// What 4.0 does by itself and older servers must be told: encode in real time, hold nothing back.
 const CODEC_OPTIONS_BEFORE_4: &str = "priority=0,latency=1";
 
@@ -148,9 +146,13 @@ impl Capture {
         let random = getrandom::u32().map_err(CaptureError::Random)?;
         let scid = Scid::from_bits(random);
         let jar = format!("{JAR}{scid}.jar");
-        // A server deletes its file unless it was killed or never started; what those left goes here. Whether
-        // that works shows when the next file is pushed.
-        let _ = tokio::time::timeout(PUSH_TIMEOUT, host.shell(REMOVE_LEFTOVERS)).await;
+        let before = seen
+            .server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(scid);
+        // Whether that works shows when the next file is pushed.
+        let _ = tokio::time::timeout(PUSH_TIMEOUT, host.shell(&clear_away(before))).await;
         let target = Target {
             path: &jar,
             permissions: 0o644,
@@ -180,6 +182,14 @@ impl Capture {
     pub(crate) async fn ended(&mut self) -> CaptureEnd {
         ended(&mut self.tasks).await
     }
+}
+
+/// What our last server may have left. One whose link was lost without a word runs on, with an encoder and with the fingers
+/// that were down; one that was killed or never started leaves its file (and one that still runs does not miss the name).
+/// The brackets keep the shell's own command line from being meant.
+fn clear_away(before: Option<Scid>) -> String {
+    let kill = before.map_or_else(String::new, |scid| format!("pkill -f '[s]cid={scid}'; "));
+    format!("{kill}rm -f {JAR}*.jar")
 }
 
 /// Opens the sockets, starts their tasks and waits for the first key frame.

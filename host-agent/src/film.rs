@@ -13,7 +13,7 @@
 //!
 //! It does not know adb's handshake, who watches, or what to do after the end.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use adb::{End, Reader};
@@ -23,6 +23,7 @@ use gateway::sps::Sps;
 use gateway::{AccessUnit, SourceEvent, SourceHandle};
 use protocol::Pts;
 use scrcpy::demux::DemuxError;
+use scrcpy::handshake::Scid;
 use scrcpy::{Demuxer, Event, Framing, VideoCodec};
 use tokio::sync::watch;
 
@@ -34,6 +35,8 @@ use crate::hand::Frame;
 pub(crate) struct Seen {
     pub(crate) frame: watch::Sender<Frame>,
     pub(crate) progress: watch::Sender<Progress>,
+    /// The number of the newest server: one whose link was lost may run on, and is ended before the next begins.
+    pub(crate) server: Mutex<Option<Scid>>,
 }
 
 /// How often the encoder has started, and which of its starts has shown a key frame.
@@ -67,6 +70,7 @@ impl Seen {
         Self {
             frame: watch::Sender::default(),
             progress: watch::Sender::default(),
+            server: Mutex::default(),
         }
     }
 

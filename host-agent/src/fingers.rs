@@ -2,8 +2,8 @@
 //! Pure.
 //!
 //! ```text
-//!   (connection, pointer)      ─ down ─► finger { id 0…9, x, y } ─ move* ─► ─ up ─► forgotten
-//!   the viewer's own numbers             the server's numbers, lowest free first
+//!   (connection, pointer)      ─ down ─► finger { id, x, y } ─ move* ─► ─ up ─► forgotten
+//!   the viewer's own numbers             the server's numbers, each used once
 //! ```
 //!
 //! Why a table at all: scrcpy's server adds a pointer for *any* message with a number that it does not know,
@@ -11,10 +11,13 @@
 //! is not exactly its own, before it changes any pointer. So every message passes here: no MOVE or UP without
 //! its DOWN, always an UP at the end, all with the size of the moment. The server takes up a new size a little
 //! before it tells it, and drops an UP of the old size in between: so when the size changes, every finger that
-//! is down, or was until a moment ago, is lifted with the new size. (An UP too many does nothing on Android.)
+//! is down, or was until a moment ago, is lifted with the new size. (An UP too many does nothing on Android.) For the same
+//! reason no number is used twice: were an UP lost and the next finger's DOWN with it, the UP with the new size would end
+//! the first gesture at the second one's place.
 //!
 //! It does not know generations, epochs or text, nor which connection may touch.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use protocol::{ConnectionId, Fraction};
@@ -68,9 +71,12 @@ struct Finger {
     place: Place,
 }
 
-/// How long a lifted finger is lifted again if the size changes: longer than an encoder takes to start over
-/// after a rotation, so longer than a size can be on its way to us.
-pub const LIFT_MEMORY: Duration = Duration::from_secs(2);
+/// How long an UP may have been lost without our knowing: longer than a size can be on its way to us, which is as long as an
+/// encoder may take to start over after a rotation, or hangs.
+pub const LIFT_MEMORY: Duration = Duration::from_secs(10);
+/// Lifts that are remembered: more than anybody makes in [`LIFT_MEMORY`]. At the limit the oldest goes, which the server
+/// most likely took.
+const LIFTED_MAX: usize = 64;
 
 /// A finger that was lifted a moment ago.
 #[derive(Debug, Clone, Copy)]
@@ -84,8 +90,10 @@ struct Lifted {
 #[derive(Debug, Default)]
 pub struct Fingers {
     down: Vec<Finger>,
-    /// One entry per number of the server at most.
-    lifted: Vec<Lifted>,
+    /// The oldest first, at most [`LIFTED_MAX`].
+    lifted: VecDeque<Lifted>,
+    /// The next finger's number.
+    next: i64,
 }
 
 impl Fingers {
@@ -100,11 +108,11 @@ impl Fingers {
         out: &mut Vec<ControlMsg>,
     ) {
         self.lift_where(now, size, |finger| finger.owner == owner, out);
-        let free = (0..POINTERS_MAX as i64)
-            .map(PointerId)
-            .find(|id| self.down.iter().all(|finger| finger.id != *id));
-        let Some(id) = free else { return };
-        self.lifted.retain(|lifted| lifted.id != id);
+        if self.down.len() == POINTERS_MAX {
+            return;
+        }
+        let id = PointerId(self.next);
+        self.next += 1;
         self.down.push(Finger { owner, id, place });
         out.push(touch(TouchAction::DOWN, id, size.position(place), felt(pressure)));
     }
@@ -160,16 +168,17 @@ impl Fingers {
         self.lift_where(now, size, |_| true, out);
     }
 
-    /// The picture has another size now: lifts every finger with it, also those of the last [`LIFT_MEMORY`].
-    /// Their places mean other pixels now, inside the picture.
+    /// The picture has another size now: lifts every finger with it, also those of the last [`LIFT_MEMORY`]. Their places
+    /// mean other pixels now, inside the picture. These lifts are remembered as any: the device may have turned again.
     pub fn resized(&mut self, now: Instant, size: PictureSize, out: &mut Vec<ControlMsg>) {
-        let up = |id, place| touch(TouchAction::UP, id, size.position(place), Pressure::NONE);
-        for lifted in self.lifted.drain(..) {
-            if now.duration_since(lifted.at) < LIFT_MEMORY {
-                out.push(up(lifted.id, lifted.place));
-            }
+        self.lifted
+            .retain(|lifted| now.duration_since(lifted.at) < LIFT_MEMORY);
+        for lifted in &mut self.lifted {
+            lifted.at = now;
+            let position = size.position(lifted.place);
+            out.push(touch(TouchAction::UP, lifted.id, position, Pressure::NONE));
         }
-        out.extend(self.down.drain(..).map(|finger| up(finger.id, finger.place)));
+        self.lift_all(now, size, out);
     }
 
     /// The server's numbers of the fingers that are down.
@@ -184,14 +193,16 @@ impl Fingers {
         chosen: impl Fn(&Finger) -> bool,
         out: &mut Vec<ControlMsg>,
     ) {
-        let Self { down, lifted } = self;
+        let Self { down, lifted, .. } = self;
         down.retain(|&finger| {
             let Finger { id, place, .. } = finger;
             if !chosen(&finger) {
                 return true;
             }
-            lifted.retain(|lifted| lifted.id != id);
-            lifted.push(Lifted { id, place, at: now });
+            if lifted.len() == LIFTED_MAX {
+                lifted.pop_front();
+            }
+            lifted.push_back(Lifted { id, place, at: now });
             out.push(touch(TouchAction::UP, id, size.position(place), Pressure::NONE));
             false
         });

@@ -2,11 +2,11 @@
 //! against the simulated device. Only for tests.
 //!
 //! ```text
-//!   seed ─► steps: press · drag · lift · turn the wheel · rotate · kill the server · cut the wire
-//!                     │ what was meant: pixels of the picture that the person saw
-//!                     ▼
-//!   Device task ══ adb ══ simulated device ─► its log: every press, move and wheel lies on a pixel that was meant
-//!                                             at rest: its pointers are the person's, no more, no less
+//!   seed ─► steps: press · drag · lift · lift all · leave · wheel · rotate under the hand · kill the server · cut the wire
+//!                     │ what was meant: places in the picture that the person saw          ─► ledger.rs
+//!                     ▼                                                                         ▲ compared
+//!   Device task ══ adb ══ simulated device with its faults ─► its log: presses, moves, lifts ───┘
+//!                                                             at rest: its pointers are the person's, no more, no less
 //! ```
 //!
 //! The person sees a picture until a newer one is there, and sometimes a moment longer; what is aimed at a picture that
@@ -14,10 +14,12 @@
 //! A failure prints its seed; `FARGLASS_SEED=n` runs that one alone. Steps are the same for a seed, their moments on the
 //! device are not: those are a real machine's.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+mod ledger;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use device::fault::{Fault, Faults};
-use device::{Mirroring, Traits};
 use protocol::agent::{DeviceHealth, Reply};
 use protocol::control::System;
 use protocol::input::InputOp;
@@ -25,19 +27,26 @@ use protocol::{Epoch, Fraction, Generation};
 use scrcpy::ControlMsg;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use crate::fingers::{PictureSize, Place};
+use crate::fingers::Place;
 use crate::hand::{Frame, Order};
 use crate::rig::{PATIENCE, Phone, Rig, reply};
+use ledger::{Ledger, Pixel, What};
 
-/// Steps of one run.
-const STEPS: usize = 150;
+/// Steps between two times at rest.
+const STEPS: usize = 50;
 /// How many steps lie between two looks at the device: fewer events than its log keeps.
 const STEPS_BETWEEN_LOOKS: usize = 5;
 /// Fingers of the person.
 const FINGERS: u8 = 5;
-/// Times at rest in one run.
+/// Times at rest in one run, at least.
 const RESTS: usize = 3;
+/// How long a person goes on dragging on a device that was asked to turn and does not.
+const TURNING: Duration = Duration::from_secs(1);
+/// Between two things that a person does on a device that is to fall ill by itself.
+const PACE: Duration = Duration::from_millis(10);
 
 /// SplitMix64: small, and the same on every machine.
 struct Dice(u64);
@@ -72,126 +81,215 @@ enum Rough {
     Yes,
 }
 
+/// What a run plays on.
+#[derive(Clone)]
+struct Stage {
+    rough: Rough,
+    kinds: Vec<Fault>,
+    /// The screen in pixels.
+    display: (u16, u16),
+    /// The sizes that its video may have.
+    videos: Vec<(u16, u16)>,
+    /// Captures that the run has to live through: more than one where a fault ends them.
+    captures: usize,
+}
+
+impl Stage {
+    fn sound(rough: Rough) -> Self {
+        Self {
+            rough,
+            kinds: Vec::new(),
+            display: (360, 640),
+            videos: vec![(360, 640)],
+            captures: 1,
+        }
+    }
+
+    fn with(kind: Fault) -> Self {
+        Self {
+            kinds: vec![kind],
+            ..Self::sound(Rough::No)
+        }
+    }
+}
+
 struct Run {
     seed: u64,
     dice: Dice,
     rig: Rig,
-    rough: Rough,
+    stage: Stage,
     captures: watch::Receiver<Option<mpsc::Sender<Order>>>,
+    /// Captures so far.
+    captured: usize,
     /// The picture that the person sees.
     view: Frame,
     held: BTreeMap<u8, Place>,
-    /// Pixels of the screen that a press, a move or a wheel was meant for.
-    meant: HashSet<(i64, i64)>,
-    /// Pixels where a lift may be: a finger's place in the picture of any size.
-    lifts: HashSet<(i64, i64)>,
-    /// The newest event of the device that was looked at.
-    seq: u64,
-    landed: usize,
+    ledger: Ledger,
 }
 
 impl Run {
-    async fn new(seed: u64, rough: Rough, kinds: &[Fault]) -> Self {
-        let traits = Traits {
-            mirroring: Mirroring {
-                faults: Faults::new(kinds.to_vec(), seed),
-                ..Mirroring::default()
-            },
-            ..Traits::default()
-        };
-        let rig = Rig::on(Phone::with(traits).await).await;
+    async fn new(seed: u64, stage: Stage) -> Self {
+        let faults = Faults::new(stage.kinds.clone(), seed);
+        let rig = Rig::on(Phone::faulty(stage.display, faults).await).await;
         let captures = rig.handle.orders.clone();
         let mut run = Self {
             seed,
             dice: Dice(seed),
             rig,
-            rough,
             captures,
+            captured: 0,
             view: Frame::default(),
             held: BTreeMap::new(),
-            meant: HashSet::new(),
-            lifts: HashSet::new(),
-            seq: 0,
-            landed: 0,
+            ledger: Ledger::new(stage.display, &stage.videos),
+            stage,
         };
         run.prepare().await;
+        run.is_captured_anew();
         run
     }
 
     /// A device that dies while it is prepared says so, and is asked again, as control does.
     async fn prepare(&mut self) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             self.rig.healthy().await;
             let answer = reply(self.rig.prepare(1, "dev.farglass.paint")).await;
             if matches!(answer, Reply::Prepared { .. }) {
                 return;
             }
+            let seed = self.seed;
             assert!(
-                tokio::time::Instant::now() < deadline,
-                "seed {}: never prepared: {answer:?}",
-                self.seed
+                Instant::now() < deadline,
+                "seed {seed}: never prepared: {answer:?}"
             );
         }
     }
 
+    async fn play(mut self) {
+        let deadline = Instant::now() + 2 * PATIENCE;
+        let mut rests = 0;
+        while rests < RESTS || self.captured < self.stage.captures {
+            for step in 0..STEPS {
+                self.step().await;
+                if step % STEPS_BETWEEN_LOOKS == 0 {
+                    self.look_at_device().await;
+                    if self.stage.captures > 1 {
+                        tokio::time::sleep(PACE).await;
+                    }
+                }
+            }
+            self.rest().await;
+            rests += 1;
+            let seed = self.seed;
+            assert!(Instant::now() < deadline, "seed {seed}: the fault did not come");
+        }
+        let (seed, landed) = (self.seed, self.ledger.landed);
+        assert!(landed > STEPS / 5, "seed {seed}: only {landed} events landed");
+    }
+
+    /// Takes up whether there is another capture.
+    fn is_captured_anew(&mut self) -> bool {
+        let is_anew = self.captures.has_changed().unwrap_or(false);
+        if is_anew && self.captures.borrow_and_update().is_some() {
+            self.captured += 1;
+        }
+        is_anew
+    }
+
     /// Takes up what became of picture and capture; a person may be a moment late.
     fn look_at_picture(&mut self) {
-        let captured_anew = self.captures.has_changed().unwrap_or(false);
-        if captured_anew {
-            self.captures.borrow_and_update();
-        }
+        let captured_anew = self.is_captured_anew();
         let now = *self.rig.seen.frame.borrow();
         let is_late = !captured_anew && self.dice.below(4) == 0;
         if captured_anew || (now.changes != self.view.changes && !is_late) {
-            self.view = now;
-            self.held.clear();
+            self.see(now);
         }
     }
 
-    /// Whether there was a hand for it.
-    fn send(&self, op: InputOp) -> bool {
-        let order = Order::Op {
+    fn see(&mut self, picture: Frame) {
+        let (seed, size) = (self.seed, picture.size);
+        assert!(
+            size.is_none_or(|size| self.ledger.knows(size)),
+            "seed {seed}: a picture of {size:?}"
+        );
+        self.view = picture;
+        self.held.clear();
+    }
+
+    fn order(&self, order: Order) {
+        // A hand that takes nothing is found out by the agent; the person goes on.
+        if let Some(orders) = &*self.rig.handle.orders.borrow() {
+            let _ = orders.try_send(order);
+        }
+    }
+
+    fn send(&self, op: InputOp) {
+        self.order(Order::Op {
             connection: self.rig.person,
             epoch: Epoch(1),
             aimed_at: self.view.size,
             op,
-        };
-        // A hand that takes nothing is found out by the agent; the person goes on.
-        let orders = self.rig.handle.orders.borrow();
-        orders
-            .as_ref()
-            .is_some_and(|orders| orders.try_send(order).is_ok())
+        });
     }
 
     /// A place in the picture that the person sees, and nowhere else.
-    fn aim(&mut self) -> Option<(Place, Generation)> {
+    fn aim(&mut self, what: What) -> Option<(Place, Generation)> {
         let (place, size) = (self.dice.place(), self.view.size?);
-        self.meant.extend(landings(size, place));
-        self.lifts.extend(landings(size, place));
-        self.lifts.extend(landings(turned(size), place));
+        self.ledger.means(what, size, place);
         Some((place, Generation(self.view.changes as u16)))
     }
 
     async fn step(&mut self) {
         self.look_at_picture();
-        let pointer = self.dice.below(FINGERS.into()) as u8;
         match self.dice.below(60) {
-            0..20 => self.press(pointer),
-            20..44 => self.drag(pointer),
-            44..54 => self.lift(pointer),
-            54..56 => self.wheel(),
-            56..58 => {
-                self.send(InputOp::System(System::Rotate));
+            ..46 => self.touch(),
+            46..49 => self.wheel(),
+            49 => {
+                self.held.clear();
+                self.send(InputOp::LiftAll);
             }
-            58 if self.rough == Rough::Yes => self.kill_server(),
-            59 if self.rough == Rough::Yes => self.rig.phone.cut(),
+            50 => {
+                self.held.clear();
+                let connection = self.rig.person;
+                self.order(Order::Left { connection });
+            }
+            51..53 => self.send(InputOp::System(System::Rotate)),
+            53..56 => self.turn().await,
+            56 if self.stage.rough == Rough::Yes => self.kill_server(),
+            57 if self.stage.rough == Rough::Yes => self.rig.phone.cut(),
             _ => {}
         }
     }
 
+    /// Turns the device with fingers on it, and goes on for a moment in the picture that is gone.
+    async fn turn(&mut self) {
+        for finger in 0..2 {
+            self.press(finger);
+        }
+        let mut frames = self.rig.seen.frame.subscribe();
+        let before = frames.borrow_and_update().changes;
+        self.send(InputOp::System(System::Rotate));
+        let until = Instant::now() + TURNING;
+        while frames.borrow().changes == before && Instant::now() < until {
+            self.drag(0);
+            let _ = tokio::time::timeout(PACE, frames.changed()).await;
+        }
+        for _ in 0..self.dice.below(5) {
+            self.touch();
+        }
+    }
+
+    fn touch(&mut self) {
+        let pointer = self.dice.below(FINGERS.into()) as u8;
+        match self.dice.below(10) {
+            ..4 => self.press(pointer),
+            4..8 => self.drag(pointer),
+            _ => self.lift(pointer),
+        }
+    }
+
     fn press(&mut self, pointer: u8) {
-        let Some((place, generation)) = self.aim() else {
+        let Some((place, generation)) = self.aim(What::Press(pointer)) else {
             return;
         };
         self.held.insert(pointer, place);
@@ -205,7 +303,7 @@ impl Run {
     }
 
     fn drag(&mut self, pointer: u8) {
-        let Some((place, generation)) = self.aim() else {
+        let Some((place, generation)) = self.aim(What::Drag(pointer)) else {
             return;
         };
         if let Some(held) = self.held.get_mut(&pointer) {
@@ -221,7 +319,8 @@ impl Run {
     }
 
     fn lift(&mut self, pointer: u8) {
-        let Some((place, _)) = self.aim() else { return };
+        let place = self.dice.place();
+        self.ledger.may_lift(pointer, place);
         self.held.remove(&pointer);
         self.send(InputOp::Up {
             pointer,
@@ -231,14 +330,15 @@ impl Run {
     }
 
     fn wheel(&mut self) {
-        let Some((place, generation)) = self.aim() else {
+        let notches = (self.dice.below(5) as i32 - 2, self.dice.below(4) as i32 + 1);
+        let Some((place, generation)) = self.aim(What::Wheel(notches.0, notches.1)) else {
             return;
         };
         self.send(InputOp::Wheel {
             x: place.x,
             y: place.y,
-            dh: 0,
-            dv: 120,
+            dh: 120 * notches.0,
+            dv: 120 * notches.1,
             generation,
         });
     }
@@ -246,37 +346,18 @@ impl Run {
     /// A camera's message ends a server that films a display.
     fn kill_server(&self) {
         let (done, _) = oneshot::channel();
-        let order = Order::Effect {
+        self.order(Order::Effect {
             epoch: Epoch(1),
             messages: vec![ControlMsg::CameraZoomIn],
             done,
-        };
-        if let Some(orders) = &*self.rig.handle.orders.borrow() {
-            let _ = orders.try_send(order);
-        }
+        });
     }
 
     /// Reads the device's log on: whatever landed was meant for there.
     async fn look_at_device(&mut self) -> Value {
         let dump = self.rig.dump().await;
-        let events = dump["events"].as_array().unwrap();
-        let first = events.first().map_or(1, |event| event["seq"].as_u64().unwrap());
-        assert!(first <= self.seq + 1, "the log was read too late");
-        for event in events {
-            let seq = event["seq"].as_u64().unwrap();
-            if seq <= self.seq {
-                continue;
-            }
-            self.seq = seq;
-            let (Some(x), Some(y)) = (event["x"].as_i64(), event["y"].as_i64()) else {
-                continue;
-            };
-            let was_meant = match event["kind"].as_str().unwrap() {
-                "up" => self.lifts.contains(&(x, y)),
-                _ => self.meant.contains(&(x, y)),
-            };
-            assert!(was_meant, "seed {}: nobody meant {event}", self.seed);
-            self.landed += 1;
+        if let Err(why) = self.ledger.read(&dump) {
+            panic!("seed {}: {why}", self.seed);
         }
         dump
     }
@@ -291,12 +372,13 @@ impl Run {
 
     /// The person lifts everything and presses these fingers; when the picture or the capture changes meanwhile, again.
     async fn until_pointers_are(&mut self, fingers: &[u8]) {
-        let deadline = tokio::time::Instant::now() + 2 * PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             self.rig.fact(|fact| fact.health == DeviceHealth::Healthy).await;
-            self.captures.borrow_and_update();
-            self.view = *self.rig.seen.frame.borrow();
-            self.held.clear();
+            self.is_captured_anew();
+            let mut frames = self.rig.seen.frame.subscribe();
+            let now = *frames.borrow_and_update();
+            self.see(now);
             self.send(InputOp::LiftAll);
             for &finger in fingers {
                 self.press(finger);
@@ -309,17 +391,21 @@ impl Run {
                 let changed = self.captures.has_changed().unwrap_or(true)
                     || self.rig.seen.frame.borrow().changes != self.view.changes;
                 // The size that the device checks may have changed before it was told.
-                let is_elsewhere = self.view.size != size_of(&dump);
-                if changed || is_elsewhere || tokio::time::Instant::now() > deadline {
+                if changed || self.is_held_otherwise(&dump) || Instant::now() > deadline {
                     break dump;
                 }
             };
+            if self.is_held_otherwise(&last) {
+                let _ = tokio::time::timeout(TURNING, frames.changed()).await;
+            }
             assert!(
-                tokio::time::Instant::now() < deadline,
-                "seed {}: the person holds {:?} in {:?}, and the device says {last}",
+                Instant::now() < deadline,
+                "seed {}: the person holds {:?} in {:?}, and the device has {}, last {:?}",
                 self.seed,
                 self.held,
-                self.view
+                self.view,
+                last["pointers"],
+                newest(&last, 12)
             );
         }
     }
@@ -328,92 +414,91 @@ impl Run {
         let Some(size) = self.view.size else { return false };
         let pointers = dump["pointers"].as_array().unwrap().iter();
         let at = |pointer: &Value| (pointer["x"].as_i64().unwrap(), pointer["y"].as_i64().unwrap());
-        let device: BTreeSet<(i64, i64)> = pointers.map(at).collect();
-        let person: BTreeSet<(i64, i64)> = self.held.values().map(|place| pixel(size, *place)).collect();
-        device == person
+        let device: BTreeSet<Pixel> = pointers.map(at).collect();
+        let places = self.held.values().map(|&place| self.ledger.landing(size, place));
+        device == places.collect()
+    }
+
+    fn is_held_otherwise(&self, dump: &Value) -> bool {
+        let is_upright = dump["width"].as_u64() < dump["height"].as_u64();
+        self.view
+            .size
+            .is_none_or(|size| (size.width < size.height) != is_upright)
     }
 }
 
-/// Where what is aimed at `place` may land: on its pixel, or, while the device turns and its server still takes the
-/// picture that it shows, on that pixel as the server scales it to the screen that is turned already.
-fn landings(size: PictureSize, place: Place) -> [(i64, i64); 2] {
-    let ((x, y), screen) = (pixel(size, place), turned(size));
-    let scaled = |at: i64, from: u16, to: u16| at * i64::from(to) / i64::from(from);
-    let turning = (
-        scaled(x, size.width, screen.width),
-        scaled(y, size.height, screen.height),
-    );
-    [(x, y), turning]
+/// The newest events of the device's log, and of what it dropped.
+fn newest(dump: &Value, count: usize) -> Vec<String> {
+    let of = |list: &str| {
+        let all = dump[list].as_array().unwrap();
+        let newest = all.iter().skip(all.len().saturating_sub(count));
+        newest.map(Value::to_string).collect::<Vec<_>>()
+    };
+    [of("events"), of("drops")].concat()
 }
 
-fn pixel(size: PictureSize, place: Place) -> (i64, i64) {
-    let at = size.position(place);
-    (at.x.into(), at.y.into())
-}
-
-fn turned(size: PictureSize) -> PictureSize {
-    PictureSize {
-        width: size.height,
-        height: size.width,
-    }
-}
-
-fn size_of(dump: &Value) -> Option<PictureSize> {
-    Some(PictureSize {
-        width: dump["width"].as_u64()?.try_into().ok()?,
-        height: dump["height"].as_u64()?.try_into().ok()?,
-    })
-}
-
-async fn runs(seeds: std::ops::Range<u64>, rough: Rough, kinds: &[Fault]) {
-    let only = std::env::var("FARGLASS_SEED")
+/// All at once: mostly they wait for a device.
+async fn runs(seeds: std::ops::Range<u64>, stages: &[Stage]) {
+    let only: Option<u64> = std::env::var("FARGLASS_SEED")
         .ok()
         .map(|seed| seed.parse().unwrap());
-    let seeds = only.map_or(seeds, |seed: u64| seed..seed + 1);
-    for seed in seeds {
-        let mut run = Run::new(seed, rough, kinds).await;
-        for _ in 0..RESTS {
-            for step in 0..STEPS / RESTS {
-                run.step().await;
-                if step % STEPS_BETWEEN_LOOKS == 0 {
-                    run.look_at_device().await;
-                }
-            }
-            run.rest().await;
+    let mut playing = JoinSet::new();
+    for stage in stages {
+        for seed in seeds.clone().filter(|&seed| only.is_none_or(|only| only == seed)) {
+            let stage = stage.clone();
+            playing.spawn(async move { Run::new(seed, stage).await.play().await });
         }
-        assert!(
-            run.landed > STEPS / 10,
-            "seed {seed}: only {} events landed",
-            run.landed
-        );
+    }
+    while let Some(played) = playing.join_next().await {
+        played.unwrap();
     }
 }
 
 #[tokio::test]
 async fn however_a_person_gestures_and_turns_the_device_nothing_lands_elsewhere_and_no_finger_stays() {
-    runs(1..13, Rough::No, &[]).await;
+    runs(1..9, &[Stage::sound(Rough::No)]).await;
 }
 
 #[tokio::test]
 async fn nothing_lands_elsewhere_when_servers_are_killed_and_wires_cut() {
-    runs(21..29, Rough::Yes, &[]).await;
+    runs(21..29, &[Stage::sound(Rough::Yes)]).await;
 }
 
 #[tokio::test]
-async fn nothing_lands_elsewhere_when_sizes_are_told_late() {
-    runs(41..49, Rough::No, &[Fault::UpLost]).await;
+async fn nothing_lands_elsewhere_when_sizes_are_told_late_or_refused_by_the_encoder() {
+    // The encoder refuses the first size; the next one of scrcpy's ladder is 800 pixels high.
+    let refused = Stage {
+        display: (480, 860),
+        videos: vec![(480, 860), (446, 800)],
+        ..Stage::with(Fault::DoubleSession)
+    };
+    runs(41..45, &[Stage::with(Fault::UpLost), refused]).await;
 }
 
 #[tokio::test]
-async fn nothing_lands_elsewhere_on_a_device_whose_servers_die_and_talk_nonsense() {
-    let kinds = [
+async fn nothing_lands_elsewhere_on_a_device_whose_servers_stall_die_and_talk_nonsense() {
+    let ends = [
         Fault::ServerDeath,
         Fault::VideoGarbage,
         Fault::ControlGarbage,
         Fault::HugeLength,
-        Fault::EncoderStall,
     ];
-    for kind in kinds {
-        runs(61..64, Rough::No, &[kind]).await;
-    }
+    let mut stages: Vec<Stage> = ends
+        .map(|kind| Stage {
+            captures: 2,
+            ..Stage::with(kind)
+        })
+        .into();
+    stages.extend([Fault::EncoderStall, Fault::SlowStart].map(Stage::with));
+    runs(61..63, &stages).await;
+}
+
+#[tokio::test]
+async fn nothing_lands_elsewhere_and_no_finger_stays_when_the_link_or_the_daemon_is_lost() {
+    let kinds = [Fault::LinkCut, Fault::HalfOpen, Fault::AdbdRestart];
+    let stages = kinds.map(|kind| Stage {
+        captures: 2,
+        ..Stage::with(kind)
+    });
+    runs(81..84, &stages).await;
 }

@@ -23,6 +23,7 @@ pub mod encode;
 pub mod fault;
 pub mod files;
 pub mod hid;
+pub mod processes;
 pub mod replay;
 pub mod scrcpy_server;
 pub mod screen;

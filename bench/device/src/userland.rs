@@ -1,7 +1,7 @@
 //! What the programs of one device share: its state, its picture, its files, its sockets.
 //!
 //! ```text
-//!   adbd, shell, scrcpy_server ──► Userland { android, display, files, sockets, ports, faults, encoder }
+//!   adbd, shell, scrcpy_server ──► Userland { android, display, files, sockets, ports, processes, … }
 //! ```
 //!
 //! It only holds them together; each part has its own locks and its own limits, and a clone is the same device.
@@ -12,6 +12,7 @@ use crate::display::Display;
 use crate::encode::Habit;
 use crate::fault::Faults;
 use crate::files::Files;
+use crate::processes::Processes;
 
 /// The device as its programs see it; cheap to clone, all clones are one.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct Userland {
     pub sockets: AbstractSockets,
     /// The device's own loopback, `tcp:PORT`, by the decimal port. No port of this machine is involved.
     pub ports: AbstractSockets,
+    /// The programs that run for long.
+    pub processes: Processes,
     /// What its scrcpy servers do wrong; none by default.
     pub faults: Faults,
     /// The kind of its video encoder.
@@ -42,6 +45,7 @@ impl Userland {
             files: Files::new(now_s),
             sockets: AbstractSockets::default(),
             ports: AbstractSockets::default(),
+            processes: Processes::default(),
             faults: Faults::default(),
             encoder: Habit::Usual,
         }

@@ -16,6 +16,7 @@ use adb::banner::Product;
 use adb::daemon::Guard;
 use device::android::Model;
 use device::display::Display;
+use device::fault::Faults;
 use device::{Android, Traits, Userland, adbd};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -43,15 +44,20 @@ impl Phone {
 
     /// A device that is not as usual.
     pub(crate) async fn with(traits: Traits) -> Self {
+        Self::sized((360, 640), 30, traits).await
+    }
+
+    /// As [`Self::with`], with a screen of this size in pixels that has so many ticks a second.
+    pub(crate) async fn sized((width, height): (u16, u16), fps: u32, traits: Traits) -> Self {
         let cancel = CancellationToken::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let direct = listener.local_addr().unwrap();
         let config = device::Config {
             adb: direct,
             name: "Trial".to_owned(),
-            width: 360,
-            height: 640,
-            fps: 30,
+            width,
+            height,
+            fps,
             boot: device::Boot::default(),
         };
         tokio::spawn(device::serve_as(listener, config, traits, cancel.clone()));
@@ -69,16 +75,25 @@ impl Phone {
 
     /// A device that lets hosts in as `guard` says. Tests look at it through a door of their own.
     pub(crate) async fn behind(guard: Guard) -> Self {
+        Self::doors(guard, (360, 640), Faults::default()).await
+    }
+
+    /// A device with faults and a screen of this size in pixels. Tests look at it through a door that has no faults.
+    pub(crate) async fn faulty(size: (u16, u16), faults: Faults) -> Self {
+        Self::doors(Guard::Open, size, faults).await
+    }
+
+    async fn doors(guard: Guard, (width, height): (u16, u16), faults: Faults) -> Self {
         let cancel = CancellationToken::new();
         let android = Android::new(Model {
             name: "Trial".to_owned(),
-            width: 360,
-            height: 640,
+            width,
+            height,
         });
         let (display, _) = Display::spawn(android.clone(), 30).unwrap();
         let userland = Userland::new(android, display, 1);
         let mut doors = Vec::new();
-        for guard in [guard, Guard::Open] {
+        for (guard, faults) in [(guard, faults), (Guard::Open, Faults::default())] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             doors.push(listener.local_addr().unwrap());
             let options = adbd::Options {
@@ -89,7 +104,8 @@ impl Phone {
                     device: "trial".to_owned(),
                 })
             };
-            let (userland, cancel) = (userland.clone(), cancel.clone());
+            let (mut userland, cancel) = (userland.clone(), cancel.clone());
+            userland.faults = faults;
             tokio::spawn(async move { adbd::serve(listener, userland, &options, cancel).await });
         }
         Self::wired(doors[0], doors[1], cancel).await
@@ -146,7 +162,8 @@ async fn carry(
             Ok((near, _)) = wire.accept() => {
                 let (ice, to) = (ice.clone(), *to.borrow());
                 carried.spawn(async move {
-                    let far = TcpStream::connect(to).await.unwrap();
+                    // A daemon that is away refuses; then this end goes too.
+                    let Ok(far) = TcpStream::connect(to).await else { return };
                     near.set_nodelay(true).unwrap();
                     far.set_nodelay(true).unwrap();
                     let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());

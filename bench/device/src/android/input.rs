@@ -6,7 +6,7 @@
 //!              unknown pointer          known pointer
 //!   DOWN       joins                    moves
 //!   MOVE       joins (a ghost)          moves
-//!   UP         joins, moves, leaves     moves, leaves
+//!   UP         joins, leaves, unseen    moves, leaves
 //!   CANCEL     joins                    stays
 //! ```
 //!
@@ -201,6 +201,8 @@ impl State {
             TouchKind::Cancel | TouchKind::Hover => InputEvent::Cancel { id },
         });
         match self.foreground {
+            // The platform gives no app the lift of a finger that it never saw.
+            _ if kind == TouchKind::Up && before.is_none() => {}
             App::Launcher => self.touch_launcher(kind, index),
             App::Paint => self.touch_paint(kind, index, before),
             App::Latency => self.touch_latency(kind),

@@ -14,6 +14,9 @@ const SERVER_CLASS: &str = "com.genymobile.scrcpy.Server";
 /// What a shell tells of a process that aborted: 128 + SIGABRT.
 const ABORTED: u8 = 134;
 
+/// What a shell tells of a process that was asked to end: 128 + SIGTERM.
+const TERMINATED: u8 = 143;
+
 /// Runs until the server ends. Dropping the run kills the server.
 pub(super) async fn run(call: &Call<'_>, args: &[&str], out: &Sink, err: &Sink) -> Result<u8, HungUp> {
     let (class, args) = match args {
@@ -28,16 +31,33 @@ pub(super) async fn run(call: &Call<'_>, args: &[&str], out: &Sink, err: &Sink) 
             .await?;
         return Ok(ABORTED);
     };
+    let process = call
+        .userland
+        .processes
+        .begin(format!("app_process {}", call.args.join(" ")));
     let mut running = scrcpy_server::start(call.userland, launch);
-    while let Some(output) = running.next().await {
-        match output {
-            Output::Stdout(line) => out.print(line).await?,
-            Output::Stderr(line) => err.print(line).await?,
-            Output::Exit(code) => return Ok(code),
+    loop {
+        let output = tokio::select! {
+            output = running.next() => output,
+            () = process.killed() => return Ok(TERMINATED),
+        };
+        // A shell that nobody reads any more holds its program, but does not save it.
+        let printed = async {
+            match output {
+                Some(Output::Stdout(line)) => out.print(line).await.map(|()| None),
+                Some(Output::Stderr(line)) => err.print(line).await.map(|()| None),
+                Some(Output::Exit(code)) => Ok(Some(code)),
+                // Without an exit code it was killed: 128 + SIGKILL.
+                None => Ok(Some(137)),
+            }
+        };
+        tokio::select! {
+            printed = printed => if let Some(code) = printed? {
+                return Ok(code);
+            },
+            () = process.killed() => return Ok(TERMINATED),
         }
     }
-    // Without an exit code it was killed: 128 + SIGKILL.
-    Ok(137)
 }
 
 fn launch(call: &Call<'_>, class: &str, args: &[&str]) -> Option<Launch> {

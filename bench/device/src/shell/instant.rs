@@ -48,6 +48,7 @@ pub(super) fn run(call: &Call<'_>) -> Option<Done> {
             .or_else(|| surroundings::dumpsys(android, &args))
             .unwrap_or_else(|| display::dumpsys(android, &args)),
         "log" => logcat::log(android, &args),
+        "pkill" => pkill(call, &args),
         "input" if !input::lasts(&args) => input::input(android, &args),
         _ => return None,
     })
@@ -57,6 +58,20 @@ fn echo(args: &[&str]) -> Done {
     match args {
         ["-n", rest @ ..] => Done::ok(rest.join(" ")),
         args => Done::ok(args.join(" ") + "\n"),
+    }
+}
+
+/// `pkill -f PATTERN`; of patterns it knows plain text and `[x]`, which is x.
+fn pkill(call: &Call<'_>, args: &[&str]) -> Done {
+    match args {
+        ["-f", pattern] if !pattern.is_empty() => {
+            let text = pattern.replace(['[', ']'], "");
+            Done {
+                code: u8::from(call.userland.processes.kill(&text) == 0),
+                ..Done::default()
+            }
+        }
+        _ => Done::fail(1, "pkill: only -f PATTERN is known\n"),
     }
 }
 

@@ -164,6 +164,20 @@ async fn a_late_move_makes_a_ghost_and_only_up_removes_a_pointer() {
 }
 
 #[tokio::test]
+async fn the_lift_of_a_finger_that_never_came_down_paints_nothing() {
+    let mut rig = Rig::new("4.1", App::Paint).await;
+    rig.video.picture().await;
+    rig.touch(TouchAction::UP, 1, 50, 300).await;
+    rig.settled().await;
+    assert_eq!(rig.android.pointers(), []);
+    let dump: serde_json::Value = serde_json::from_str(&rig.android.dumpsys()).unwrap();
+    assert_eq!(
+        (&dump["strokes"], &dump["events"][0]["kind"]),
+        (&json!(0), &json!("up"))
+    );
+}
+
+#[tokio::test]
 async fn two_fingers_paint_exactly_their_pixels() {
     let mut rig = Rig::new("4.1", App::Paint).await;
     rig.video.picture().await;
