@@ -1,7 +1,7 @@
 //! One person leaves something in every place of a device; the next looks into all of them, with code of his own.
 //!
 //! ```text
-//!   A: 228 canaries ─► release with a full wipe, or what is left of it after the agent was killed ─► B looks
+//!   A: 229 canaries ─► release with a full wipe, or what is left of it after the agent was killed ─► B looks
 //! ```
 //!
 //! The agent is killed before each of its effects in turn, and started again on the same folder. B reads as root,
@@ -99,6 +99,11 @@ fn apps(canaries: &mut Vec<Canary>) {
             format!("pm list packages {package}; dumpsys account"),
         ));
     }
+    // An update of a part of the image.
+    canaries.push(canary(
+        format!("cmd simulated replace com.android.shell {MARK}"),
+        "cmd simulated label com.android.shell",
+    ));
     let ours = APPS.map(|app| format!("dev.farglass.{app}"));
     let packages = ours.iter().map(String::as_str).chain(installed);
     for package in packages {
@@ -248,7 +253,7 @@ impl Rig {
 
 #[tokio::test]
 async fn nothing_that_one_holder_left_is_there_for_the_next() {
-    assert_eq!(canaries().len(), 228);
+    assert_eq!(canaries().len(), 229);
     let mut rig = Rig::of_an_operator("true").await;
     reply(rig.prepare(1, "dev.farglass.paint")).await;
     rig.press(1, 0, (0x8000, 0x8000), 1);
@@ -348,6 +353,19 @@ async fn a_device_that_does_not_come_clean_is_not_released_and_says_why_without_
     let rig = rig.restart().await;
     let again = self::why(reply(rig.release_with(2, Reset::Full)).await);
     assert_eq!(again, why, "and still after a restart");
+}
+
+#[tokio::test]
+async fn somebody_elses_app_under_the_name_of_the_operators_is_not_taken_for_it() {
+    let rig = Rig::of_an_operator("cmd simulated install org.example.kiosk").await;
+    reply(rig.prepare(1, "dev.farglass.paint")).await;
+    let other = format!(
+        "pm uninstall org.example.kiosk; cmd simulated install org.example.kiosk; cmd simulated \
+                         replace dev.farglass.echo {MARK}"
+    );
+    rig.shell().shell(&other).await.unwrap();
+    let why = why(reply(rig.release_with(2, Reset::Full)).await);
+    assert_eq!(why, "the device is not clean: 2 packages replaced");
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@
 //!
 //! What an operator has put on a device before its agent saw it belongs to it: files, settings, accounts. It is taken
 //! before the device is offered to anybody, and never again: a person could have left something in a later one. To
-//! take another, an operator cleans the device, stops the agent and removes the device's folder.
+//! take another, an operator cleans the device, stops the agent and removes the device's folder. That is due after every
+//! app that he installs or updates himself: nobody can tell his APK from a stranger's under the same name.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -26,6 +26,7 @@ pub(crate) fn findings(baseline: &Survey, now: &Survey) -> Vec<String> {
             baseline.packages.difference(&now.packages).count(),
             "packages missing",
         ),
+        (replaced(baseline, now).count(), "packages replaced"),
         (settings_changed(baseline, now).count(), "settings changed"),
         (strangers(baseline, now).count(), "files or folders"),
         (now.accounts.difference(&baseline.accounts).count(), "accounts"),
@@ -44,6 +45,15 @@ pub(crate) fn findings(baseline: &Survey, now: &Survey) -> Vec<String> {
     ];
     let left = counts.into_iter().filter(|(count, _)| *count > 0);
     left.map(|(count, what)| format!("{count} {what}")).collect()
+}
+
+/// Packages that are there as before by their names and have another APK: that of an update, or of whoever installed
+/// his own under the name of the operator's.
+pub(crate) fn replaced<'a>(baseline: &'a Survey, now: &'a Survey) -> impl Iterator<Item = &'a String> {
+    let known = baseline.code.iter();
+    let still = known.filter(|(package, _)| now.packages.contains(*package));
+    let other = still.filter(|(package, place)| now.code.get(*package) != Some(place));
+    other.map(|(package, _)| package)
 }
 
 /// Namespace, key and the value that it had; none for a key that was added.

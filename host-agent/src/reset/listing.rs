@@ -2,7 +2,7 @@
 //! them.
 //!
 //! ```text
-//!   pm list packages          package:NAME
+//!   pm list packages -f       package:PATH=NAME, and a path may hold =
 //!   package query-activities  PACKAGE/ACTIVITY, on a line of its own with --brief
 //!   settings list             KEY=VALUE, and a value may hold line feeds
 //!   find -print0              PATH NUL
@@ -31,6 +31,18 @@ pub(crate) fn packages(text: &str) -> BTreeSet<String> {
         .lines()
         .filter_map(|line| line.trim().strip_prefix("package:"));
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Where the APK of each package is.
+pub(crate) fn code(text: &str) -> BTreeMap<String, String> {
+    let lines = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("package:"));
+    let places = lines.filter_map(|line| line.rsplit_once('='));
+    let places = places.filter(|(_, name)| !name.is_empty());
+    places
+        .map(|(place, name)| (name.to_owned(), place.to_owned()))
+        .collect()
 }
 
 /// The packages of the activities.
@@ -143,6 +155,15 @@ mod tests {
         let listing = "2 activities found:\n  Activity #0:\n    priority=0 match=0x1\n    org.a/.Main\n  org.b/org.b.X\n";
         assert_eq!(activities(listing), set(&["org.a", "org.b"]));
         assert_eq!(activities("No activities found"), set(&[]));
+    }
+
+    #[test]
+    fn the_place_of_a_packages_code_may_hold_what_separates_it_from_the_name() {
+        let listing = "package:/data/app/~~a==/org.a-b==/base.apk=org.a\npackage:/product/app/B/B.apk=org.b\n\
+                       package:org.c\n";
+        let code = code(listing);
+        assert_eq!(code["org.a"], "/data/app/~~a==/org.a-b==/base.apk");
+        assert_eq!((code["org.b"].as_str(), code.len()), ("/product/app/B/B.apk", 2));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   added packages      am force-stop, pm uninstall            their data, accounts and notifications go with them
+//!   updates of the      am force-stop, pm uninstall            the image's own APK is there again; who replaced one that
+//!   image's packages                                           the operator installed has taken it away, and is found
 //!   accounts            the image's authenticator is uninstalled for the user and installed again: the system drops
 //!                       the accounts of an authenticator that is gone, and there is no command that removes one
 //!   apps                am force-stop, pm clear                installed ones, and of the image those that people
@@ -15,7 +17,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::reset::findings::{settings_changed, strangers};
+use crate::reset::findings::{replaced, settings_changed, strangers};
 use crate::reset::survey::{LINE_BYTES_MAX, Survey, lines};
 use crate::shell_words::quote;
 
@@ -38,6 +40,9 @@ const KEEPERS: [&str; 16] = [
     "com.android.bookmarkprovider",
     "com.android.printspooler",
 ];
+
+/// Where installed APKs are, updates of the image's packages among them.
+const INSTALLED: &str = "/data/app/";
 
 /// One command and what shows that it worked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +95,19 @@ fn packages(baseline: &Survey, now: &Survey, actions: &mut Vec<Action>) {
         let package = quote(package);
         Action {
             what: format!("uninstall {package}"),
+            command: format!("am force-stop {package}; pm uninstall {package}"),
+            says: Some("Success"),
+        }
+    }));
+    let of_image = |package: &&String| {
+        let place = baseline.code.get(*package);
+        place.is_some_and(|place| !place.starts_with(INSTALLED))
+    };
+    let updated = replaced(baseline, now).filter(of_image);
+    actions.extend(updated.map(|package| {
+        let package = quote(package);
+        Action {
+            what: format!("take back the update of {package}"),
             command: format!("am force-stop {package}; pm uninstall {package}"),
             says: Some("Success"),
         }

@@ -57,6 +57,10 @@ impl Shell for Host {
 pub struct Survey {
     /// All packages.
     pub packages: BTreeSet<String>,
+    /// Where the APK of each is. Android gives every installation a place of its own, so that another place is another
+    /// APK. Empty in a baseline that an agent took before it looked there.
+    #[serde(default)]
+    pub code: BTreeMap<String, String>,
     /// Those that are not a part of the system image.
     pub third_party: BTreeSet<String>,
     /// Those that a person can open: by their icon, or as the launcher.
@@ -81,8 +85,10 @@ pub struct Survey {
 
 /// Looks at everything. With a baseline only its files are hashed, for any other is of no interest anyway.
 pub(crate) async fn survey(shell: &impl Shell, baseline: Option<&Survey>) -> Result<Survey, EffectError> {
+    let code = listing::code(&shell.shell("pm list packages -f").await?);
     let mut found = Survey {
-        packages: listing::packages(&shell.shell("pm list packages").await?),
+        packages: code.keys().cloned().collect(),
+        code,
         third_party: listing::packages(&shell.shell("pm list packages -3").await?),
         ..Survey::default()
     };

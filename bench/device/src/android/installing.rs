@@ -22,6 +22,9 @@ impl Android {
         let app = App::Installed(kept(package).ok_or(PackageError::Full)?);
         let is_new = self.package(package).is_none();
         self.install(package)?;
+        if !is_new && self.package(package).is_some_and(|package| package.app.is_some()) {
+            self.replace(package, label)?;
+        }
         self.change(|state| {
             let installed = state.installed(package)?;
             match installed.app {

@@ -5,6 +5,7 @@
 //! only what is new.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::app::App;
 use super::{Android, PACKAGES_MAX, PackageError, SETTINGS_MAX};
@@ -35,6 +36,8 @@ pub struct Package {
     pub data: AppData,
     /// Where it came from.
     pub origin: Origin,
+    /// Where its APK is: another place after every installation.
+    pub code: String,
     /// The type of the accounts that it keeps for the system, if it is an authenticator.
     pub account_type: Option<String>,
 }
@@ -183,10 +186,42 @@ impl Android {
                 app: App::of_package(package),
                 data: AppData::default(),
                 origin: Origin::Installed,
+                code: fresh_code(package),
                 account_type: None,
             };
             state.packages.entry(package.to_owned()).or_insert_with(new);
             Ok(())
+        })
+    }
+
+    /// Installs another APK in the place of a package, which is called `label` from then on and keeps what is stored.
+    ///
+    /// # Errors
+    /// It is not installed.
+    pub fn replace(&self, package: &str, label: &str) -> Result<(), PackageError> {
+        self.change(|state| {
+            let installed = state.installed(package)?;
+            installed.code = fresh_code(package);
+            label.clone_into(&mut installed.label);
+            let app = installed.app;
+            state.leave(app);
+            Ok(())
+        })
+    }
+
+    /// Takes a package of the system image back to the APK that came with it, without what it has stored; whether
+    /// there was another.
+    pub fn take_back_update(&self, package: &str) -> bool {
+        self.change(|state| {
+            let as_it_came = built_in().remove(package);
+            let (Some(was), Ok(now)) = (as_it_came, state.installed(package)) else {
+                return false;
+            };
+            if now.origin != Origin::Image || now.code == was.code {
+                return false;
+            }
+            *now = was;
+            true
         })
     }
 
@@ -264,9 +299,20 @@ pub(super) fn built_in() -> BTreeMap<String, Package> {
                 app,
                 data: AppData::default(),
                 origin,
+                code: match origin {
+                    Origin::Image => format!("/product/app/{name}/{name}.apk"),
+                    Origin::Installed => fresh_code(name),
+                },
                 account_type: account_type.map(str::to_owned),
             };
             (name.to_owned(), package)
         })
         .collect()
+}
+
+/// A place that no installation had before, as Android chooses one by dice.
+fn fresh_code(package: &str) -> String {
+    static INSTALLATIONS: AtomicU64 = AtomicU64::new(0);
+    let number = INSTALLATIONS.fetch_add(1, Ordering::Relaxed);
+    format!("/data/app/~~{number:012x}==/{package}-{number:012x}==/base.apk")
 }

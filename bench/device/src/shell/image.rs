@@ -4,7 +4,8 @@
 //!   image ──► installed ── uninstall ──► dismissed ── install-existing ──► installed
 //! ```
 //!
-//! A package of the image cannot be removed, only uninstalled for the user; `install-existing` brings it back.
+//! A package of the image cannot be removed, only uninstalled for the user; `install-existing` brings it back. One that
+//! was updated is taken back to what the image has by `uninstall` for everybody.
 
 use super::Done;
 use super::activity::ACTIVITY;
@@ -20,6 +21,7 @@ pub(super) fn has(android: &Android, package: &str) -> bool {
 /// `None` for what is not about the image.
 pub(super) fn pm(android: &Android, args: &[&str]) -> Option<Done> {
     Some(match args {
+        ["uninstall", package] if android.take_back_update(package) => Done::ok("Success\n"),
         ["uninstall", package] if has(android, package) => Done {
             out: b"Failure [DELETE_FAILED_INTERNAL_ERROR]\n".to_vec(),
             code: 1,

@@ -1,5 +1,5 @@
-//! `pm install`: takes an APK from the input or from a file, keeps it as `/data/app/PACKAGE/base.apk`, and tells from it
-//! what `dumpsys package` says. Also as `cmd package install -S SIZE`, which is what `adb install` runs.
+//! `pm install`: takes an APK from the input or from a file, keeps it below `/data/app`, and tells from it what
+//! `dumpsys package` says. Also as `cmd package install -S SIZE`, which is what `adb install` runs.
 //!
 //! The APK's code does not run, and its signature is not looked at. What counts is that it is there: it is listed,
 //! started, cleared and uninstalled like any other.
@@ -79,12 +79,22 @@ pub(super) fn tidy(call: &Call<'_>) {
     if !call.args.iter().any(|arg| arg == "uninstall") {
         return;
     }
-    let installed = call.userland.android.packages();
-    let files = &call.userland.files;
+    forget_others(call.userland);
+}
+
+/// Deletes the APKs that no package has any more.
+fn forget_others(userland: &Userland) {
+    let Userland { android, files, .. } = userland;
+    let packages = android.packages().into_iter();
+    let code: Vec<String> = packages
+        .filter_map(|name| android.package(&name))
+        .map(|package| package.code)
+        .collect();
     for (name, _) in files.list(APPS).unwrap_or_default() {
-        if !installed.contains(&name) {
+        let folder = format!("{APPS}/{name}/");
+        if !code.iter().any(|code| code.starts_with(&folder)) {
             // Nobody else removes anything here; if it is gone, all the better.
-            let _ = files.remove_as_system(&format!("{APPS}/{name}"), Depth::Everything);
+            let _ = files.remove_as_system(&folder, Depth::Everything);
         }
     }
 }
@@ -168,20 +178,21 @@ fn install(call: &Call<'_>, content: Bytes, allows_downgrade: bool) -> Result<()
         permissions: 0o644,
         mtime_s: call.now_s,
     };
-    let kept = files.write_as_system(&apk_of(package), content, attributes);
-    kept.map_err(|_| {
-        if old == 0 {
-            // What has no APK is not installed; that it is there was true a moment ago.
-            let _ = android.uninstall(package);
-        }
-        Failure::NoSpace
-    })
+    let code = code_of(call.userland, package).ok_or(Failure::NoSpace)?;
+    let kept = files.write_as_system(&code, content, attributes);
+    if kept.is_err() && old == 0 {
+        // What has no APK is not installed; that it is there was true a moment ago.
+        let _ = android.uninstall(package);
+    }
+    if kept.is_ok() {
+        forget_others(call.userland);
+    }
+    kept.map_err(|_| Failure::NoSpace)
 }
 
 /// What the APK of an installed package says.
 fn present(userland: &Userland, package: &str) -> Option<Manifest> {
-    userland.android.package(package)?;
-    apk::read(&userland.files.read(&apk_of(package)).ok()?.to_bytes()).ok()
+    apk::read(&userland.files.read(&code_of(userland, package)?).ok()?.to_bytes()).ok()
 }
 
 fn describe(userland: &Userland, package: &str) -> Done {
@@ -190,8 +201,10 @@ fn describe(userland: &Userland, package: &str) -> Done {
     }
     let mut text = format!("Packages:\n  Package [{package}]:\n");
     if let Some(manifest) = present(userland, package) {
+        let code = code_of(userland, package).unwrap_or_default();
+        let folder = code.trim_end_matches("/base.apk");
         text += &format!(
-            "    codePath={APPS}/{package}\n    versionCode={}\n",
+            "    codePath={folder}\n    versionCode={}\n",
             manifest.version_code
         );
         text += &format!(
@@ -202,6 +215,6 @@ fn describe(userland: &Userland, package: &str) -> Done {
     Done::ok(text)
 }
 
-fn apk_of(package: &str) -> String {
-    format!("{APPS}/{package}/base.apk")
+fn code_of(userland: &Userland, package: &str) -> Option<String> {
+    Some(userland.android.package(package)?.code)
 }

@@ -15,7 +15,7 @@ pub(super) fn pm(android: &Android, args: &[&str]) -> Done {
     match args {
         ["list", "packages", rest @ ..] => list(android, rest),
         ["path", package] => match android.package(package) {
-            Some(_) => Done::ok(format!("package:/data/app/{package}/base.apk\n")),
+            Some(found) => Done::ok(format!("package:{}\n", found.code)),
             None => Done::fail(1, ""),
         },
         ["clear", package] | ["clear", "--user", _, package] => {
@@ -40,7 +40,7 @@ fn list(android: &Android, args: &[&str]) -> Done {
     let mut filter = "";
     for arg in args {
         match *arg {
-            "-3" | "-s" | "-e" => {}
+            "-3" | "-s" | "-e" | "-f" => {}
             option if option.starts_with('-') => {
                 return Done::fail(1, format!("Error: Unknown option: {option}\n"));
             }
@@ -57,7 +57,10 @@ fn list(android: &Android, args: &[&str]) -> Done {
         .packages()
         .into_iter()
         .filter(wanted)
-        .map(|name| format!("package:{name}\n"));
+        .map(|name| match android.package(&name) {
+            Some(found) if args.contains(&"-f") => format!("package:{}={name}\n", found.code),
+            _ => format!("package:{name}\n"),
+        });
     Done::ok(lines.collect::<String>())
 }
 

@@ -3,6 +3,8 @@
 //! ```text
 //!   account TYPE NAME          an authenticator adds an account
 //!   install PACKAGE [TYPE]     a store installs an app; with a type it keeps accounts
+//!   replace PACKAGE LABEL      another APK is installed under its name
+//!   label PACKAGE              prints what its APK is called
 //!   write PACKAGE PATH TEXT    an app writes a private file
 //!   prefer PACKAGE KEY VALUE   an app keeps a preference
 //!   notify PACKAGE TAG TEXT    an app posts a notification
@@ -26,6 +28,11 @@ pub(super) fn simulated(android: &Android, args: &[&str]) -> Done {
         ["install", package, kind] => android
             .install(package)
             .and_then(|()| android.set_account_type(package, kind)),
+        ["replace", package, label] => android.replace(package, label),
+        ["label", package] => match android.package(package) {
+            Some(package) => return Done::ok(package.label + "\n"),
+            None => Err(PackageError::Unknown((*package).to_owned())),
+        },
         ["write", package, path, text] => android.write_app_file(package, path, text.as_bytes()),
         ["prefer", package, key, value] => android.set_preference(package, key, value),
         ["notify", package, tag, text] => notify(android, package, tag, text),
@@ -39,7 +46,7 @@ pub(super) fn simulated(android: &Android, args: &[&str]) -> Done {
             Ok(())
         }
         _ => {
-            let usage = "usage: cmd simulated account|install|write|prefer|notify|copy|paste|wallpaper …\n";
+            let usage = "usage: cmd simulated account|install|replace|label|write|prefer|notify|copy|paste|wallpaper …\n";
             return Done::fail(255, usage);
         }
     };
