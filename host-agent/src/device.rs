@@ -6,13 +6,13 @@
 //!   wishes for key frames ─► RESET_VIDEO through the hand
 //! ```
 //!
-//! After a restart a device that was prepared is still prepared: its gate opens again at once.
+//! After a restart a device that was prepared is still prepared: its gate opens again once it is filmed, under the boot
+//! that its holder had.
 //!
 //! It decides nothing about epochs, jobs and holders, and does not know the link to control, nor other devices.
 
 use std::sync::Arc;
 
-use adb::Host;
 use gateway::{Gate, Gateway};
 use protocol::agent::{CloseConnection, DeviceFact, Prepare, Release, Reply, WhepOffer, WhepPatch};
 use protocol::{ConnectionId, DeviceId};
@@ -24,12 +24,12 @@ use tokio_util::sync::CancellationToken;
 use crate::asker::{Asker, Askers};
 use crate::capture::Recipe;
 use crate::config::DeviceConfig;
-use crate::custody::{Asked, Custody, Outcome};
-use crate::effects::Reach;
+use crate::custody::{Asked, Custody};
+use crate::effects::{Reach, Reached};
 use crate::fence::Fence;
 use crate::film::Seen;
 use crate::hand::{Order, Pass};
-use crate::job::Running;
+use crate::job::{Ended, Running};
 use crate::keyframes::{KeyFrames, Remedy};
 use crate::lifecycle::{Happening, Life, Surroundings};
 use crate::recorder::Recorder;
@@ -39,7 +39,7 @@ mod duties;
 mod holder;
 mod negotiation;
 
-use holder::Holder;
+pub(crate) use holder::HolderFile;
 
 /// Requests that wait for one device: control has a handful at work. One more is told `Busy`.
 pub(crate) const COMMANDS_MAX: usize = 64;
@@ -101,8 +101,8 @@ pub(crate) struct Device {
     running: Option<Running>,
     /// Those who wait for the work that comes next.
     waiting: Askers,
-    /// None before this agent has made the device ready for anybody.
-    holder: Option<Holder>,
+    /// Who has it, beside the fence.
+    holder: HolderFile,
     negotiations: JoinSet<()>,
     told: Option<DeviceFact>,
 }
@@ -117,7 +117,7 @@ impl Device {
             epoch: mark.epoch,
             open,
         });
-        let (host, hosts) = watch::channel(None::<Host>);
+        let (host, hosts) = watch::channel(None::<Reached>);
         let (orders, hands) = watch::channel(None);
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let (seen, restart) = (Arc::new(Seen::new()), Arc::new(Notify::new()));
@@ -171,7 +171,7 @@ impl Device {
             running: None,
             waiting: Askers::default(),
             custody,
-            holder: None,
+            holder: entry.holder,
             negotiations: JoinSet::new(),
             told: None,
         };
@@ -224,7 +224,7 @@ impl Device {
                     None => return,
                 },
                 happening = self.life.happens() => self.life.turn(happening, Instant::now()),
-                outcome = finished(&mut self.running) => self.ended(outcome).await,
+                ended = finished(&mut self.running) => self.ended(ended).await,
                 Some(_) = self.negotiations.join_next() => {}
                 () = self.key_frame_wanted.notified() => self.key_frames.wanted(Instant::now()),
                 () = sleep_until(key_frame_due) => self.remedy(),
@@ -282,10 +282,10 @@ impl Device {
     }
 }
 
-/// The outcome of the running job, if there is one. Safe to cancel.
-async fn finished(running: &mut Option<Running>) -> Outcome {
+/// The end of the running job, if there is one. Safe to cancel.
+async fn finished(running: &mut Option<Running>) -> Ended {
     match running {
-        Some(running) => running.outcome().await,
+        Some(running) => running.ended().await,
         None => std::future::pending().await,
     }
 }

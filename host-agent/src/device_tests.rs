@@ -278,6 +278,37 @@ async fn a_device_that_booted_anew_shows_the_app_again_before_its_holder_may_tou
 }
 
 #[tokio::test]
+async fn a_restarted_agent_knows_which_boot_its_holder_had() {
+    let mut rig = Rig::new().await;
+    rig.healthy().await;
+    reply(rig.prepare(1, PAINT)).await;
+    let mut rig = rig.restart().await;
+    rig.healthy().await;
+    assert_eq!(rig.dump().await["strokes"], 0, "it was let go on");
+    rig.reboot().await;
+    rig.fact(|fact| fact.health != DeviceHealth::Healthy).await;
+    rig.healthy().await;
+    assert_eq!(rig.dump().await["foreground"], PAINT);
+}
+
+#[tokio::test]
+async fn an_agent_that_starts_again_together_with_its_device_launches_the_app_before_anybody_may_touch_it() {
+    for asks_again in [false, true] {
+        let mut rig = Rig::new().await;
+        rig.healthy().await;
+        reply(rig.prepare(1, PAINT)).await;
+        let mut rig = rig.restart_with_the_device().await;
+        if asks_again {
+            reply(rig.prepare(1, PAINT)).await;
+        }
+        rig.healthy().await;
+        assert_eq!(rig.dump().await["foreground"], PAINT, "asks again: {asks_again}");
+        rig.press(1, 0, (0x8000, 0x8000), 1);
+        rig.sees("a finger", |dump| pointers(dump) == 1).await;
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_was_only_cut_launches_nothing() {
     let mut rig = Rig::new().await;
     rig.healthy().await;

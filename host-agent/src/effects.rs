@@ -26,6 +26,7 @@ use crate::film::Seen;
 use crate::fingers::PictureSize;
 use crate::hand::{Order, Pass};
 use crate::keyframes::STALL;
+use crate::probe::Boot;
 use crate::reset::baseline::Baseline;
 use crate::reset::survey::Survey;
 
@@ -39,10 +40,18 @@ const ORDER_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is told of a failing command's output, characters.
 const SAID_MAX: usize = 200;
 
+/// A device that is reached.
+#[derive(Clone)]
+pub(crate) struct Reached {
+    pub(crate) host: Host,
+    /// Under which of its boots.
+    pub(crate) boot: Boot,
+}
+
 /// Where the parts of a device are, as they come and go.
 #[derive(Clone)]
 pub(crate) struct Reach {
-    pub(crate) host: watch::Receiver<Option<Host>>,
+    pub(crate) host: watch::Receiver<Option<Reached>>,
     pub(crate) orders: watch::Receiver<Option<mpsc::Sender<Order>>>,
     pub(crate) pass: watch::Receiver<Pass>,
     pub(crate) seen: Arc<Seen>,
@@ -94,9 +103,15 @@ impl Effects {
     /// Runs a shell command to its end; gives its output. An exit code other than 0 is a failure.
     pub(crate) async fn shell(&self, command: &str) -> Result<String, EffectError> {
         self.pause().await;
-        let host = self.while_current(present(self.reach.host.clone())).await??;
+        let reached = self.while_current(present(self.reach.host.clone())).await??;
         self.check()?;
-        run(&host, command).await
+        run(&reached.host, command).await
+    }
+
+    /// Which boot of the device this is.
+    pub(crate) async fn boot(&self) -> Result<Boot, EffectError> {
+        let reached = self.while_current(present(self.reach.host.clone())).await??;
+        Ok(reached.boot)
     }
 
     /// How the device was, if that is known.

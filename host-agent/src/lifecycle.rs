@@ -31,6 +31,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::{self, Backoff};
 use crate::capture::{Capture, CaptureEnd, CaptureError, Recipe};
+use crate::effects::Reached;
 use crate::film::Seen;
 use crate::hand::{Order, Pass};
 use crate::probe::{self, Facts};
@@ -121,7 +122,7 @@ pub(crate) struct Surroundings {
     pub(crate) seen: Arc<Seen>,
     pub(crate) pass: watch::Receiver<Pass>,
     /// Where others find the connection while there is one.
-    pub(crate) host: watch::Sender<Option<Host>>,
+    pub(crate) host: watch::Sender<Option<Reached>>,
     /// Where others find the hand while there is one.
     pub(crate) orders: watch::Sender<Option<mpsc::Sender<Order>>>,
     /// Wakes for a new capture.
@@ -273,11 +274,15 @@ impl Life {
     fn arrive(&mut self, host: Host, facts: Facts, now: Instant) -> State {
         let (model, sdk) = (&facts.model, facts.sdk);
         tracing::info!(device.id = %self.around.device, device.model = %model, device.sdk = sdk, "reached");
+        let boot = facts.boot.clone();
         self.facts = facts;
         self.connecting.succeeded();
         self.capturing.succeeded();
         self.filmed = false;
-        self.around.host.send_replace(Some(host.clone()));
+        self.around.host.send_replace(Some(Reached {
+            host: host.clone(),
+            boot,
+        }));
         State::Ready { host, due: now }
     }
 

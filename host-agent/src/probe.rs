@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use adb::Host;
 use adb::host::ShellError;
+use serde::{Deserialize, Serialize};
 
 use crate::fingers::PictureSize;
 
@@ -30,7 +31,7 @@ pub(crate) struct Facts {
 }
 
 /// Which boot of the device this is: the same as long as it has not started anew. Two that do not say are the same.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Boot(String);
 
 /// Waits until the device has booted and asks it.

@@ -3,6 +3,7 @@
 //! ```text
 //!   DATA/devices/NAME/device.json   {"id": "…"}     made when the device is first configured, never changed
 //!                     fence.json                    fence.rs
+//!                     holder.json                   device/holder.rs
 //!                     baseline.json                 reset/baseline.rs
 //! ```
 //!
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::DeviceName;
+use crate::device::HolderFile;
 use crate::disk;
 use crate::fence::{Fence, FenceError};
 use crate::reset::baseline::Baseline;
@@ -54,6 +56,7 @@ pub enum RegisterError {
 pub(crate) struct Entry {
     pub(crate) id: DeviceId,
     pub(crate) fence: Fence,
+    pub(crate) holder: HolderFile,
     pub(crate) baseline: Baseline,
 }
 
@@ -86,8 +89,14 @@ pub(crate) fn open(data: &Path, name: &DeviceName) -> Result<Entry, RegisterErro
         }
     };
     let fence = Fence::open(&folder)?;
+    let holder = HolderFile::open(&folder, fence.mark()).map_err(file)?;
     let baseline = Baseline::open(&folder, fence.mark().may_be_surveyed()).map_err(file)?;
-    Ok(Entry { id, fence, baseline })
+    Ok(Entry {
+        id,
+        fence,
+        holder,
+        baseline,
+    })
 }
 
 #[cfg(test)]
@@ -99,7 +108,8 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let name: DeviceName = "one".parse().unwrap();
         let mut first = open(data.path(), &name).unwrap();
-        first.fence.raise(protocol::Epoch(5)).unwrap();
+        let raised = first.fence.mark().raised(protocol::Epoch(5)).unwrap();
+        first.fence.keep(raised.unwrap()).unwrap();
         let again = open(data.path(), &name).unwrap();
         assert_eq!(
             (again.id, again.fence.mark().epoch),

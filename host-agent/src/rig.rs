@@ -255,6 +255,22 @@ impl Rig {
         Self::put_together(phone, data, version, extras).await
     }
 
+    /// The whole machine starts anew, the agent and its device.
+    pub(crate) async fn restart_with_the_device(self) -> Self {
+        let Self {
+            mut phone,
+            data,
+            version,
+            extras,
+            gateway,
+            stop,
+            ..
+        } = self;
+        drop((stop, gateway));
+        phone.reboot().await;
+        Self::put_together(phone, data, version, extras).await
+    }
+
     /// Waits until the device's facts are as wanted.
     pub(crate) async fn fact(&mut self, wanted: impl FnMut(&DeviceFact) -> bool) -> DeviceFact {
         let mut wanted = wanted;

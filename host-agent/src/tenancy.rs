@@ -2,10 +2,12 @@
 //!
 //! ```text
 //!   prepare   wake ─► reset (unless kept) ─► launch ─► a picture taken after the launch
+//!   resume    a picture, or return if the device has booted since it was prepared
 //!   return    wake ─► launch ─► a picture taken after it    the device has booted under its holder
 //!   release   reset (unless kept)                             stages and percent go to control
 //! ```
 //!
+//! A launch and its picture belong to one boot of the device: where another one comes in between, it is launched again.
 //! When this runs the fence stands at the epoch already and the gate is closed. It does not know the fence,
 //! the gateway or control: it works through [`Effects`], and whoever started it acts on the outcome.
 
@@ -14,32 +16,69 @@ use scrcpy::keys::KeyCode;
 
 use crate::effects::{EffectError, Effects};
 use crate::fingers::PictureSize;
+use crate::probe::Boot;
 use crate::reset;
 use crate::shell_words::quote;
 
-/// Makes the device ready; gives the size of the first picture of the launched app.
+/// What the holder is shown first.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// The picture's size.
+    pub(crate) size: PictureSize,
+    /// The boot of the device that showed it, and that the app was launched under.
+    pub(crate) boot: Boot,
+}
+
+/// Makes the device ready; gives the first picture of the launched app.
 pub(crate) async fn prepare(
     effects: &Effects,
     request: &Prepare,
     progress: impl Fn(Progress),
-) -> Result<PictureSize, EffectError> {
+) -> Result<Shown, EffectError> {
     let tell = |stage, percent| progress(Progress { stage, percent });
     tell(Stage::Reset, 0);
     effects.press(KeyCode::WAKEUP).await?;
     clean(effects, request.reset, |percent| tell(Stage::Reset, percent)).await?;
-    tell(Stage::Launch, 0);
-    launch(effects, request.app.as_ref()).await?;
-    tell(Stage::FirstFrame, 0);
-    let size = effects.fresh_picture().await?;
+    let shown = show(effects, request.app.as_ref(), |stage| tell(stage, 0)).await?;
     tell(Stage::FirstFrame, 100);
-    Ok(size)
+    Ok(shown)
+}
+
+/// Shows the holder a device again that was prepared for him under the boot `prepared`, if that is known.
+pub(crate) async fn resume(
+    effects: &Effects,
+    request: &Prepare,
+    prepared: Option<&Boot>,
+) -> Result<Shown, EffectError> {
+    let before = effects.boot().await?;
+    if prepared.is_none_or(|prepared| *prepared == before) {
+        let size = effects.fresh_picture().await?;
+        let boot = effects.boot().await?;
+        if boot == before {
+            return Ok(Shown { size, boot });
+        }
+    }
+    return_to(effects, request).await
 }
 
 /// Makes a device that has booted since ready for the same holder again.
-pub(crate) async fn return_to(effects: &Effects, request: &Prepare) -> Result<PictureSize, EffectError> {
+pub(crate) async fn return_to(effects: &Effects, request: &Prepare) -> Result<Shown, EffectError> {
     effects.press(KeyCode::WAKEUP).await?;
-    launch(effects, request.app.as_ref()).await?;
-    effects.fresh_picture().await
+    show(effects, request.app.as_ref(), drop).await
+}
+
+/// Launches the app and waits for a picture taken after that, in the same boot.
+async fn show(effects: &Effects, app: Option<&App>, reached: impl Fn(Stage)) -> Result<Shown, EffectError> {
+    loop {
+        let boot = effects.boot().await?;
+        reached(Stage::Launch);
+        launch(effects, app).await?;
+        reached(Stage::FirstFrame);
+        let size = effects.fresh_picture().await?;
+        if effects.boot().await? == boot {
+            return Ok(Shown { size, boot });
+        }
+    }
 }
 
 /// Cleans up after a holder.

@@ -14,11 +14,11 @@ use gateway::Gate;
 use protocol::{CloseReason, ConnectionId, Epoch};
 
 use crate::asker::{Asker, Askers};
-use crate::custody::{Asked, Effect, Outcome, Work, overtaken};
+use crate::custody::{Asked, Effect, Work, overtaken};
 use crate::fence::{FenceError, Mark};
 use crate::fingers::PictureSize;
 use crate::hand::Pass;
-use crate::job;
+use crate::job::{self, Ended};
 
 use super::Device;
 
@@ -30,11 +30,11 @@ impl Device {
     }
 
     /// The job that ran has ended.
-    pub(super) async fn ended(&mut self, outcome: Outcome) {
+    pub(super) async fn ended(&mut self, ended: Ended) {
         if let Some(work) = self.custody.running().cloned() {
-            self.note_holder(&work);
+            self.note_holder(&work, &ended).await;
         }
-        let effects = self.custody.ended(outcome);
+        let effects = self.custody.ended(ended.outcome);
         self.carry_out(effects).await;
     }
 
@@ -87,7 +87,8 @@ impl Device {
     }
 
     fn start(&mut self, work: Work, askers: Askers) {
-        self.running = Some(job::start(work, askers, self.reach.clone()));
+        let prepared = self.holder.boot_under(work.epoch());
+        self.running = Some(job::start(work, prepared, askers, self.reach.clone()));
     }
 
     /// The size of the picture that is filmed now.
