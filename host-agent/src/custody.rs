@@ -38,8 +38,8 @@ pub enum Asked {
 pub enum Work {
     /// Making it ready.
     Prepare(Prepare),
-    /// It was prepared for this already, before a restart: only a picture is awaited, and nothing is cleaned under
-    /// its holder.
+    /// It was prepared for this already, and is out of reach or the agent was restarted: only a picture is awaited,
+    /// and nothing is cleaned under its holder.
     Resume(Prepare),
     /// The device has booted since it was prepared for this holder: the app is launched again, and nothing is cleaned.
     Return(Prepare),
@@ -50,7 +50,7 @@ pub enum Work {
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// How far the epoch came; none if the job failed.
+    /// How far the epoch came; none if the job failed. That a device is clean counts only after a full wipe.
     pub stage: Option<Stage>,
     /// What whoever asked is told.
     pub reply: Reply,
@@ -144,9 +144,22 @@ impl Work {
         }
     }
 
-    /// Whether its end is the answer to `other` as well: the same kind under the same epoch.
+    /// Whether its end is the answer to `other` as well: both make the device ready, or both clean it and this one no
+    /// less, under the same epoch.
     fn answers(&self, other: &Self) -> bool {
-        std::mem::discriminant(self) == std::mem::discriminant(other) && self.epoch() == other.epoch()
+        let same = match (self, other) {
+            (Self::Release(this), Self::Release(other)) => {
+                this.reset == other.reset || this.reset == Reset::Full
+            }
+            (Self::Release(_), _) | (_, Self::Release(_)) => false,
+            _ => true,
+        };
+        same && self.epoch() == other.epoch()
+    }
+
+    /// Whether the device is as its operator made it when this has come to its end.
+    fn vouches(&self) -> bool {
+        matches!(self, Self::Release(request) if request.reset == Reset::Full)
     }
 }
 
@@ -295,10 +308,11 @@ impl<A> Custody<A> {
 
     fn prepare(&mut self, request: Prepare, asker: A, picture: Option<PictureSize>) -> Effect<A> {
         let work = match (self.mark.stage, picture) {
-            (Stage::Prepared, Some(PictureSize { width, height })) => {
+            (Stage::Prepared, Some(PictureSize { width, height })) if self.open => {
                 return Effect::Reply(asker, Reply::Prepared { width, height });
             }
-            (Stage::Prepared, None) => Work::Resume(request),
+            // Out of reach, or just coming back: nobody is told that he may act before he may.
+            (Stage::Prepared, _) => Work::Resume(request),
             // Somebody was here and no wipe came to its end: only the full one vouches for the device.
             (Stage::Raised, _) if request.reset != Reset::Keep => Work::Prepare(Prepare {
                 reset: Reset::Full,
@@ -340,7 +354,12 @@ impl<A> Custody<A> {
             return Vec::new();
         };
         let Outcome { stage, reply } = outcome;
-        let Some(stage) = stage else {
+        // Whoever is to be cut off is not let in before, and nobody was let in on what is cleaned next.
+        if matches!(reply, Reply::Prepared { .. }) && self.next.is_some() {
+            return self.finish(overtaken());
+        }
+        // What was kept, or cleaned of its apps' data alone, is not vouched for: the fence stays where it is.
+        let Some(stage) = stage.filter(|stage| *stage != Stage::Clean || work.vouches()) else {
             return self.finish(reply);
         };
         if let Disk::Lost = self.disk {

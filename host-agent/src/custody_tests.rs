@@ -31,12 +31,16 @@ fn prepare(epoch: u64) -> Asked {
 }
 
 fn release(epoch: u64) -> Asked {
+    release_with(epoch, Reset::Full)
+}
+
+fn release_with(epoch: u64, reset: Reset) -> Asked {
     let request = Release {
         lease: None,
         device: device(),
         epoch: Epoch(epoch),
         app: None,
-        reset: Reset::Full,
+        reset,
         reason: CloseReason::LeaseEnded,
     };
     Asked::Release(request, Vec::new())
@@ -260,6 +264,64 @@ fn a_holder_whose_device_went_away_is_let_in_again_where_he_was() {
         end(&mut custody, Some(Stage::Prepared), PREPARED),
         "open 7, finish prepared"
     );
+}
+
+#[test]
+fn a_release_at_the_epoch_of_a_prepare_that_runs_lets_nobody_in_on_what_is_being_cleaned() {
+    let mut custody = custody(6, Stage::Prepared);
+    ask(&mut custody, prepare(7), 1);
+    assert_eq!(ask(&mut custody, release(7), 2), "cut 7, 2 waits");
+    let told = end(&mut custody, Some(Stage::Prepared), PREPARED);
+    assert_eq!(told, "finish StaleEpoch, start release 7");
+    assert_eq!((custody.is_open(), custody.mark().stage), (false, Stage::Raised));
+    let told = end(&mut custody, Some(Stage::Clean), Reply::Released);
+    assert_eq!(told, "keep 7 Clean, finish released");
+    assert!(!custody.is_open());
+}
+
+#[test]
+fn a_release_that_cleans_less_than_everything_vouches_for_nothing() {
+    for reset in [Reset::Keep, Reset::WipeApp] {
+        let mut custody = custody(1, Stage::Prepared);
+        ask(&mut custody, release_with(2, reset), 1);
+        assert_eq!(
+            ask(&mut custody, release(2), 2),
+            "cut 2, 2 waits",
+            "a full one is more"
+        );
+        let told = end(&mut custody, Some(Stage::Clean), Reply::Released);
+        assert_eq!(told, "finish released, start release 2");
+        assert_eq!(custody.mark().stage, Stage::Raised, "{reset:?}");
+        assert_eq!(ask(&mut custody, release_with(2, reset), 3), "cut 2, 3 joins");
+        end(&mut custody, None, Reply::Refused(late()));
+        assert_eq!(
+            ask(&mut custody, prepare(3), 4),
+            "keep 3 Raised, shut 3, start prepare 3 Full for 4"
+        );
+    }
+}
+
+#[test]
+fn nobody_is_told_that_a_device_is_prepared_before_its_holder_may_act_again() {
+    let mut custody = custody(7, Stage::Prepared);
+    assert_eq!(ask(&mut custody, prepare(7), 1), "tell 1 prepared");
+    custody.went_away();
+    assert_eq!(ask(&mut custody, prepare(7), 2), "start resume 7 for 2");
+    assert_eq!(
+        end(&mut custody, Some(Stage::Prepared), PREPARED),
+        "open 7, finish prepared"
+    );
+    custody.went_away();
+    let Asked::Prepare(request) = prepare(7) else {
+        unreachable!()
+    };
+    custody.came_back(Some(&request));
+    assert_eq!(
+        ask(&mut custody, prepare(7), 3),
+        "3 joins",
+        "its app is being launched"
+    );
+    assert!(!custody.is_open());
 }
 
 #[test]

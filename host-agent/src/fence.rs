@@ -8,13 +8,13 @@
 //!   Raised ◄─raise── Prepared
 //!     │ ▲               ▲
 //!     └─┘ raise         │
-//!     └────prepared─────┘  after a full wipe only (device.rs)
+//!     └────prepared─────┘  after a full wipe only (custody.rs)
 //! ```
 //!
-//! A crash at any point leaves either the old fence or the new one, whole (`signaling::disk`). A fence that cannot be read is an error and never "epoch 0": starting over would accept
-//! the commands of a lease that ended. The wall clock has no part in it. It does not know devices,
-//! leases or the gateway; the stage is kept so that a restarted agent can answer a repeated request and
-//! let a holder go on.
+//! A crash at any point leaves either the old fence or the new one, whole (`signaling::disk`). A fence that cannot be
+//! read is an error and never "epoch 0": starting over would accept the commands of a lease that ended. The wall clock
+//! has no part in it. It does not know devices, leases or the gateway; the stage is kept so that a restarted agent can
+//! answer a repeated request and let a holder go on.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -87,15 +87,6 @@ impl Mark {
         }
         Ok(())
     }
-}
-
-/// What a fence says to an epoch that it does not refuse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Raise {
-    /// The fence stands at this epoch now, and did not before.
-    Raised,
-    /// The fence stood at this epoch already.
-    Standing,
 }
 
 /// Why something was not done.
@@ -171,34 +162,15 @@ impl Fence {
         self.mark
     }
 
-    /// Raises the fence to `epoch` if it is above ([`Mark::raised`]).
-    ///
-    /// # Errors
-    /// [`FenceError::Stale`] below the fence; [`FenceError::Disk`].
-    pub fn raise(&mut self, epoch: Epoch) -> Result<Raise, FenceError> {
-        match self.mark.raised(epoch)? {
-            Some(mark) => self.write(mark).map(|()| Raise::Raised),
-            None => Ok(Raise::Standing),
-        }
-    }
-
-    /// Notes how far `epoch` came ([`Mark::reached`]).
+    /// Keeps a mark that was worked out from the present one ([`Mark::raised`], [`Mark::reached`]).
     ///
     /// # Errors
     /// [`FenceError::Stale`] if the fence has left that epoch behind; [`FenceError::Disk`].
-    pub fn reach(&mut self, epoch: Epoch, stage: Stage) -> Result<(), FenceError> {
-        match self.mark.reached(epoch, stage)? {
+    pub fn keep(&mut self, mark: Mark) -> Result<(), FenceError> {
+        match self.mark.reached(mark.epoch, mark.stage)? {
             Some(mark) => self.write(mark),
             None => Ok(()),
         }
-    }
-
-    /// Keeps a mark that was worked out from the present one.
-    ///
-    /// # Errors
-    /// As [`Self::reach`].
-    pub fn keep(&mut self, mark: Mark) -> Result<(), FenceError> {
-        self.reach(mark.epoch, mark.stage)
     }
 
     fn write(&mut self, mark: Mark) -> Result<(), FenceError> {
@@ -224,13 +196,26 @@ mod tests {
         Fence::open(folder.path()).unwrap()
     }
 
+    /// As custody does it: the mark is worked out, then kept.
+    fn raise(fence: &mut Fence, epoch: u64) -> Result<(), FenceError> {
+        match fence.mark().raised(Epoch(epoch))? {
+            Some(mark) => fence.keep(mark),
+            None => Ok(()),
+        }
+    }
+
+    fn reach(fence: &mut Fence, epoch: u64, stage: Stage) -> Result<(), FenceError> {
+        let epoch = Epoch(epoch);
+        fence.keep(Mark { epoch, stage })
+    }
+
     #[test]
     fn a_new_device_stands_at_zero_and_a_raised_fence_survives_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let mut fence = open(&folder);
         assert_eq!(fence.mark().epoch, Epoch(0));
-        assert_eq!(fence.raise(Epoch(7)).unwrap(), Raise::Raised);
-        fence.reach(Epoch(7), Stage::Prepared).unwrap();
+        raise(&mut fence, 7).unwrap();
+        reach(&mut fence, 7, Stage::Prepared).unwrap();
         let mark = open(&folder).mark();
         assert_eq!((mark.epoch, mark.stage), (Epoch(7), Stage::Prepared));
     }
@@ -239,16 +224,16 @@ mod tests {
     fn a_lower_epoch_is_refused_and_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let mut fence = open(&folder);
-        fence.raise(Epoch(7)).unwrap();
+        raise(&mut fence, 7).unwrap();
         assert!(matches!(
-            fence.raise(Epoch(6)),
+            raise(&mut fence, 6),
             Err(FenceError::Stale {
                 asked: Epoch(6),
                 fence: Epoch(7)
             })
         ));
         assert!(matches!(
-            fence.reach(Epoch(6), Stage::Clean),
+            reach(&mut fence, 6, Stage::Clean),
             Err(FenceError::Stale { .. })
         ));
         assert_eq!(open(&folder).mark(), fence.mark());
@@ -258,9 +243,9 @@ mod tests {
     fn the_same_epoch_stands_and_keeps_its_stage() {
         let folder = tempfile::tempdir().unwrap();
         let mut fence = open(&folder);
-        fence.raise(Epoch(3)).unwrap();
-        fence.reach(Epoch(3), Stage::Prepared).unwrap();
-        assert_eq!(fence.raise(Epoch(3)).unwrap(), Raise::Standing);
+        raise(&mut fence, 3).unwrap();
+        reach(&mut fence, 3, Stage::Prepared).unwrap();
+        raise(&mut fence, 3).unwrap();
         assert_eq!(fence.mark().stage, Stage::Prepared);
     }
 
@@ -269,13 +254,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let stage_at = |epoch| {
             let mut fence = open(&folder);
-            fence.raise(Epoch(epoch)).unwrap();
+            raise(&mut fence, epoch).unwrap();
             open(&folder).mark().stage
         };
         assert_eq!((stage_at(1), stage_at(2)), (Stage::Fresh, Stage::Fresh));
-        open(&folder).reach(Epoch(2), Stage::Prepared).unwrap();
+        reach(&mut open(&folder), 2, Stage::Prepared).unwrap();
         assert_eq!((stage_at(3), stage_at(4)), (Stage::Raised, Stage::Raised));
-        open(&folder).reach(Epoch(4), Stage::Clean).unwrap();
+        reach(&mut open(&folder), 4, Stage::Clean).unwrap();
         assert_eq!(stage_at(5), Stage::Fresh);
     }
 
@@ -283,9 +268,9 @@ mod tests {
     fn raising_makes_what_was_prepared_unprepared() {
         let folder = tempfile::tempdir().unwrap();
         let mut fence = open(&folder);
-        fence.raise(Epoch(3)).unwrap();
-        fence.reach(Epoch(3), Stage::Prepared).unwrap();
-        fence.raise(Epoch(4)).unwrap();
+        raise(&mut fence, 3).unwrap();
+        reach(&mut fence, 3, Stage::Prepared).unwrap();
+        raise(&mut fence, 4).unwrap();
         assert_eq!(open(&folder).mark().stage, Stage::Raised);
     }
 
@@ -294,14 +279,14 @@ mod tests {
     #[test]
     fn a_crash_while_writing_leaves_the_old_fence() {
         let folder = tempfile::tempdir().unwrap();
-        open(&folder).raise(Epoch(41)).unwrap();
+        raise(&mut open(&folder), 41).unwrap();
         let bytes = br#"{"epoch":42,"stage":"raised"}"#;
         for written in 0..=bytes.len() {
             fs::write(folder.path().join(FILE_NEW), &bytes[..written]).unwrap();
             assert_eq!(open(&folder).mark().epoch, Epoch(41), "{written} bytes");
         }
         let mut fence = open(&folder);
-        fence.raise(Epoch(43)).unwrap();
+        raise(&mut fence, 43).unwrap();
         assert!(!folder.path().join(FILE_NEW).exists());
         assert_eq!(open(&folder).mark().epoch, Epoch(43));
     }
@@ -328,10 +313,10 @@ mod tests {
     fn a_fence_that_the_disk_refuses_does_not_move() {
         let folder = tempfile::tempdir().unwrap();
         let mut fence = open(&folder);
-        fence.raise(Epoch(1)).unwrap();
+        raise(&mut fence, 1).unwrap();
         // A folder in the place of the new file: no user, not even root, can write it.
         fs::create_dir(folder.path().join(FILE_NEW)).unwrap();
-        assert!(matches!(fence.raise(Epoch(2)), Err(FenceError::Disk { .. })));
+        assert!(matches!(raise(&mut fence, 2), Err(FenceError::Disk { .. })));
         assert_eq!(fence.mark().epoch, Epoch(1));
         assert_eq!(open(&folder).mark().epoch, Epoch(1));
     }
