@@ -21,3 +21,9 @@ export function stillWords({ link, session }: Extract<State, { kind: 'streaming'
       return null;
   }
 }
+
+/** Who else sees the picture; null while nobody does. */
+export function observerWords(observers: number): string | null {
+  if (observers === 0) return null;
+  return observers === 1 ? 'Somebody is watching' : `${observers} are watching`;
+}

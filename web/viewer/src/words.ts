@@ -30,11 +30,13 @@ export function wordsFor(state: State, restartable: boolean): Words {
   }
 }
 
-/** What a page that waits says about its next try at `now`; null on every other page. */
-export function nextTry(state: State, now: PageMs): string | null {
+/** What a page that waits says about its next try at `now`, `wall` by the calendar; null on every other page. */
+export function nextTry(state: State, now: PageMs, wall: number): string | null {
   if (state.kind === 'checking' && state.again !== null) return 'Checking again…';
   if (state.kind !== 'waiting') return null;
-  return `Checking again in ${Math.max(1, Math.ceil((state.until - now) / 1000))} s`;
+  const left = state.until - now;
+  if (state.why === 'scheduled') return `Opens ${new Date(wall + left).toLocaleString()}`;
+  return `Checking again in ${Math.max(1, Math.ceil(left / 1000))} s`;
 }
 
 const AGAIN = 'Start again';
@@ -47,9 +49,14 @@ const STOPPED: Readonly<Record<StopReason, Words>> = {
     'It may be incomplete. Check it, or ask whoever sent it for a new one.',
   ],
   expired: ['This link has expired', 'Its time is over. Ask whoever sent it for a new one.'],
-  revoked: ['This link was withdrawn', 'Whoever made it has switched it off.'],
+  revoked: ['This link was withdrawn', 'Whoever sent it has switched it off. Ask them for a new one.'],
   exhausted: ['This link is used up', 'All its visits are taken. Ask whoever sent it for a new one.'],
-  closed: ['This link is closed for now', 'Try again later.', RETRY],
+  closed: ['This link is closed for now', 'Whoever sent it has paused it. Try again later, or ask them.', RETRY],
+  scheduled: [
+    'This link is not open yet',
+    'Leave this page open: the device appears here when its time comes.',
+    RETRY_NOW,
+  ],
   busy: [
     'Somebody else is using this device',
     'Leave this page open: the device appears here when it is free.',

@@ -3,7 +3,7 @@ import type { Link } from '@farglass/shared/player/state';
 import type { SessionId } from '@farglass/shared/wire/ids';
 import { pageMs } from '@farglass/shared/wire/time';
 import { describe, expect, it } from 'vitest';
-import { stillWords } from '../src/notices';
+import { observerWords, stillWords } from '../src/notices';
 
 const LIVE: Link = { kind: 'live' };
 const LOST: Link = { kind: 'lost', since: pageMs(0) };
@@ -18,6 +18,8 @@ const words = (link: Link, presence: Presence): string | null => {
     appPackage: null,
     endReason: null,
     warning: null,
+    observers: 0,
+    heardAt: pageMs(0),
   };
   return stillWords({ kind: 'streaming', session, link });
 };
@@ -35,5 +37,9 @@ describe('over the picture', () => {
   it('it says which connection is lost', () => {
     expect(words(LOST, 'ready')).toBe('Reconnecting…');
     expect(words(LOST, 'unlinked')).toMatch(/host is lost/);
+  });
+
+  it('it says who else sees it, and nothing when nobody does', () => {
+    expect([0, 1, 3].map(observerWords)).toEqual([null, 'Somebody is watching', '3 are watching']);
   });
 });

@@ -10,6 +10,7 @@
  */
 
 import { type LinkToken, type SessionId, parseSessionId } from '../wire/ids';
+import { type PageMs, pageMs } from '../wire/time';
 import { request } from './problem';
 
 /** How far the device is; `ready` opens media and input. */
@@ -32,15 +33,19 @@ export interface LaunchState {
   endReason: string | null;
   /** An end that is near, as the server sent it: `player/warning.ts` reads it. */
   warning: unknown;
+  /** How many others look on. */
+  observers: number;
+  /** When this was heard: what it says of time counts from here. */
+  heardAt: PageMs;
 }
 
 /** What a page holds to be let in: the link's secret, or the session that its cookie is bound to. */
 export type Ticket = { kind: 'token'; token: LinkToken } | { kind: 'session'; session: SessionId };
 
-/** Claims the device, or resumes what this browser already holds. */
-export async function launch(ticket: Ticket, signal: AbortSignal): Promise<LaunchState> {
+/** Claims the device, or resumes what this browser already holds. The same `key` again finds what it was granted. */
+export async function launch(ticket: Ticket, key: string, signal: AbortSignal): Promise<LaunchState> {
   const body = ticket.kind === 'token' ? { token: ticket.token } : { session_id: ticket.session };
-  return read(await post('/api/v1/launch', body, { signal }));
+  return read(await post('/api/v1/launch', body, { signal }, { 'idempotency-key': key }));
 }
 
 /** The session now. */
@@ -88,14 +93,16 @@ export function parseLaunchState(json: unknown): LaunchState {
     appPackage: state.app == null ? null : text(object(state.app).package),
     endReason: state.end_reason == null ? null : text(state.end_reason),
     warning: state.warning,
+    observers: Number(state.observers) || 0,
+    heardAt: pageMs(performance.now()),
   };
 }
 
 const PRESENCES: readonly Presence[] = ['ready', 'returning', 'lost', 'unlinked'];
 const STAGES: readonly Stage[] = ['reset', 'launch', 'connect', 'ready', 'ended'];
 
-function post(path: string, body: unknown, init: RequestInit): Promise<Response> {
-  const headers = { 'content-type': 'application/json' };
+function post(path: string, body: unknown, init: RequestInit, more?: object): Promise<Response> {
+  const headers = { 'content-type': 'application/json', ...more };
   return request(path, { method: 'POST', headers, body: JSON.stringify(body), ...init });
 }
 

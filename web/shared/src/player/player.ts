@@ -31,6 +31,8 @@ import type { Still } from './still';
 const GIVE_UP_MS = 30_000;
 /** A gateway that answers pings each second and was not heard for this long is gone. */
 const SILENCE_MS_MAX = 3000;
+/** The longest timer that browsers have; a link that opens later is asked about once in between. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** The elements that the player works with, from the page. */
 export interface Elements {
@@ -61,6 +63,8 @@ export class Player {
   readonly #listener: PlayerListener;
   readonly #life = new AbortController();
   #ticket: api.Ticket;
+  /** Names a launch until it is granted: sent again after a lost answer, it finds the lease that it was given. */
+  #key = crypto.randomUUID();
   #state: State = { kind: 'checking', again: null };
   /** Ends what belongs to one lease: its events and its requests. */
   #lease = new AbortController();
@@ -138,13 +142,16 @@ export class Player {
   }
 
   async #launch(attempt: number): Promise<void> {
+    // A try that was waited for is not due any more: this is it.
+    this.#settle();
     this.#lease = new AbortController();
     this.#tries = 0;
     this.#failingSince = null;
     mark('launch');
     const armed = this.#arm();
     try {
-      const session = await api.launch(this.#ticket, this.#lease.signal);
+      const session = await api.launch(this.#ticket, this.#key, this.#lease.signal);
+      this.#key = crypto.randomUUID();
       this.#apply({ kind: 'granted', session });
       this.#listener.onGranted(session.sessionId);
       this.#progress(session);
@@ -283,14 +290,14 @@ export class Player {
   #refused(error: unknown, attempt: number): void {
     if (this.#life.signal.aborted || this.#state.kind !== 'checking') return;
     const why = error instanceof Problem ? (stopForCode(error.code) ?? stopForStatus(error.status)) : 'network';
-    if (why !== 'busy' && why !== 'offline') {
+    if (why !== 'busy' && why !== 'offline' && why !== 'scheduled') {
       this.#stop(error instanceof Problem || error instanceof Unreachable ? why : 'failed');
       return;
     }
     const wished = error instanceof Problem ? (error.retryAfterS ?? 0) * 1000 : 0;
     const wait = Math.max(wished, retryDelayMs(BUSY, attempt + 1, Math.random()));
     this.#apply({ kind: 'wait', why, until: pageMs(performance.now() + wait) });
-    this.#after(wait, () => {
+    this.#after(Math.min(wait, TIMER_MS_MAX), () => {
       this.#apply({ kind: 'retry' });
       void this.#launch(attempt + 1);
     });
@@ -321,12 +328,17 @@ export class Player {
     this.#lease.abort();
     this.#end(how);
     this.#still?.clear();
+    this.#settle();
+  }
+
+  /** Gives up what was waited for. */
+  #settle(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }
 
   #after(ms: number, then: () => void): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#settle();
     this.#timer = setTimeout(then, ms);
   }
 

@@ -6,7 +6,7 @@
  *      │  └─retry─┐          │ stopped                    │ stopped
  *      ▼          │          ▼                            ▼
  *   waiting ──────┴────── stopped{why} ◄──────────────────┘
- *   (busy, offline: tried again by itself)
+ *   (busy, offline, scheduled: tried again by itself)
  *
  * An event that makes no sense in a state leaves it as it is. It knows no DOM, no HTTP and no timer.
  */
@@ -22,6 +22,7 @@ export type StopReason =
   | 'revoked'
   | 'exhausted'
   | 'closed'
+  | 'scheduled'
   | 'busy'
   | 'offline'
   | 'elsewhere'
@@ -34,7 +35,7 @@ export type StopReason =
   | 'failed';
 
 /** What a page waits for, and tries again by itself. */
-export type Awaited = Extract<StopReason, 'busy' | 'offline'>;
+export type Awaited = Extract<StopReason, 'busy' | 'offline' | 'scheduled'>;
 
 /** Whether pictures can arrive right now. */
 export type Link = { kind: 'live' } | { kind: 'lost'; since: PageMs };
@@ -95,7 +96,7 @@ export function stopForCode(code: string): StopReason | null {
 export function stopForStatus(status: number): StopReason {
   if (status === 404 || status === 400 || status === 422) return 'invalid';
   if (status === 401 || status === 403 || status === 410) return 'ended';
-  // LINK_PAUSED and LINK_SCHEDULED, and whatever else will pass.
+  // Whatever it is, it will pass.
   if (status === 409) return 'closed';
   if (status === 503) return 'offline';
   return 'failed';
@@ -111,6 +112,8 @@ const BY_CODE: ReadonlyMap<string, StopReason> = new Map([
   ['LINK_EXPIRED', 'expired'],
   ['LINK_REVOKED', 'revoked'],
   ['LINK_EXHAUSTED', 'exhausted'],
+  ['LINK_PAUSED', 'closed'],
+  ['LINK_SCHEDULED', 'scheduled'],
   ['LINK_BOUND_ELSEWHERE', 'elsewhere'],
   ['DEVICE_IN_USE', 'busy'],
   ['DEVICE_OFFLINE', 'offline'],

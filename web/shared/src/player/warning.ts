@@ -1,7 +1,7 @@
 /**
  * The end that is near, in words: from the `warning` of a session, `{ reason, ends_in_ms }`.
  *
- * The server sends a duration, because the two clocks may differ; the moment is fixed when it arrives.
+ * The server sends a duration, because the two clocks may differ; it counts from when it was heard.
  * What cannot be read warns of nothing: the end itself is told by other means. Loaded after the first
  * frame, for no session ends before.
  */
@@ -15,11 +15,11 @@ export interface Ending {
   at: PageMs;
 }
 
-/** Reads what arrived at `now`; null when no end is near. */
-export function readWarning(warning: unknown, now: PageMs): Ending | null {
+/** Reads what was heard at `heard`; null when no end is near. */
+export function readWarning(warning: unknown, heard: PageMs): Ending | null {
   if (typeof warning !== 'object' || warning === null) return null;
   const { reason, ends_in_ms: left } = warning as Readonly<Record<string, unknown>>;
-  return typeof left === 'number' ? { idle: reason === 'idle', at: pageMs(now + left) } : null;
+  return typeof left === 'number' ? { idle: reason === 'idle', at: pageMs(heard + left) } : null;
 }
 
 /** What the person is told at `now`. Whole minutes as long as there are two, then seconds. */

@@ -25,7 +25,10 @@ describe('a session from the server', () => {
       appPackage: 'dev.farglass.paint',
       endReason: null,
       warning: undefined,
+      observers: 0,
+      heardAt: expect.any(Number) as number,
     });
+    expect(parseLaunchState({ ...JSON_STATE, observers: 2 }).observers).toBe(2);
     expect(parseLaunchState({ ...JSON_STATE, app: null, stage: 'ended', end_reason: 'idle', progress: 400 })).toMatchObject({
       appPackage: null,
       endReason: 'idle',

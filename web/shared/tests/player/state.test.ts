@@ -15,6 +15,8 @@ const session = (stage: Stage): LaunchState => ({
   appPackage: null,
   endReason: null,
   warning: null,
+  observers: 0,
+  heardAt: pageMs(0),
 });
 
 const after = (...events: Event[]): State => events.reduce<State>(transition, { kind: 'checking', again: null });
@@ -71,14 +73,13 @@ describe('reasons', () => {
   it('of a refused launch have their own pages', () => {
     const codes = ['LINK_NOT_FOUND', 'LINK_EXPIRED', 'LINK_REVOKED', 'LINK_EXHAUSTED', 'DEVICE_IN_USE', 'DEVICE_OFFLINE', 'LINK_BOUND_ELSEWHERE'];
     expect(codes.map(stopForCode)).toEqual(['invalid', 'expired', 'revoked', 'exhausted', 'busy', 'offline', 'elsewhere']);
+    expect(['LINK_PAUSED', 'LINK_SCHEDULED'].map(stopForCode)).toEqual(['closed', 'scheduled']);
     expect(stopForCode('CONNECTION_LIMIT')).toBeNull();
     expect(stopForCode('SOMETHING_NEW')).toBeNull();
     expect(stopForCode('constructor')).toBeNull();
   });
 
   it('that this page does not know are told by their status', () => {
-    // LINK_PAUSED and LINK_SCHEDULED among them: the link is there, and its time will come.
-    expect(stopForCode('LINK_PAUSED')).toBeNull();
     expect([409, 404, 410, 503, 500].map(stopForStatus)).toEqual(['closed', 'invalid', 'ended', 'offline', 'failed']);
   });
 
