@@ -7,10 +7,12 @@
 //!
 //! While one batch is synced the next one gathers, so a claim waits for the rest of one commit and for its own. Nobody
 //! is answered before the commit: what was granted is on the disk. The writer is a task, so that somebody who goes
-//! away cannot undo the claims of others; it ends when the queue is empty. It does not know what the writes are.
+//! away cannot undo the claims of others; it ends when the queue is empty, and whoever still waits when it ends otherwise
+//! is told to come again. It does not know what the writes are.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use signaling::error::{current_id, on_behalf_of};
@@ -47,12 +49,15 @@ struct Waiting {
 trait Job: Send {
     /// Does it; whether it is to be kept.
     fn work<'t>(&'t mut self, tx: &'t mut Write) -> BoxFuture<'t, bool>;
+    /// Since when it waits.
+    fn since(&self) -> Instant;
     /// Answers, after the commit or its failure.
     fn answer(self: Box<Self>, committed: Result<(), Arc<StoreError>>);
 }
 
 struct Task<F, T> {
     work: Option<F>,
+    since: Instant,
     /// On whose behalf: audit rows name the request.
     request: Uuid,
     given: Option<Result<T, StoreError>>,
@@ -72,6 +77,7 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         let job = Task {
             work: Some(work),
+            since: Instant::now(),
             request: current_id(),
             given: None,
             reply,
@@ -110,49 +116,99 @@ impl Queue {
         Ok(!std::mem::replace(&mut waiting.writing, true))
     }
 
-    /// The writes that wait; none when the writer may go.
-    fn take(&self) -> Vec<Box<dyn Job>> {
+    /// At most this many of the writes that wait.
+    fn take(&self, most: usize) -> Vec<Box<dyn Job>> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = waiting.jobs.len().min(BATCH_MAX);
-        waiting.writing = count > 0;
+        let count = waiting.jobs.len().min(most);
         waiting.jobs.drain(..count).collect()
+    }
+
+    /// Whether the writer may go, because nobody waits. The next one who comes starts another.
+    fn is_done(&self) -> bool {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.writing = !waiting.jobs.is_empty();
+        !waiting.writing
+    }
+}
+
+/// The one who writes. When it ends before all are served, by a panic, nobody may wait for it.
+struct Writer(Arc<Queue>);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let mut waiting = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.writing = false;
+        // Without its sender an answer is that somebody should come again.
+        waiting.jobs.clear();
     }
 }
 
 /// Writes batches until nobody waits.
 async fn write(queue: Arc<Queue>, pool: Pool) {
-    loop {
+    let writer = Writer(queue);
+    while !writer.0.is_done() {
+        let start = Instant::now();
         // What comes while a transaction is being opened is still taken along.
         let opened = pool.begin().await;
-        let mut jobs = queue.take();
-        if jobs.is_empty() {
-            return;
-        }
-        let committed = match opened {
-            Ok(tx) => commit(tx, &mut jobs).await.map_err(Arc::new),
-            Err(error) => Err(Arc::new(error)),
+        let (jobs, committed) = match opened {
+            Ok(tx) => {
+                let begun = start.elapsed();
+                let mut jobs = writer.0.take(BATCH_MAX);
+                let committed = commit(tx, &mut jobs, begun).await.map_err(Arc::new);
+                (jobs, committed)
+            }
+            // The next ones would wait as long, one batch after the other, to hear the same.
+            Err(error) => (writer.0.take(QUEUE_MAX), Err(Arc::new(error))),
         };
         for job in jobs {
             job.answer(committed.clone());
         }
     }
+    // It is done, and may have a successor already.
+    std::mem::forget(writer);
 }
 
-/// Does every write behind a savepoint, and commits those that are kept.
-async fn commit(mut tx: Write, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+/// Does every write, and commits those that are kept. `begun`: how long it took to get here.
+async fn commit(mut tx: Write, jobs: &mut [Box<dyn Job>], begun: Duration) -> Result<(), StoreError> {
+    let waited = jobs.first().map(|job| job.since().elapsed());
+    let start = Instant::now();
+    let kept = work(&mut tx, jobs).await?;
+    let worked = start.elapsed();
+    if kept {
+        tx.commit().await?;
+        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        tracing::debug!(
+            writes = jobs.len() as u64,
+            waited_us = us(waited.unwrap_or_default()),
+            begun_us = us(begun),
+            worked_us = us(worked),
+            committed_us = us(start.elapsed() - worked),
+            "written together"
+        );
+    }
+    Ok(())
+}
+
+/// Does every write; whether there is anything to be kept. Among others each is behind a savepoint, whose end and the next
+/// one's begin are one question to the server.
+async fn work(tx: &mut Write, jobs: &mut [Box<dyn Job>]) -> Result<bool, StoreError> {
+    if let [job] = jobs {
+        return Ok(job.work(tx).await);
+    }
     let mut kept = false;
-    for job in jobs.iter_mut() {
-        tx.mark("SAVEPOINT one").await?;
-        let keep = job.work(&mut tx).await;
-        tx.mark(if keep {
-            "RELEASE SAVEPOINT one"
-        } else {
-            "ROLLBACK TO SAVEPOINT one; RELEASE SAVEPOINT one"
-        })
-        .await?;
+    let last = jobs.len() - 1;
+    tx.mark("SAVEPOINT one").await?;
+    for (at, job) in jobs.iter_mut().enumerate() {
+        let keep = job.work(tx).await;
+        match keep {
+            true if at == last => {}
+            true => tx.mark("RELEASE SAVEPOINT one; SAVEPOINT one").await?,
+            // It stays, for the next one.
+            false => tx.mark("ROLLBACK TO SAVEPOINT one").await?,
+        }
         kept |= keep;
     }
-    if kept { tx.commit().await } else { Ok(()) }
+    Ok(kept)
 }
 
 impl<F, T> Job for Task<F, T>
@@ -173,6 +229,10 @@ where
         })
     }
 
+    fn since(&self) -> Instant {
+        self.since
+    }
+
     fn answer(self: Box<Self>, committed: Result<(), Arc<StoreError>>) {
         let answer = match (committed, self.given) {
             (Ok(()), Some(given)) => given,
@@ -181,5 +241,49 @@ where
         };
         // Whoever asked may be gone.
         let _ = self.reply.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig::{Rig, on_both};
+
+    on_both![a_write_that_panics_leaves_the_next_ones_to_another_writer];
+
+    async fn a_write_that_panics_leaves_the_next_ones_to_another_writer(rig: Rig) {
+        let store = &rig.app.store;
+        let write = |panics: bool| {
+            store.together(move |_| {
+                Box::pin(async move {
+                    assert!(!panics, "as the test wants it");
+                    Ok(Verdict::Undo(()))
+                })
+            })
+        };
+        let (first, behind) = futures_util::future::join(write(true), write(false)).await;
+        assert!(matches!(first, Err(StoreError::Busy)), "{first:?}");
+        // It shared the batch, or came after it.
+        assert!(matches!(behind, Ok(()) | Err(StoreError::Busy)), "{behind:?}");
+        let next = tokio::time::timeout(std::time::Duration::from_secs(5), write(false)).await;
+        next.expect("somebody writes").unwrap();
+    }
+
+    #[tokio::test]
+    async fn when_the_database_is_away_all_who_wait_are_told_at_once() {
+        let rig = Rig::new().await;
+        let store = &rig.app.store;
+        store.close().await;
+        let told = (0..3 * BATCH_MAX)
+            .map(|_| store.together::<_, ()>(|_| Box::pin(async { Ok(Verdict::Undo(())) })));
+        let told = futures_util::future::join_all(told).await;
+        let causes: Vec<_> = told
+            .into_iter()
+            .map(|told| match told {
+                Err(StoreError::Together(cause)) => Arc::as_ptr(&cause),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(causes.iter().all(|cause| *cause == causes[0]), "one look for all");
     }
 }

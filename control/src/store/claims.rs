@@ -3,17 +3,20 @@
 //! One transaction. Its conditional UPDATEs and the unique indexes on `leases` hold even where a rule
 //! above them is wrong: no reading and then writing decides who gets a device.
 
-use protocol::{DeviceId, Epoch, LeaseId, LinkId, SessionId};
+use std::time::Duration;
+
+use protocol::{Epoch, LeaseId, SessionId};
 use uuid::Uuid;
 
 use super::audit::{self, Actor, Deed};
 use super::batch::Verdict;
 use super::devices::{device, device_where, next_epoch};
-use super::leases::{by_lease, session, session_where, step_in};
+use super::leases::{session, session_where, step_in};
 use super::links::{link, link_where};
+use super::row::Row;
 use super::statement::{args, statements};
 use super::{Store, StoreError, Write};
-use crate::domain::device::{Device, Status};
+use crate::domain::device::{Device, Health, Status};
 use crate::domain::lease::{Event, State};
 use crate::domain::link::{Link, Standing, Target};
 use crate::domain::session::{Session, session_state};
@@ -22,7 +25,7 @@ use crate::secret::Hash;
 
 statements! {
     OPENED_LINK(Bytes) link_where!("k.token_hash = $1 AND k.state <> 'deleted'");
-    HELD_THROUGH(Text) session_where!("k.id = $1 AND l.state IN ('preparing', 'active', 'grace')");
+    HELD_THROUGH(Text) session_where!("k.id = $1 AND l.state <> 'released' AND l.state <> 'releasing'");
     TAKE_USE(Text, Number)
         "UPDATE links SET uses = uses + 1 WHERE id = $1 AND state = 'active'
          AND (not_before IS NULL OR not_before <= $2) AND (expires_at IS NULL OR expires_at > $2)
@@ -33,7 +36,8 @@ statements! {
     CANDIDATES() device_where!("d.lifecycle <> 'gone' ORDER BY d.epoch, d.id");
     TAKE_DEVICE(Text)
         concat!("UPDATE devices SET occupancy = 'reserved', epoch = ", next_epoch!(),
-            " WHERE id = $1 AND occupancy = 'free' AND health <> 'offline' AND lifecycle = 'ready' RETURNING epoch");
+            " WHERE id = $1 AND occupancy = 'free' AND health <> 'offline' AND lifecycle = 'ready'
+              RETURNING id, epoch, host_id, health, name, width, height");
     TARGET(Text) device_where!("d.id = $1");
     ADD_LEASE(Text, Text, Text, Number, Text, Number, Bytes, Number)
         "INSERT INTO leases (id, device_id, link_id, epoch, state, until_at, binding_hash, acquired_at)
@@ -152,37 +156,36 @@ async fn claim_in(tx: &mut Write, claim: Claim<'_>, now: UnixMs) -> Result<Claim
     if holding.is_some() {
         return Ok(Claimed::Refused(Refused::BoundElsewhere));
     }
-    let (device, epoch) = match reserve(tx, &link, now).await? {
-        Ok(reserved) => reserved,
+    let taken = match reserve(tx, &link, now).await? {
+        Ok(taken) => taken,
         Err(refused) => return Ok(Claimed::Refused(refused)),
     };
-    let lease = grant(tx, link.id, device, epoch, claim.fresh, now).await?;
+    let granted = grant(tx, link, &taken, claim.fresh, now).await?;
     let deed = Deed {
         action: "lease.grant",
         resource: "lease",
-        id: &lease.to_string(),
+        id: &granted.lease.to_string(),
         result: "ok",
     };
     audit::record(tx, claim.actor, deed, now).await?;
-    let granted = by_lease(tx, lease).await?;
-    Ok(Claimed::Granted(
-        granted.ok_or(StoreError::Damaged("sessions.lease_id"))?,
-    ))
+    Ok(Claimed::Granted(granted))
 }
 
-/// Takes one use of the link and a device, or neither. Each UPDATE carries its own conditions.
-async fn reserve(
-    tx: &mut Write,
-    link: &Link,
-    now: UnixMs,
-) -> Result<Result<(DeviceId, Epoch), Refused>, StoreError> {
+/// Takes one use of the link and a device, or neither. Each UPDATE carries its own conditions, so the one device of a
+/// link is not looked at before it is tried.
+async fn reserve(tx: &mut Write, link: &Link, now: UnixMs) -> Result<Result<Row, Refused>, StoreError> {
     if tx.run(&TAKE_USE, args![link.id, now]).await? != 1 {
         return Ok(Err(Refused::Over(Standing::Exhausted)));
     }
+    if let Target::Device(id) = link.target
+        && let Some(taken) = tx.maybe(&TAKE_DEVICE, args![id]).await?
+    {
+        return Ok(Ok(taken));
+    }
     let candidates = candidates(tx, &link.target).await?;
     for device in candidates.iter().filter(|device| device.status() == Status::Idle) {
-        if let Some(row) = tx.maybe(&TAKE_DEVICE, args![device.id]).await? {
-            return Ok(Ok((device.id, Epoch(row.number("epoch")?))));
+        if let Some(taken) = tx.maybe(&TAKE_DEVICE, args![device.id]).await? {
+            return Ok(Ok(taken));
         }
     }
     let reachable = candidates.iter().any(|device| device.status() != Status::Offline);
@@ -211,29 +214,58 @@ async fn candidates(tx: &mut Write, target: &Target) -> Result<Vec<Device>, Stor
     })
 }
 
+/// Writes the lease down. What it gives is what reading it again would: a claim is waited for, and that is one question
+/// less.
 async fn grant(
     tx: &mut Write,
-    link: LinkId,
-    device: DeviceId,
-    epoch: Epoch,
+    mut link: Link,
+    taken: &Row,
     binding: Hash,
     now: UnixMs,
-) -> Result<LeaseId, StoreError> {
-    let lease = LeaseId::from_uuid(Uuid::now_v7());
-    let state = State::granted(now);
-    let binding = args![
-        lease,
-        device,
+) -> Result<Session, StoreError> {
+    link.uses += 1;
+    let granted = Session {
+        id: SessionId::from_uuid(Uuid::now_v7()),
+        lease: LeaseId::from_uuid(Uuid::now_v7()),
+        state: State::granted(now),
+        epoch: Epoch(taken.number("epoch")?),
+        release_epoch: None,
+        binding: binding.0,
         link,
-        epoch,
-        state.as_str(),
-        state.until(),
+        spent: Duration::ZERO,
+        observers: 0,
+        device: taken.parsed("id")?,
+        host: taken.parsed("host_id")?,
+        health: Health::parse(&taken.text("health")?).ok_or(StoreError::Damaged("devices.health"))?,
+        device_name: taken.text("name")?,
+        width: taken.number("width")?,
+        height: taken.number("height")?,
+    };
+    let values = args![
+        granted.lease,
+        granted.device,
+        granted.link.id,
+        granted.epoch,
+        granted.state.as_str(),
+        granted.state.until(),
         binding,
         now,
     ];
-    tx.run(&ADD_LEASE, binding).await?;
-    let session = SessionId::from_uuid(Uuid::now_v7());
-    tx.run(&ADD_SESSION, args![session, lease, session_state(state), now])
-        .await?;
-    Ok(lease)
+    tx.run(&ADD_LEASE, values).await?;
+    let values = args![granted.id, granted.lease, session_state(granted.state), now];
+    tx.run(&ADD_SESSION, values).await?;
+    Ok(granted)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rig::{Rig, after, on_both};
+
+    on_both![what_a_claim_gives_is_what_was_written_down];
+
+    async fn what_a_claim_gives_is_what_was_written_down(rig: Rig) {
+        rig.link("t", None, Some(3)).await;
+        let granted = rig.granted("t", "a", after(1)).await;
+        assert_eq!(format!("{granted:?}"), format!("{:?}", rig.now(&granted).await));
+    }
 }

@@ -40,7 +40,13 @@ impl Pool {
     pub(super) async fn begin(&self) -> Result<Write, StoreError> {
         Ok(match self {
             Self::Sqlite(pool) => Write::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Write::Postgres(pool.begin_with(postgres::BEGIN).await?),
+            Self::Postgres(pool) => {
+                // In a task of its own: the driver counts a transaction only once its BEGIN was answered, and would
+                // put the connection of whoever goes away before that back as it is, with the turn in an open
+                // transaction. What nobody takes from the task is rolled back.
+                let begun = tokio::spawn(postgres::begin(pool.clone())).await;
+                Write::Postgres(begun.map_err(|_| sqlx::Error::WorkerCrashed)??)
+            }
         })
     }
 

@@ -227,7 +227,7 @@ pub(super) async fn note_facts(
     tx.run(&ALL_GONE, args![host]).await?;
     for fact in facts {
         let (lifecycle, health) = axes(fact.health);
-        // A serial that another id of this host has: the agent lost its folder and made new ids.
+        // A serial names nobody: emulators and containers of one image all have the same. The id is kept by the agent.
         let values = args![
             fact.id,
             host,

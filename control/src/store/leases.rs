@@ -50,8 +50,8 @@ statements! {
     UNDELETED_LINK(Text) link_where!("k.id = $1 AND k.state <> 'deleted'");
     SET_LINK_STATE(Text, Text) "UPDATE links SET state = $1 WHERE id = $2";
     HELD_LEASE(Text)
-        "SELECT id FROM leases WHERE link_id = $1 AND state IN ('preparing', 'active', 'grace')";
-    HELD() session_where!("l.state IN ('preparing', 'active', 'grace') ORDER BY l.id");
+        "SELECT id FROM leases WHERE link_id = $1 AND state <> 'released' AND state <> 'releasing'";
+    HELD() session_where!("l.state <> 'released' AND l.state <> 'releasing' ORDER BY l.id");
     NOTE_SPENT(Number, Text) "UPDATE leases SET spent_ms = $1 WHERE id = $2 AND spent_ms < $1";
     /// A device is free only if it was cleaned for its newest epoch.
     SET_OCCUPANCY(Text, Number, Text)
@@ -161,14 +161,12 @@ impl Store {
 
     /// Sessions whose device has still to be made ready, or to be cleaned.
     pub(crate) async fn owed(&self) -> Result<Vec<Session>, StoreError> {
-        let rows = self.read.all(&OWED, []).await?;
-        rows.iter().map(session).collect()
+        Ok(legible(&self.read.all(&OWED, []).await?))
     }
 
     /// Sessions whose holder still has the device.
     pub(crate) async fn held(&self) -> Result<Vec<Session>, StoreError> {
-        let rows = self.read.all(&HELD, []).await?;
-        rows.iter().map(session).collect()
+        Ok(legible(&self.read.all(&HELD, []).await?))
     }
 
     /// Notes how long leases were held, for a process that comes after this one. It only ever rises.
@@ -201,11 +199,14 @@ pub(super) async fn step_in(
     } else {
         let values = args![occupancy(after).as_str(), before.release_epoch, before.device];
         tx.run(&SET_OCCUPANCY, values).await?;
-        let why = match event {
-            Event::CleanFailed(why) => why,
-            _ => Soiled::Overtaken,
-        };
-        name_quarantine(tx, why, actor, now).await?;
+        // No other step begins a quarantine.
+        if matches!(after, State::Released { .. }) {
+            let why = match event {
+                Event::CleanFailed(why) => why,
+                _ => Soiled::Overtaken,
+            };
+            name_quarantine(tx, why, actor, now).await?;
+        }
     }
     if lease::refunds(before.state, after) {
         tx.run(&REFUND, args![before.link.id]).await?;
@@ -275,6 +276,18 @@ pub(super) async fn by_lease(tx: &mut Write, lease: LeaseId) -> Result<Option<Se
 pub(super) async fn live_of_host(tx: &mut Write, host: HostId) -> Result<Vec<Session>, StoreError> {
     let rows = tx.all(&LIVE_OF_HOST, args![host]).await?;
     rows.iter().map(session).collect()
+}
+
+/// The sessions of rows that can be read: one that is damaged must not keep the others from their end.
+fn legible(rows: &[Row]) -> Vec<Session> {
+    let read = rows.iter().filter_map(|row| {
+        let damaged = |error: &StoreError| {
+            let lease = row.text("lease_id").unwrap_or_default();
+            tracing::error!(lease.id = %lease, %error, "a lease cannot be read; nothing ends it");
+        };
+        session(row).inspect_err(damaged).ok()
+    });
+    read.collect()
 }
 
 pub(super) fn session(row: &Row) -> Result<Session, StoreError> {

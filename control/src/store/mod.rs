@@ -9,8 +9,8 @@
 //!          sqlite ──┴── postgres                                 how each is opened and how its writers take turns
 //! ```
 //!
-//! Every write is a transaction in which nobody else writes ([`Store::begin`]), so it may rely on what it read until
-//! it commits. Who gets a device is still decided by conditional UPDATEs and unique indexes alone: they hold even
+//! A write that relies on what it read is a transaction in which no other such one writes ([`Store::begin`]); only
+//! statements that are a whole change by themselves are run outside of one. Who gets a device is still decided by conditional UPDATEs and unique indexes alone: they hold even
 //! where that promise is broken. Rules are not here but in `domain`.
 
 pub(crate) mod address;
@@ -33,12 +33,15 @@ pub(crate) mod replicas;
 pub(crate) mod row;
 mod sqlite;
 pub(crate) mod statement;
+#[cfg(test)]
+mod tls_tests;
 pub(crate) mod users;
 
 use std::sync::Arc;
 
 use signaling::error::{Code, Problem, current_id};
 use sqlx::migrate::MigrateError;
+use sqlx::sqlite::SqliteError;
 use uuid::Uuid;
 
 use address::Address;
@@ -122,10 +125,10 @@ fn is_away(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::BeginFailed => true,
-        // PostgreSQL's classes: connection, resources, an operator's intervention; and a turn that did not come.
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            code.len() == 5 && ["08", "53", "57", "55P03"].iter().any(|it| code.starts_with(it))
-        }),
+        sqlx::Error::Database(error) => match error.try_downcast_ref::<SqliteError>() {
+            Some(error) => sqlite::is_away(error),
+            None => error.code().is_some_and(|code| postgres::is_away(&code)),
+        },
         _ => false,
     }
 }

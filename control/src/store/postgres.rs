@@ -10,16 +10,16 @@
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, PgPool, Row as _};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, Postgres};
+use sqlx::{ConnectOptions as _, Connection as _, PgPool, Row as _, Transaction};
 use uuid::Uuid;
 
 use super::{OpenError, READERS_MAX};
 
-/// Starts a transaction and waits for the writers' turn. The number is "farglass" in ASCII; such locks belong to one
-/// database of a server.
-pub(super) const BEGIN: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7377303453135106931)";
+/// Waits for the writers' turn. The number is "farglass" in ASCII; such locks belong to one database of a server. It is
+/// a statement of the transaction and no part of its BEGIN: when the turn does not come the driver knows that there is
+/// something to roll back.
+const TURN: &str = "SELECT pg_advisory_xact_lock(7377303453135106931)";
 /// Connections that write: one has the turn, the rest wait for it together with the other replicas'. One listens.
 const WRITERS_MAX: u32 = 4;
 /// How long a request waits for a connection to read before it is told to come again. A server that is gone is tried
@@ -27,6 +27,8 @@ const WRITERS_MAX: u32 = 4;
 const READ_TIMEOUT: Duration = Duration::from_millis(900);
 /// How long it waits for a connection to write: for the writers before it, that is.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that rested for this long is asked whether it still stands before it is used.
+const FRESH: Duration = Duration::from_secs(1);
 /// How long a connection may take to come up before we say that the server is out of reach.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What every connection asks of the server. Waiting for a turn, a statement, and a transaction in which nothing
@@ -38,6 +40,13 @@ const SETTINGS: [(&str, &str); 4] = [
     ("idle_in_transaction_session_timeout", "5s"),
 ];
 
+/// What the connection that makes or updates the tables asks for instead: a step that rewrites a table takes what it
+/// takes, and another replica waits for it.
+const UNHURRIED: [(&str, &str); 2] = [("lock_timeout", "0"), ("statement_timeout", "0")];
+/// Codes of PostgreSQL (its manual, appendix A) that say nothing about the statement: whole classes for connections,
+/// resources and an operator's intervention; a turn that did not come, or came and was not used; a deadlock; a standby.
+const AWAY: [&str; 7] = ["08", "53", "57", "55P03", "25P03", "40P01", "25006"];
+
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
 
 /// Connects, and makes or updates the tables: who writes, who reads.
@@ -46,13 +55,43 @@ pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(Pg
         .application_name(&format!("farglass {replica}"))
         .options(SETTINGS);
     check(&options).await?;
-    let pool = |max, timeout| PgPoolOptions::new().max_connections(max).acquire_timeout(timeout);
+    let pool = |max, timeout| {
+        let pool = PgPoolOptions::new().max_connections(max).acquire_timeout(timeout);
+        // One that was used a moment ago is as good as asked; if the server died since, one request is told to come again.
+        pool.test_before_acquire(false)
+            .before_acquire(|connection, idle| {
+                Box::pin(async move {
+                    if idle.idle_for >= FRESH {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+    };
     let write = pool(WRITERS_MAX, WRITE_TIMEOUT)
         .connect_with(options.clone())
         .await?;
-    MIGRATIONS.run(&write).await?;
+    let mut migrating = unhurried(options.clone()).connect().await?;
+    MIGRATIONS.run(&mut migrating).await?;
+    migrating.close().await?;
     let read = pool(READERS_MAX, READ_TIMEOUT).connect_with(options).await?;
     Ok((write, read))
+}
+
+fn unhurried(options: PgConnectOptions) -> PgConnectOptions {
+    options.options(UNHURRIED)
+}
+
+/// Starts a transaction and waits for the writers' turn. To be run until its end.
+pub(super) async fn begin(pool: PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    sqlx::query(TURN).execute(&mut *tx).await?;
+    Ok(tx)
+}
+
+/// Whether a code says that the server cannot do anything now, or not this.
+pub(super) fn is_away(code: &str) -> bool {
+    AWAY.iter().any(|away| code.starts_with(away))
 }
 
 /// Fails with the reason if the server is out of reach or takes no writes: a pool would only say that it timed out.
@@ -70,4 +109,91 @@ async fn check(options: &PgConnectOptions) -> Result<(), OpenError> {
         return Err(OpenError::ReadOnly);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::postgres::PgConnection;
+    use sqlx::{Connection as _, Executor as _};
+
+    use super::*;
+    use crate::postgres_child::Postgres as Server;
+    use crate::store::{Store, StoreError};
+
+    /// Far below the 5 s after which the server itself takes a turn away.
+    const SOON: Duration = Duration::from_secs(2);
+
+    /// A store, and somebody else on its server.
+    async fn beside() -> (Server, Store, PgConnection) {
+        let server = Server::start();
+        let store = Store::open(server.url().parse().unwrap(), Uuid::nil())
+            .await
+            .unwrap();
+        let other = PgConnection::connect(&server.url()).await.unwrap();
+        (server, store, other)
+    }
+
+    /// Waits until somebody waits for the turn, and does something to them.
+    async fn to_who_waits(other: &mut PgConnection, what: &str) {
+        let sql = format!("SELECT {what} FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
+        while sqlx::query(sqlx::AssertSqlSafe(sql.clone()))
+            .fetch_all(&mut *other)
+            .await
+            .unwrap()
+            .is_empty()
+        {}
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_while_waiting_for_the_writers_turn_leaves_it_to_the_next() {
+        let (_server, store, mut other) = beside().await;
+        let first = store.begin().await.unwrap();
+        let waits = tokio::spawn({
+            let store = store.clone();
+            async move { store.begin().await.map(drop) }
+        });
+        to_who_waits(&mut other, "pid").await;
+        waits.abort();
+        assert!(waits.await.unwrap_err().is_cancelled());
+        first.commit().await.unwrap();
+        let third = tokio::time::timeout(SOON, store.begin()).await;
+        third.expect("nobody has the turn").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_did_not_come_spoils_no_connection_for_the_next_writes() {
+        let (_server, store, mut other) = beside().await;
+        // A replica that stands still in the middle of a write.
+        let hold = TURN.replace("xact_lock", "lock");
+        other
+            .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(hold)))
+            .await
+            .unwrap();
+        let waits = tokio::spawn({
+            let store = store.clone();
+            async move { store.begin().await.map(drop) }
+        });
+        // As the server does it after `lock_timeout`, without the wait.
+        to_who_waits(&mut other, "pg_cancel_backend(pid)").await;
+        let late = waits.await.unwrap();
+        assert!(matches!(late, Err(StoreError::Away(_))), "{late:?}");
+        other.close().await.unwrap();
+        for _ in 0..=WRITERS_MAX {
+            store.begin().await.unwrap().commit().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_tables_are_made_without_hurry() {
+        let server = Server::start();
+        let options: PgConnectOptions = server.url().parse().unwrap();
+        let mut migrating = unhurried(options.options(SETTINGS)).connect().await.unwrap();
+        for setting in ["lock_timeout", "statement_timeout"] {
+            let show = sqlx::AssertSqlSafe(format!("SHOW {setting}"));
+            let row = sqlx::query(show).fetch_one(&mut migrating).await.unwrap();
+            assert_eq!(row.get::<String, _>(0), "0", "{setting}");
+        }
+    }
 }

@@ -166,3 +166,36 @@ async fn both_databases_have_the_same_tables_and_columns() {
     };
     assert_eq!(names(ours), names(theirs));
 }
+
+/// Tables that only ever grow: reading all of one takes ever longer.
+const GROWING: [&str; 5] = ["leases", "sessions", "connections", "viewer_tokens", "audit_log"];
+
+/// Run once, or once in a while, where nobody waits for it.
+const SELDOM: [&str; 2] = ["ADD_FIRST_ADMIN", "FORGET_VIEWER_TOKENS"];
+
+#[tokio::test]
+async fn no_statement_reads_the_whole_of_a_table_that_only_grows() {
+    let store = Store::in_memory().await.unwrap();
+    let Pool::Sqlite(pool) = &store.read else {
+        panic!("in memory there is SQLite")
+    };
+    let mut scans = Vec::new();
+    for listed in all().filter(|listed| !SELDOM.contains(&listed.name)) {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", listed.sql));
+        for row in sqlx::query(explain).fetch_all(pool).await.unwrap() {
+            let step: String = sqlx::Row::get(&row, "detail");
+            // An alias is all that the plan tells of a table.
+            let scanned = step.strip_prefix("SCAN ").filter(|of| !of.contains("USING"));
+            let table = scanned.map(|alias| match alias {
+                "l" => "leases",
+                "s" => "sessions",
+                "c" => "connections",
+                other => other,
+            });
+            if table.is_some_and(|table| GROWING.contains(&table)) {
+                scans.push(format!("{}: {step}", listed.name));
+            }
+        }
+    }
+    assert_eq!(scans, [""; 0]);
+}

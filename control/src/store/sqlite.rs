@@ -9,8 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::SqlitePool;
+use sqlx::error::DatabaseError as _;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 
 use super::{OpenError, READERS_MAX};
 
@@ -18,6 +21,10 @@ use super::{OpenError, READERS_MAX};
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a statement waits for another process that holds the file, for example a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Primary result codes of SQLite (sqlite.org/rescode.html) that say nothing about the statement: BUSY, LOCKED, IOERR,
+/// FULL, CANTOPEN.
+const AWAY: [i64; 5] = [5, 6, 10, 13, 14];
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
 
@@ -47,6 +54,13 @@ pub(super) async fn open(file: &Path) -> Result<(SqlitePool, SqlitePool), OpenEr
     Ok((write, read))
 }
 
+/// Whether somebody else holds the file, or the disk does not serve.
+pub(super) fn is_away(error: &SqliteError) -> bool {
+    let code = error.code().and_then(|code| code.parse::<i64>().ok());
+    // The low byte is the primary code, what is above it says more.
+    code.is_some_and(|code| AWAY.contains(&(code & 0xff)))
+}
+
 /// Opens a database that is nowhere but in memory, on one connection.
 #[cfg(test)]
 pub(super) async fn in_memory() -> Result<SqlitePool, OpenError> {
@@ -60,4 +74,26 @@ pub(super) async fn in_memory() -> Result<SqlitePool, OpenError> {
     let pool = pool.connect_with(options).await?;
     MIGRATIONS.run(&pool).await?;
     Ok(pool)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{ConnectOptions as _, Executor as _};
+
+    use super::*;
+    use crate::store::StoreError;
+
+    #[tokio::test]
+    async fn a_file_that_somebody_else_holds_is_out_of_reach_and_no_fault_of_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("control.db");
+        let (write, _read) = open(&file).await.unwrap();
+        write.execute("PRAGMA busy_timeout = 1").await.unwrap();
+        let backup = SqliteConnectOptions::new().filename(&file).connect().await;
+        let mut backup = backup.unwrap();
+        backup.execute("BEGIN IMMEDIATE").await.unwrap();
+        let error = write.begin_with("BEGIN IMMEDIATE").await.map(drop).unwrap_err();
+        let error = StoreError::from(error);
+        assert!(matches!(error, StoreError::Away(_)), "{error:?}");
+    }
 }

@@ -46,7 +46,7 @@ const HASTE: [&str; 2] = ["fsync=off", "full_page_writes=off"];
 pub(crate) struct Postgres {
     folder: TempDir,
     server: Child,
-    durable: bool,
+    settings: Vec<String>,
 }
 
 impl Postgres {
@@ -57,6 +57,24 @@ impl Postgres {
 
     /// Starts one that waits for the disk, as servers do by default, or one that does not: only measurements care.
     pub(crate) fn start_as(durable: bool) -> Self {
+        let wanted = SETTINGS
+            .iter()
+            .filter(|setting| !(durable && HASTE.contains(setting)));
+        Self::start_with(wanted.map(|setting| (*setting).to_owned()).collect(), &[])
+    }
+
+    /// Starts one that speaks TLS, on this port of 127.0.0.1. Certificate and key are PEM.
+    pub(crate) fn start_with_tls(port: u16, certificate: &str, key: &str) -> Self {
+        let mut settings: Vec<String> = SETTINGS.iter().map(|setting| (*setting).to_owned()).collect();
+        settings.extend([
+            "listen_addresses=127.0.0.1".to_owned(),
+            format!("port={port}"),
+            "ssl=on".to_owned(),
+        ]);
+        Self::start_with(settings, &[("server.crt", certificate), ("server.key", key)])
+    }
+
+    fn start_with(settings: Vec<String>, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Its user walks through a folder of ours.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
@@ -64,14 +82,21 @@ impl Postgres {
             .arg("-a")
             .arg(template())
             .arg(folder.path().join("data")));
+        let data = folder.path().join("data");
+        for (name, text) in files {
+            let file = data.join(name);
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            run(Command::new("chown").arg("--reference").arg(&data).arg(&file));
+        }
         let socket = folder.path().join("socket");
         fs::create_dir(&socket).unwrap();
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).unwrap();
-        let server = serve(folder.path(), durable);
+        let server = serve(folder.path(), &settings);
         Self {
             folder,
             server,
-            durable,
+            settings,
         }
     }
 
@@ -89,7 +114,7 @@ impl Postgres {
 
     /// Starts a killed server again; it recovers what was committed.
     pub(crate) fn start_again(&mut self) {
-        self.server = serve(self.folder.path(), self.durable);
+        self.server = serve(self.folder.path(), &self.settings);
     }
 
     /// Everything that its tables hold, as SQL text.
@@ -161,15 +186,12 @@ impl Drop for Postgres {
 
 /// Starts the server and waits until it says that it is ready. Backends of a killed one may still be letting go of
 /// its memory; the server then ends at once and is started again.
-fn serve(folder: &Path, durable: bool) -> Child {
+fn serve(folder: &Path, settings: &[String]) -> Child {
     loop {
         let mut command = as_its_user("setpriv", &["--pdeathsig", "KILL"]);
         command.arg(bin("postgres")).arg("-D").arg(folder.join("data"));
         command.arg("-k").arg(folder.join("socket"));
-        for setting in SETTINGS
-            .iter()
-            .filter(|setting| !(durable && HASTE.contains(setting)))
-        {
+        for setting in settings {
             command.args(["-c", setting]);
         }
         let mut server = command
