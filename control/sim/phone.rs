@@ -44,6 +44,7 @@ impl Phone {
         on.packages.insert(OWN_APP.to_owned());
         on.authenticators.insert(OWN_KIND.to_owned(), OWN_APP.to_owned());
         on.files.insert("/sdcard/own".to_owned(), Some("own".to_owned()));
+        on.kept.insert("/sdcard/own".to_owned(), "own".to_owned());
         let settings = on.settings.entry("system".to_owned()).or_default();
         settings.insert("font_scale".to_owned(), "1.0".to_owned());
         Self {
@@ -169,6 +170,14 @@ impl Phone {
             ["settings", "put", namespace, key, value] => {
                 let settings = on.settings.entry((*namespace).to_owned()).or_default();
                 settings.insert((*key).to_owned(), (*value).to_owned());
+            }
+            // A file of the operator comes back; its text is its hash here.
+            ["echo", text, ">", _, "&&", "base64", "-d", _, ">", path] => {
+                on.files.insert((*path).to_owned(), Some((*text).to_owned()));
+            }
+            ["rm", "-f", path] => drop(on.files.remove(*path)),
+            ["mkdir", "-p", paths @ ..] => {
+                on.folders.extend(paths.iter().map(|&path| path.to_owned()));
             }
             ["rm", "-rf", paths @ ..] => {
                 let gone = |path: &str| paths.iter().any(|top| is_at_or_below(path, top));

@@ -27,13 +27,13 @@ const FOLDERS: [&str; 8] = [
     "/sdcard/Android/media/$HOME",
 ];
 /// What the operator had on the device before.
-const OWN: &str = "mkdir -p /sdcard/Music; echo own > /sdcard/Music/own; echo own > /sdcard/Music/used; settings put \
+const OWN: &str = "mkdir -p /sdcard/Music /sdcard/Empty; echo own > /sdcard/Music/own; echo own > /sdcard/Music/used; settings put \
                    global operator own; cmd simulated account dev.farglass operator";
 /// Commands on one line.
 const BATCH: usize = 100;
 
 /// Something that A leaves, and where B looks for it.
-struct Canary {
+pub(crate) struct Canary {
     plant: String,
     look: String,
 }
@@ -155,7 +155,7 @@ fn accounts_and_more(canaries: &mut Vec<Canary>) {
 }
 
 /// Everything that A leaves.
-fn canaries() -> Vec<Canary> {
+pub(crate) fn canaries() -> Vec<Canary> {
     let mut canaries = Vec::new();
     files(&mut canaries);
     settings(&mut canaries);
@@ -166,8 +166,12 @@ fn canaries() -> Vec<Canary> {
 
 impl Rig {
     /// A device that its operator has made ready, and an agent that sees it for the first time.
-    async fn of_an_operator(before: &str) -> Self {
-        let phone = Phone::start().await;
+    pub(crate) async fn of_an_operator(before: &str) -> Self {
+        Self::of_an_operator_on(Phone::start().await, before).await
+    }
+
+    /// The same with a device that is not as usual.
+    pub(crate) async fn of_an_operator_on(phone: Phone, before: &str) -> Self {
         let made = phone
             .host()
             .await
@@ -180,7 +184,12 @@ impl Rig {
         rig
     }
 
-    async fn plant(&self) {
+    /// A person leaves all of it, and takes something of the operator's away.
+    pub(crate) async fn plant(&self) {
+        self.shell()
+            .shell("rm -rf /sdcard/Music/own /sdcard/Empty")
+            .await
+            .unwrap();
         let canaries = canaries();
         for batch in canaries.chunks(BATCH) {
             let script = batch.iter().fold(String::new(), |mut script, canary| {
@@ -192,12 +201,13 @@ impl Rig {
         }
     }
 
-    /// How many of the places still hold a canary, each looked at by itself.
-    async fn places(&self) -> usize {
-        let mut found = 0;
+    /// The looks into those places that still hold a canary, each looked at by itself.
+    pub(crate) async fn places(&self) -> Vec<String> {
+        let mut found = Vec::new();
         for canary in canaries() {
             let shown = self.shell().shell(&canary.look).await.unwrap();
-            found += usize::from(String::from_utf8_lossy(&shown.stdout).contains(MARK));
+            let holds = String::from_utf8_lossy(&shown.stdout).contains(MARK);
+            found.extend(holds.then_some(canary.look));
         }
         found
     }
@@ -239,13 +249,13 @@ impl Rig {
     }
 
     /// The device is as its operator made it.
-    async fn is_as_before(&self) {
-        let look = "cat /sdcard/Music/own; settings get global operator; settings get system font_scale; pm list \
+    pub(crate) async fn is_as_before(&self) {
+        let look = "cat /sdcard/Music/own; cat /sdcard/Music/used; ls -d /sdcard/Empty; settings get global operator; settings get system font_scale; pm list \
                     packages accounts; dumpsys account";
         let shown = self.shell().shell(look).await.unwrap();
         let shown = String::from_utf8(shown.stdout).unwrap();
         assert!(
-            shown.starts_with("own\nown\n1.0\npackage:dev.farglass.accounts\n"),
+            shown.starts_with("own\nown\n/sdcard/Empty\nown\n1.0\npackage:dev.farglass.accounts\n"),
             "{shown}"
         );
     }
@@ -259,10 +269,14 @@ async fn nothing_that_one_holder_left_is_there_for_the_next() {
     rig.press(1, 0, (0x8000, 0x8000), 1);
     rig.sees("a stroke", |dump| dump["strokes"] == 1).await;
     rig.plant().await;
-    assert_eq!(rig.places().await, canaries().len(), "B knows where to look");
+    assert_eq!(
+        rig.places().await.len(),
+        canaries().len(),
+        "B knows where to look"
+    );
 
     assert_eq!(reply(rig.release_with(2, Reset::Full)).await, Reply::Released);
-    assert_eq!(rig.places().await, 0);
+    assert_eq!(rig.places().await, [""; 0]);
     assert_eq!(rig.found().await, [""; 0]);
     rig.is_as_before().await;
     reply(rig.prepare(3, "dev.farglass.echo")).await;
@@ -331,7 +345,7 @@ async fn a_wipe_that_was_never_finished_is_done_before_the_next_holder_whoever_f
     assert_eq!(rig.found().await, [""; 0]);
 }
 
-fn why(reply: Reply) -> String {
+pub(crate) fn why(reply: Reply) -> String {
     match reply {
         Reply::Refused(refusal) => {
             assert_eq!(refusal.code, RefusalCode::SetupFailed);

@@ -1,6 +1,7 @@
 //! What the agent itself does to a device under an epoch: shell commands, key presses, a fresh picture. Every
-//! one of them is checked against the fence right before it is sent, and none is left running behind: a shell
-//! command is waited for even when its epoch is over, so that it cannot hit whoever comes next.
+//! one of them is checked against the fence right before it is sent. A shell command is waited for even when its
+//! epoch is over, so that it does not hit whoever comes next, but no longer than [`SHELL_TIMEOUT`] and the job's
+//! deadline: a device that hangs until then, and comes to itself later, may still carry it out.
 //!
 //! ```text
 //!   job ── Effects { epoch } ──┬── shell("…")  ──► adb shell
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adb::Host;
+use adb::host::ShellEvent;
 use protocol::Epoch;
 use scrcpy::control::KeyAction;
 use scrcpy::keys::{KeyCode, MetaState};
@@ -79,6 +81,9 @@ pub(crate) enum EffectError {
     /// The device is away.
     #[error("the device does not answer")]
     Away,
+    /// The device is there and gives no picture, for a reason that it told.
+    #[error("the device gives no picture: {0}")]
+    NotFilmed(String),
     /// The device said no.
     #[error("{what}: {why}")]
     Failed { what: String, why: String },
@@ -95,6 +100,20 @@ pub(crate) enum EffectError {
     Late(String),
 }
 
+impl EffectError {
+    /// The same, told by what was being done: a command's own words may hold what a person wrote.
+    pub(crate) fn of(self, what: &str) -> Self {
+        match self {
+            Self::Failed { why, .. } => Self::Failed {
+                what: what.to_owned(),
+                why,
+            },
+            Self::Late(_) => Self::Late(what.to_owned()),
+            other => other,
+        }
+    }
+}
+
 impl Effects {
     pub(crate) fn new(reach: Reach, epoch: Epoch) -> Self {
         Self { reach, epoch }
@@ -106,6 +125,14 @@ impl Effects {
         let reached = self.while_current(present(self.reach.host.clone())).await??;
         self.check()?;
         run(&reached.host, command).await
+    }
+
+    /// Runs a command that prints a list; gives `bytes_max` of it at most, and hangs up then.
+    pub(crate) async fn list(&self, command: &str, bytes_max: usize) -> Result<Listed, EffectError> {
+        self.pause().await;
+        let reached = self.while_current(present(self.reach.host.clone())).await??;
+        self.check()?;
+        list(&reached.host, command, bytes_max).await
     }
 
     /// Which boot of the device this is.
@@ -193,7 +220,9 @@ impl Effects {
         what: &str,
         order: impl FnOnce(oneshot::Sender<bool>) -> Order,
     ) -> Result<(), EffectError> {
-        let orders = self.while_current(present(self.reach.orders.clone())).await??;
+        let orders = self.while_current(present(self.reach.orders.clone())).await?;
+        let trouble = || self.reach.seen.trouble.borrow().clone();
+        let orders = orders.map_err(|away| trouble().map_or(away, EffectError::NotFilmed))?;
         let (done, answer) = oneshot::channel();
         let obeyed = async {
             orders.send(order(done)).await.map_err(|_| EffectError::Away)?;
@@ -252,6 +281,56 @@ pub(crate) async fn run(host: &Host, command: &str) -> Result<String, EffectErro
             Err(failed(format!("exit code {code}: {words}")))
         }
     }
+}
+
+/// A list that a command printed.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) text: String,
+    /// Whether it is all of it.
+    pub(crate) whole: bool,
+}
+
+/// Runs a command that prints a list and changes nothing; gives `bytes_max` of it at most, and hangs up then. It may
+/// take as long as it likes if it prints something every [`SHELL_TIMEOUT`].
+pub(crate) async fn list(host: &Host, command: &str, bytes_max: usize) -> Result<Listed, EffectError> {
+    let late = || EffectError::Late(command.to_owned());
+    let failed = |why: String| match host.end() {
+        Some(_) => EffectError::Away,
+        None => EffectError::Failed {
+            what: command.to_owned(),
+            why,
+        },
+    };
+    let started = tokio::time::timeout(SHELL_TIMEOUT, host.start_shell(command));
+    let mut shell = started
+        .await
+        .map_err(|_| late())?
+        .map_err(|error| failed(error.to_string()))?;
+    let tells_its_end = host.banner().has("shell_v2");
+    let mut bytes = Vec::new();
+    let whole = loop {
+        let next = tokio::time::timeout(SHELL_TIMEOUT, shell.next());
+        match next
+            .await
+            .map_err(|_| late())?
+            .map_err(|error| failed(error.to_string()))?
+        {
+            Some(ShellEvent::Stdout(more)) => bytes.extend_from_slice(&more),
+            Some(ShellEvent::Stderr(_)) => {}
+            Some(ShellEvent::Exit(_)) => break true,
+            None if tells_its_end => return Err(failed("it was cut off".to_owned())),
+            None => break true,
+        }
+        if bytes.len() > bytes_max {
+            // The last word may be half a path, which is another one.
+            let end = bytes.iter().rposition(|byte| *byte == 0).map_or(0, |at| at + 1);
+            bytes.truncate(end);
+            break false;
+        }
+    };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Listed { text, whole })
 }
 
 /// The part once it is there.

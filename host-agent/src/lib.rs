@@ -29,6 +29,8 @@ pub mod fence;
 mod film;
 pub mod fingers;
 mod hand;
+#[cfg(test)]
+mod hoards;
 pub mod input;
 mod job;
 mod keyframes;

@@ -11,6 +11,7 @@
 
 mod apps;
 pub(crate) mod baseline;
+mod files;
 mod findings;
 mod full;
 mod listing;

@@ -23,7 +23,7 @@ pub(crate) use growing::Growing;
 /// Bytes of all files together. Reached: writing fails with "No space left on device".
 pub const MAX_TOTAL_BYTES: usize = 256 * 1024 * 1024;
 /// Files and directories together. Reached: creating fails with "No space left on device".
-pub const MAX_ENTRIES: usize = 4096;
+pub const MAX_ENTRIES: usize = 65_536;
 /// Where the shell user may write.
 const WRITABLE: [&str; 2] = ["/data/local/tmp", "/sdcard"];
 /// Directories that exist from the start.
@@ -286,6 +286,10 @@ impl Files {
         }
         let below = format!("{path}/");
         let Tree { nodes, total_bytes } = &mut *tree;
+        if !is_directory {
+            *total_bytes -= nodes.remove(&path).map_or(0, |node| node.len());
+            return Ok(());
+        }
         nodes.retain(|name, node| {
             let goes = *name == path || name.starts_with(&below);
             *total_bytes -= if goes { node.len() } else { 0 };

@@ -36,7 +36,7 @@ pub use adb::window::Window;
 pub use adb::{key_file, known_keys};
 pub use android::Android;
 pub use stand_in::{stand_in_server, stand_in_version};
-pub use userland::Userland;
+pub use userland::{Manner, Root, Userland};
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -109,6 +109,8 @@ pub struct Traits {
     pub window: Window,
     /// An emulator's console; none on a phone.
     pub console: Option<Console>,
+    /// What its shell may do, and how quickly it does it.
+    pub manner: Manner,
 }
 
 /// An emulator's console.
@@ -128,6 +130,7 @@ impl Default for Traits {
             delayed_ack: DelayedAck::Listed,
             window: Window::default(),
             console: None,
+            manner: Manner::default(),
         }
     }
 }
@@ -209,6 +212,7 @@ pub async fn serve_as(
     let mut userland = Userland::new(android, display, now_s);
     userland.faults = mirroring.faults;
     userland.encoder = mirroring.encoder;
+    userland.manner = traits.manner;
     let options = adbd::Options {
         product,
         delayed_ack: traits.delayed_ack,

@@ -32,6 +32,7 @@ mod surroundings;
 pub mod words;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -294,11 +295,30 @@ impl Session {
     }
 }
 
+/// How long the device works on a command before it answers.
+fn takes(call: &Call<'_>) -> Duration {
+    let Userland { manner, files, .. } = call.userland;
+    match call.name {
+        "pm" | "cmd" if call.args.iter().any(|arg| arg == "clear") => manner.clear_takes,
+        "sha256sum" => {
+            let sizes = call.args.iter().filter_map(|path| files.status(path).ok());
+            let bytes: u64 = sizes.map(|status| status.size).sum();
+            let mib = u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
+            manner.hash_mib_takes.saturating_mul(mib)
+        }
+        _ => Duration::ZERO,
+    }
+}
+
 async fn run_call(call: &Call<'_>, io: Io<'_>) -> Result<u8, HungUp> {
     if let Some(done) = install::run(call, io.input).await {
         io.out.print(done.out).await?;
         io.err.print(done.err).await?;
         return Ok(done.code);
+    }
+    let takes = takes(call);
+    if !takes.is_zero() {
+        tokio::time::sleep(takes).await;
     }
     if let Some(done) = instant::run(call) {
         install::tidy(call);

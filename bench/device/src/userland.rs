@@ -6,6 +6,8 @@
 //!
 //! It only holds them together; each part has its own locks and its own limits, and a clone is the same device.
 
+use std::time::Duration;
+
 use crate::abstract_sockets::AbstractSockets;
 use crate::android::Android;
 use crate::display::Display;
@@ -33,6 +35,29 @@ pub struct Userland {
     pub faults: Faults,
     /// The kind of its video encoder.
     pub encoder: Habit,
+    /// What its shell may do, and how quickly it does it.
+    pub manner: Manner,
+}
+
+/// What the shell of a device may do, and how quickly it does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Manner {
+    /// Whether there is an `su` for the shell.
+    pub root: Root,
+    /// How long `pm clear` takes, which on a busy or emulated device is most of a second.
+    pub clear_takes: Duration,
+    /// How long `sha256sum` takes for each MiB.
+    pub hash_mib_takes: Duration,
+}
+
+/// Whether the shell can become root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Root {
+    /// As on a userdebug image.
+    #[default]
+    Here,
+    /// As on what people buy.
+    Locked,
 }
 
 impl Userland {
@@ -48,6 +73,7 @@ impl Userland {
             processes: Processes::default(),
             faults: Faults::default(),
             encoder: Habit::Usual,
+            manner: Manner::default(),
         }
     }
 }

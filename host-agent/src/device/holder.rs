@@ -91,7 +91,7 @@ impl HolderFile {
 impl Device {
     /// Follows the device's comings and goings while somebody holds it.
     pub(super) async fn attend_holder(&mut self) {
-        let mut effects: Vec<_> = match self.life.presence() {
+        let effects: Vec<_> = match self.life.presence() {
             Presence::Away => self.custody.went_away().into_iter().collect(),
             Presence::Between => Vec::new(),
             Presence::Filmed => {
@@ -106,7 +106,7 @@ impl Device {
         if let Some(Effect::StartAlone(_)) = effects.last() {
             tracing::info!(device.id = %self.id, "the device has booted in a session: its app is launched again");
         }
-        self.carry_out(std::mem::take(&mut effects)).await;
+        self.carry_out(effects).await;
     }
 
     /// A job has ended under which the device was, or should have been, made ready for somebody.

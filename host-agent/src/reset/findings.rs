@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::reset::files::missing;
 use crate::reset::survey::{NAMESPACES, Survey};
 
 /// Settings that the system counts up by itself, whoever uses it.
@@ -29,6 +30,8 @@ pub(crate) fn findings(baseline: &Survey, now: &Survey) -> Vec<String> {
         (replaced(baseline, now).count(), "packages replaced"),
         (settings_changed(baseline, now).count(), "settings changed"),
         (strangers(baseline, now).count(), "files or folders"),
+        (usize::from(now.more), "look that did not see all files"),
+        (missing(baseline, now).1.len(), "files missing"),
         (now.accounts.difference(&baseline.accounts).count(), "accounts"),
         (
             now.notifying.difference(&baseline.notifying).count(),
@@ -74,10 +77,15 @@ pub(crate) fn settings_changed<'a>(
 /// Files and folders that were not there, and files that are not what they were.
 pub(crate) fn strangers<'a>(baseline: &'a Survey, now: &'a Survey) -> impl Iterator<Item = &'a str> {
     let folders = now.folders.difference(&baseline.folders);
-    let files = now.files.iter().filter(|(path, hash)| {
-        let before = baseline.files.get(*path).and_then(Option::as_ref);
-        before.is_none() || before != hash.as_ref()
-    });
+    let files = now
+        .files
+        .iter()
+        .filter(|(path, print)| match baseline.files.get(*path) {
+            None => true,
+            // Nobody can tell what was in it, so it counts as the same as long as it is there.
+            Some(None) => false,
+            Some(before) => before != *print,
+        });
     folders
         .map(String::as_str)
         .chain(files.map(|(path, _)| path.as_str()))

@@ -9,7 +9,9 @@
 //!   apps                am force-stop, pm clear                installed ones, and of the image those that people
 //!                                                              open and those that keep what people enter
 //!   settings            settings delete, put                   what was added, what was changed
-//!   files               rm -rf
+//!   files               rm -rf                                 what is new, and what is not what it was
+//!                       mkdir, base64 -d                       small ones of the baseline that are gone or changed;
+//!                                                              larger ones need the operator, and are found
 //!   notifications       am force-stop of who shows them        there is no command that cancels one
 //! ```
 //!
@@ -17,6 +19,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::reset::files::missing;
 use crate::reset::findings::{replaced, settings_changed, strangers};
 use crate::reset::survey::{LINE_BYTES_MAX, Survey, lines};
 use crate::shell_words::quote;
@@ -199,7 +202,28 @@ fn files(baseline: &Survey, now: &Survey, spare: Spare, actions: &mut Vec<Action
     actions.extend(shared.map(|paths| action("files", format!("rm -rf {paths}"))));
     let private = lines(private.into_iter().map(quote)).into_iter();
     actions.extend(private.map(|paths| action("wallpaper", format!("su 0 rm -f {paths}"))));
+    let (folders, gone) = missing(baseline, now);
+    let folders = lines(folders.into_iter().map(quote)).into_iter();
+    actions.extend(folders.map(|folders| action("bring back folders", format!("mkdir -p {folders}"))));
+    let changed = paths.iter().copied();
+    let kept = gone.into_iter().chain(changed);
+    let kept = kept.filter_map(|path| Some((path, baseline.kept.get(path)?)));
+    actions.extend(kept.map(|(path, text)| bring_back(path, text)));
 }
+
+/// One command for each file: a wipe that ends between two of them finds the other one missing. The text is a stranger
+/// itself until it is gone again.
+fn bring_back(path: &str, text: &str) -> Action {
+    let path = quote(path);
+    let command = format!(
+        "echo {} > {TEXT} && base64 -d {TEXT} > {path}; rm -f {TEXT}",
+        quote(text)
+    );
+    action("bring back a file", command)
+}
+
+/// Where the text of a file lies that is being brought back.
+const TEXT: &str = "/data/local/tmp/farglass-text";
 
 #[cfg(test)]
 #[path = "plan_tests.rs"]

@@ -1,7 +1,7 @@
 //! Everything on a device that one person could leave to the next, as far as adb sees it.
 //!
 //! ```text
-//!   shell ─► packages, activities, settings × 3, files with their hashes, accounts, notifications, overview
+//!   shell ─► packages, activities, settings × 3, accounts, notifications, overview, files (files.rs)
 //!   su 0  ─► private files of installed apps, the wallpaper          only where the image has it (userdebug)
 //! ```
 //!
@@ -16,39 +16,48 @@ use std::future::Future;
 use adb::Host;
 use serde::{Deserialize, Serialize};
 
-use crate::effects::{self, EffectError, Effects};
+use crate::effects::{self, EffectError, Effects, Listed};
+use crate::reset::files;
 use crate::reset::listing::{self, Account};
 use crate::shell_words::quote;
 
 /// The namespaces of Android's settings.
 pub(crate) const NAMESPACES: [&str; 3] = ["system", "secure", "global"];
-/// Where people's files are; with the slash, for the first is a link.
-const ROOTS: &str = "/sdcard/ /data/local/tmp/";
-/// The pictures behind the launcher and the lock screen, which only root sees.
-const WALLPAPERS: [&str; 4] = [
-    "/data/system/users/0/wallpaper",
-    "/data/system/users/0/wallpaper_orig",
-    "/data/system/users/0/wallpaper_lock",
-    "/data/system/users/0/wallpaper_lock_orig",
-];
-/// Bytes of words on one command line; adb and every shell take more.
-pub(crate) const LINE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of words on one command line: an adb server takes 64 KiB, and a shell twice that.
+pub(crate) const LINE_BYTES_MAX: usize = 32 * 1024;
+/// Names of private files that a look takes in, bytes for each line of packages: that there is one is all that counts.
+const PRIVATE_BYTES_MAX: usize = 1 << 20;
 
 /// Who runs commands on a device: the agent under an epoch, or the one who has just reached it.
 pub(crate) trait Shell {
     /// Runs a command to its end; gives its output. An exit code other than 0 is a failure.
     fn shell(&self, command: &str) -> impl Future<Output = Result<String, EffectError>> + Send;
+
+    /// Runs a command that prints a list; gives that much of it at most, and hangs up then.
+    fn list(
+        &self,
+        command: &str,
+        bytes_max: usize,
+    ) -> impl Future<Output = Result<Listed, EffectError>> + Send;
 }
 
 impl Shell for Effects {
     async fn shell(&self, command: &str) -> Result<String, EffectError> {
         Effects::shell(self, command).await
     }
+
+    async fn list(&self, command: &str, bytes_max: usize) -> Result<Listed, EffectError> {
+        Effects::list(self, command, bytes_max).await
+    }
 }
 
 impl Shell for Host {
     async fn shell(&self, command: &str) -> Result<String, EffectError> {
         effects::run(self, command).await
+    }
+
+    async fn list(&self, command: &str, bytes_max: usize) -> Result<Listed, EffectError> {
+        effects::list(self, command, bytes_max).await
     }
 }
 
@@ -69,8 +78,15 @@ pub struct Survey {
     pub settings: BTreeMap<String, BTreeMap<String, String>>,
     /// Paths of folders where people's files are.
     pub folders: BTreeSet<String>,
-    /// What is no folder, by path, with its hash; none where it is not known or of no interest.
+    /// What is no folder, by path, with a print by which a change is known; none where there is none or it is of no
+    /// interest.
     pub files: BTreeMap<String, Option<String>>,
+    /// The bytes of a baseline's small files, in base64, so that they can be brought back.
+    #[serde(default)]
+    pub kept: BTreeMap<String, String>,
+    /// There are more files than a look takes in.
+    #[serde(skip)]
+    pub more: bool,
     /// Accounts of people.
     pub accounts: BTreeSet<Account>,
     /// Package by account type.
@@ -83,13 +99,13 @@ pub struct Survey {
     pub private: Option<BTreeSet<String>>,
 }
 
-/// Looks at everything. With a baseline only its files are hashed, for any other is of no interest anyway.
+/// Looks at everything. With a baseline, files are compared with its own.
 pub(crate) async fn survey(shell: &impl Shell, baseline: Option<&Survey>) -> Result<Survey, EffectError> {
-    let code = listing::code(&shell.shell("pm list packages -f").await?);
+    let code = listing::code(&asked(shell, "packages", "pm list packages -f").await?);
     let mut found = Survey {
         packages: code.keys().cloned().collect(),
         code,
-        third_party: listing::packages(&shell.shell("pm list packages -3").await?),
+        third_party: listing::packages(&asked(shell, "packages", "pm list packages -3").await?),
         ..Survey::default()
     };
     for category in ["LAUNCHER", "HOME"] {
@@ -98,82 +114,51 @@ pub(crate) async fn survey(shell: &impl Shell, baseline: Option<&Survey>) -> Res
             "cmd package query-activities --brief -a android.intent.action.MAIN -c android.intent.category.{category} \
              2>/dev/null || true"
         );
-        found
-            .openable
-            .extend(listing::activities(&shell.shell(&query).await?));
+        let activities = asked(shell, "activities", &query).await?;
+        found.openable.extend(listing::activities(&activities));
     }
     for namespace in NAMESPACES {
-        let settings = listing::settings(&shell.shell(&format!("settings list {namespace}")).await?);
+        let settings = asked(shell, "settings", &format!("settings list {namespace}")).await?;
+        let settings = listing::settings(&settings);
         found.settings.insert(namespace.to_owned(), settings);
     }
-    let accounts = shell.shell("dumpsys account").await?;
+    let accounts = asked(shell, "accounts", "dumpsys account").await?;
     found.accounts = listing::accounts(&accounts);
     found.authenticators = listing::authenticators(&accounts);
-    found.notifying = listing::notifying(&shell.shell("dumpsys notification --noredact").await?);
-    found.recents = listing::recents(&shell.shell("dumpsys activity recents").await?);
-    files(shell, baseline, &mut found).await?;
+    // Whose they are is all that counts: what they say stays on the device.
+    found.notifying = listing::notifying(&asked(shell, "notifications", "dumpsys notification").await?);
+    found.recents = listing::recents(&asked(shell, "overview", "dumpsys activity recents").await?);
+    files::look(shell, baseline, &mut found).await?;
+    of_root(shell, &mut found).await?;
     Ok(found)
 }
 
-async fn files(shell: &impl Shell, baseline: Option<&Survey>, found: &mut Survey) -> Result<(), EffectError> {
-    let is_root = shell
-        .shell("su 0 id 2>/dev/null || true")
-        .await?
-        .contains("uid=0(");
-    // Folders of apps on shared storage are closed even to the shell; `pm clear` empties those.
-    let find = |su: &str, test: &str| format!("{su}find {test} -print0 2>/dev/null || true");
-    let folders = shell
-        .shell(&find("", &format!("{ROOTS} -mindepth 1 -type d")))
-        .await?;
-    found.folders = listing::paths(&folders);
-    let files = shell
-        .shell(&find("", &format!("{ROOTS} -mindepth 1 ! -type d")))
-        .await?;
-    let mut files = listing::paths(&files);
-    hash(shell, "", &files, baseline, found).await?;
-    if !is_root {
+/// What only root sees.
+async fn of_root(shell: &impl Shell, found: &mut Survey) -> Result<(), EffectError> {
+    let who = asked(shell, "asking for root", "su 0 id 2>/dev/null || true").await?;
+    if !who.contains("uid=0(") {
         return Ok(());
     }
-    let wallpapers = format!("{} -type f", WALLPAPERS.join(" "));
-    files = listing::paths(&shell.shell(&find("su 0 ", &wallpapers)).await?);
-    hash(shell, "su 0 ", &files, baseline, found).await?;
+    files::wallpapers(shell, found).await?;
     let folders = found
         .third_party
         .iter()
         .map(|package| quote(&format!("/data/data/{package}")));
     let mut private = BTreeSet::new();
     for folders in lines(folders) {
-        let text = shell.shell(&find("su 0 ", &format!("{folders} -type f"))).await?;
-        private.extend(listing::paths(&text));
+        let find = format!("su 0 find {folders} -type f -print0 2>/dev/null || true");
+        let listed = shell.list(&find, PRIVATE_BYTES_MAX).await;
+        private.extend(listing::paths(
+            &listed.map_err(|error| error.of("private files"))?.text,
+        ));
     }
     found.private = Some(private);
     Ok(())
 }
 
-/// Notes the files, with the hashes of those that a baseline has, or of all.
-async fn hash(
-    shell: &impl Shell,
-    su: &str,
-    files: &BTreeSet<String>,
-    baseline: Option<&Survey>,
-    found: &mut Survey,
-) -> Result<(), EffectError> {
-    let of_interest = |path: &&String| {
-        let known = baseline.is_none_or(|baseline| baseline.files.contains_key(*path));
-        known && !path.contains(['\n', char::REPLACEMENT_CHARACTER])
-    };
-    let words = files.iter().filter(of_interest).map(|path| quote(path));
-    let mut hashes = BTreeMap::new();
-    for words in lines(words) {
-        let text = shell
-            .shell(&format!("{su}sha256sum {words} 2>/dev/null || true"))
-            .await?;
-        hashes.extend(listing::hashes(&text));
-    }
-    found
-        .files
-        .extend(files.iter().map(|path| (path.clone(), hashes.remove(path))));
-    Ok(())
+/// A command's output; what fails is told by what it was for and not by its words, which may hold a person's.
+async fn asked(shell: &impl Shell, what: &str, command: &str) -> Result<String, EffectError> {
+    shell.shell(command).await.map_err(|error| error.of(what))
 }
 
 /// The words on as few lines as [`LINE_BYTES_MAX`] allows.

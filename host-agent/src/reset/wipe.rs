@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Nothing is remembered in between: a wipe that was cut short at any point starts over, and its survey finds what is
-//! left to do. An action that fails does not keep the others from being done, but the device is not clean then,
+//! left to do. A scan that could not take in all files is followed by the same pass again. An action that fails does not keep the others from being done, but the device is not clean then,
 //! whatever the scan says.
 
 use std::collections::VecDeque;
@@ -21,6 +21,10 @@ use crate::reset::survey::Survey;
 /// Passes at most: an app that was still writing while it was stopped is caught by the second. What is left then
 /// will be left by the third as well.
 const PASSES: [Spare; 2] = [Spare::Servers, Spare::Nothing];
+
+/// Looks at most that did not see all files, each followed by removing what it saw: some two million names. A person
+/// who left more has to be cleaned up after more than once.
+const CROWDED_MAX: usize = 32;
 
 /// What comes next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +45,8 @@ pub struct Wipe {
     baseline: Arc<Survey>,
     /// The pass that is next or at work, from 0.
     pass: usize,
+    /// Scans of the pass that did not see all files.
+    crowded: usize,
     /// The first action of this pass that failed.
     failure: Option<String>,
     phase: Phase,
@@ -62,6 +68,7 @@ impl Wipe {
         Self {
             baseline,
             pass: 0,
+            crowded: 0,
             failure: None,
             phase: Phase::Looking,
         }
@@ -106,7 +113,12 @@ impl Wipe {
             Phase::Looking => self.act(now),
             Phase::Scanning => {
                 let mut left = findings(&self.baseline, now);
-                left.extend(self.failure.take());
+                let failed = self.failure.take();
+                if now.more && failed.is_none() && self.crowded < CROWDED_MAX {
+                    self.crowded += 1;
+                    return self.act(now);
+                }
+                left.extend(failed);
                 self.pass += 1;
                 if left.is_empty() || self.pass >= PASSES.len() {
                     self.phase = Phase::Over(left);
@@ -206,6 +218,20 @@ mod tests {
             (steps.as_str(), left.join("; ")),
             ("srcsrcs", "1 files or folders".to_owned())
         );
+    }
+
+    #[test]
+    fn a_device_with_more_files_than_a_look_takes_in_is_wiped_look_by_look() {
+        let crowd = Survey {
+            more: true,
+            ..with("/sdcard/a")
+        };
+        let (last, clean) = (with("/sdcard/b"), Survey::default());
+        let looks = [crowd.clone(), crowd.clone(), crowd.clone(), last, clean];
+        assert_eq!(work(&looks, true), ("srcsrcsrcsrcs".to_owned(), vec![]));
+        let endless = vec![crowd; CROWDED_MAX + 3];
+        let (_, left) = work(&endless, true);
+        assert_eq!(left.len(), 2, "{left:?}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use adb::daemon::Guard;
 use device::android::Model;
 use device::display::Display;
 use device::fault::Faults;
-use device::{Android, Traits, Userland, adbd};
+use device::{Android, Manner, Traits, Userland, adbd};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -75,15 +75,20 @@ impl Phone {
 
     /// A device that lets hosts in as `guard` says. Tests look at it through a door of their own.
     pub(crate) async fn behind(guard: Guard) -> Self {
-        Self::doors(guard, (360, 640), Faults::default()).await
+        Self::doors(guard, (360, 640), Faults::default(), Manner::default()).await
     }
 
     /// A device with faults and a screen of this size in pixels. Tests look at it through a door that has no faults.
     pub(crate) async fn faulty(size: (u16, u16), faults: Faults) -> Self {
-        Self::doors(Guard::Open, size, faults).await
+        Self::doors(Guard::Open, size, faults, Manner::default()).await
     }
 
-    async fn doors(guard: Guard, (width, height): (u16, u16), faults: Faults) -> Self {
+    /// A device whose shell is like this for its agent. Tests look at it as root and at once.
+    pub(crate) async fn of_manner(manner: Manner) -> Self {
+        Self::doors(Guard::Open, (360, 640), Faults::default(), manner).await
+    }
+
+    async fn doors(guard: Guard, (width, height): (u16, u16), faults: Faults, manner: Manner) -> Self {
         let cancel = CancellationToken::new();
         let android = Android::new(Model {
             name: "Trial".to_owned(),
@@ -93,7 +98,8 @@ impl Phone {
         let (display, _) = Display::spawn(android.clone(), 30).unwrap();
         let userland = Userland::new(android, display, 1);
         let mut doors = Vec::new();
-        for (guard, faults) in [(guard, faults), (Guard::Open, Faults::default())] {
+        let plain = (Guard::Open, Faults::default(), Manner::default());
+        for (guard, faults, manner) in [(guard, faults, manner), plain] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             doors.push(listener.local_addr().unwrap());
             let options = adbd::Options {
@@ -106,6 +112,7 @@ impl Phone {
             };
             let (mut userland, cancel) = (userland.clone(), cancel.clone());
             userland.faults = faults;
+            userland.manner = manner;
             tokio::spawn(async move { adbd::serve(listener, userland, &options, cancel).await });
         }
         Self::wired(doors[0], doors[1], cancel).await

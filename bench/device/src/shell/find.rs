@@ -1,7 +1,7 @@
 //! `find` and `sha256sum` over a tree of files: what the shell sees, or what root sees.
 //!
-//! Of toybox's tests there are `-mindepth`, `-type` with an optional `!` before it, and both ways of printing.
-//! Another one is refused.
+//! Of toybox's tests there are `-mindepth`, `-maxdepth`, `-type` with an optional `!` before it, and both ways of
+//! printing. Another one is refused.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +26,7 @@ enum Node {
 #[derive(Default)]
 struct Wanted {
     depth_min: usize,
+    depth_max: Option<usize>,
     /// Whether it is a directory; none takes both.
     directory: Option<bool>,
     zero: bool,
@@ -106,7 +107,8 @@ pub(super) fn find(tree: &Tree, args: &[&str]) -> Done {
         }
         for (path, depth, node) in found {
             let is_directory = matches!(node, Node::Directory);
-            if depth >= wanted.depth_min && wanted.directory.is_none_or(|wanted| wanted == is_directory) {
+            let within = depth >= wanted.depth_min && wanted.depth_max.is_none_or(|most| depth <= most);
+            if within && wanted.directory.is_none_or(|wanted| wanted == is_directory) {
                 done.out.extend_from_slice(path.as_bytes());
                 done.out.push(if wanted.zero { 0 } else { b'\n' });
             }
@@ -129,6 +131,10 @@ fn wanted<'a>(tests: &[&'a str]) -> Result<Wanted, &'a str> {
             "-print0" => wanted.zero = true,
             "-mindepth" => {
                 wanted.depth_min = tests.next().and_then(|depth| depth.parse().ok()).ok_or(*test)?;
+            }
+            "-maxdepth" => {
+                let depth = tests.next().and_then(|depth| depth.parse().ok());
+                wanted.depth_max = Some(depth.ok_or(*test)?);
             }
             "-type" => {
                 wanted.directory = match tests.next() {

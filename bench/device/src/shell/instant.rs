@@ -36,6 +36,8 @@ pub(super) fn run(call: &Call<'_>) -> Option<Done> {
         "sha256sum" => find::sha256sum(&find::Tree::of_shell(files), &args),
         "ls" => storage::ls(files, &args),
         "rm" => storage::rm(files, &args),
+        "stat" => storage::stat(files, &args),
+        "base64" => storage::base64(files, &args),
         "mkdir" => storage::mkdir(files, &args, call.now_s),
         "rmdir" => storage::rmdir(files, &args),
         "[" | "test" => storage::test(files, call.name, &args),
@@ -84,6 +86,7 @@ fn cmd(call: &Call<'_>, args: &[&str]) -> Done {
         ["window", rest @ ..] => display::wm(android, rest),
         ["settings", rest @ ..] => settings::settings(android, rest),
         ["notification", rest @ ..] => services::notification(android, rest),
+        ["simulated", "litter", folder, count] => simulated::litter(call, folder, count),
         ["simulated", rest @ ..] => simulated::simulated(android, rest),
         [] => Done::fail(
             20,

@@ -5,12 +5,17 @@
 //!   anything else              as the shell user's own
 //! ```
 //!
-//! A userdebug image has this `su` for the adb shell; there is no `su -c` in it, and no password.
+//! A userdebug image has this `su` for the adb shell; there is no `su -c` in it, and no password. Others have none, and
+//! the shell does not know the word.
 
 use super::{Call, Done, find, instant};
+use crate::userland::Root;
 
 /// `None` when root's command is none that answers at once.
 pub(super) fn su(call: &Call<'_>, args: &[&str]) -> Option<Done> {
+    if call.userland.manner.root == Root::Locked {
+        return None;
+    }
     let ["0" | "root", name, rest @ ..] = args else {
         return Some(Done::fail(1, "usage: su [0|root] COMMAND [ARGUMENT...]\n"));
     };

@@ -8,6 +8,7 @@
 //!   write PACKAGE PATH TEXT    an app writes a private file
 //!   prefer PACKAGE KEY VALUE   an app keeps a preference
 //!   notify PACKAGE TAG TEXT    an app posts a notification
+//!   litter FOLDER COUNT        an app fills a folder with so many empty files of long names
 //!   copy TEXT                  an app copies
 //!   paste                      prints what an app would paste
 //!   wallpaper TEXT             a picture becomes the wallpaper
@@ -15,8 +16,14 @@
 //!
 //! The service has a name that no Android has, so that nobody takes it for a part of one.
 
-use super::Done;
+use bytes::Bytes;
+
+use super::{Call, Done};
 use crate::android::{Account, Android, Notification, PackageError};
+use crate::files::Attributes;
+
+/// Characters in the name of a file that an app litters with.
+const LITTER_NAME: usize = 150;
 
 pub(super) fn simulated(android: &Android, args: &[&str]) -> Done {
     let done = match args {
@@ -54,6 +61,23 @@ pub(super) fn simulated(android: &Android, args: &[&str]) -> Done {
         Ok(()) => Done::default(),
         Err(error) => Done::fail(1, format!("Error: {error}\n")),
     }
+}
+
+pub(super) fn litter(call: &Call<'_>, folder: &str, count: &str) -> Done {
+    let Ok(count) = count.parse::<usize>() else {
+        return Done::fail(255, "usage: cmd simulated litter FOLDER COUNT\n");
+    };
+    let attributes = Attributes {
+        permissions: 0o644,
+        mtime_s: call.now_s,
+    };
+    for number in 0..count {
+        let path = format!("{folder}/{number:0LITTER_NAME$}");
+        if let Err(error) = call.userland.files.write(&path, Bytes::new(), attributes) {
+            return Done::fail(1, format!("Error: {error}\n"));
+        }
+    }
+    Done::default()
 }
 
 fn notify(android: &Android, package: &str, tag: &str, text: &str) -> Result<(), PackageError> {

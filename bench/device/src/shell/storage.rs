@@ -1,4 +1,4 @@
-//! Commands on files: ls, rm, mkdir, rmdir, test.
+//! Commands on files: ls, rm, mkdir, rmdir, stat, base64, test.
 //!
 //! ```text
 //!   arguments ─ flags ─► operands ─ each ─► Done { what it printed, what failed, 1 if something failed }
@@ -6,6 +6,9 @@
 //!
 //! Their words are those of Android's toybox. A failing operand does not keep the others from being done. They do not
 //! know who asks: what may be written is the files' matter. `cat` and whatever else takes time is beside.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::Done;
 use crate::files::{Depth, FileError, Files, Parents, Status, normal};
@@ -133,6 +136,50 @@ pub(super) fn mkdir(files: &Files, args: &[&str], now_s: u32) -> Done {
         files.make_directory(path, parents, now_s)
     })
 }
+
+/// `stat -c FORMAT`, with `%s`, `%Y` and `%n`.
+pub(super) fn stat(files: &Files, args: &[&str]) -> Done {
+    let ["-c", format, operands @ ..] = args else {
+        return Done::fail(1, "stat: only -c FORMAT is known here\n");
+    };
+    each("stat", operands, |path, out| {
+        let Status { size, mtime_s, .. } = files.status(path)?;
+        let line = format.replace("%s", &size.to_string());
+        let line = line.replace("%Y", &mtime_s.to_string()).replace("%n", path);
+        out.extend_from_slice(line.as_bytes());
+        out.push(b'\n');
+        Ok(())
+    })
+}
+
+/// `base64 FILE` and `base64 -d FILE`.
+pub(super) fn base64(files: &Files, args: &[&str]) -> Done {
+    let (decode, operands) = match args {
+        ["-d", operands @ ..] => (true, operands),
+        operands => (false, operands),
+    };
+    each("base64", operands, |path, out| {
+        let bytes = files.read(path)?.to_bytes();
+        if decode {
+            let text: Vec<u8> = bytes
+                .iter()
+                .copied()
+                .filter(|byte| !byte.is_ascii_whitespace())
+                .collect();
+            // What is no base64 ends there, as it does in toybox.
+            out.extend(STANDARD.decode(text).unwrap_or_default());
+            return Ok(());
+        }
+        for line in STANDARD.encode(&bytes).as_bytes().chunks(BASE64_COLUMNS) {
+            out.extend_from_slice(line);
+            out.push(b'\n');
+        }
+        Ok(())
+    })
+}
+
+/// Characters on a line of `base64`.
+const BASE64_COLUMNS: usize = 76;
 
 pub(super) fn rmdir(files: &Files, args: &[&str]) -> Done {
     each("rmdir", args, |path, _| files.remove(path, Depth::EmptyDirectory))

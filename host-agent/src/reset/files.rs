@@ -1,0 +1,235 @@
+//! The files part of a survey: what lies where people's files are, and a print of each file by which a change is known.
+//!
+//! ```text
+//!   baseline   find everything ─► stat ─┬─ small: sha256sum, and of the smallest the bytes, to bring them back
+//!                                       └─ large: size and time of the last change
+//!   later      find in the roots and the baseline's folders, not below others ─► the same print of what the baseline knows
+//! ```
+//!
+//! What is new is of interest by its highest folder only, and a person may have left more names than fit in memory: a
+//! list is cut at its limit, and the survey says that there is more. Files whose names hold line feeds have no print.
+//!
+//! It does not know what is done about what it finds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::effects::EffectError;
+use crate::reset::listing;
+use crate::reset::survey::{Shell, Survey, lines};
+use crate::shell_words::quote;
+
+/// Where people's files are; with the slash, for the first is a link.
+const ROOTS: [&str; 2] = ["/sdcard/", "/data/local/tmp/"];
+/// The folders that belong to apps: clearing an app empties them, also of what was there before.
+const OF_APPS: &str = "/sdcard/Android/";
+/// The pictures behind the launcher and the lock screen, which only root sees.
+const WALLPAPERS: [&str; 4] = [
+    "/data/system/users/0/wallpaper",
+    "/data/system/users/0/wallpaper_orig",
+    "/data/system/users/0/wallpaper_lock",
+    "/data/system/users/0/wallpaper_lock_orig",
+];
+/// Names that a baseline may hold, bytes: half a million files. A device with more is refused.
+const BASELINE_BYTES_MAX: usize = 32 << 20;
+/// Names beyond those of the baseline that one look takes in, bytes; the next look sees the rest.
+const NEW_BYTES_MAX: usize = 8 << 20;
+/// A longer file is known by its size and time alone: hashing gigabytes at every wipe takes minutes.
+const HASHED_BYTES_MAX: u64 = 1 << 20;
+/// Bytes that are hashed at most, of all files together: some seconds on a slow device.
+const HASHED_TOTAL_MAX: u64 = 64 << 20;
+/// A longer file is not brought back when it was changed or removed; its text still fits on one command line.
+const KEPT_BYTES_MAX: u64 = 16 * 1024;
+/// Bytes of all files that are brought back: they are a part of the baseline's file.
+const KEPT_TOTAL_MAX: u64 = 1 << 20;
+/// What begins a print that is no hash.
+const BY_SIZE: &str = "size ";
+
+/// Whether a file is its app's, which may have lost it by being cleared, or the image's.
+pub(crate) fn is_of_an_app(path: &str) -> bool {
+    path.starts_with(OF_APPS) || WALLPAPERS.contains(&path)
+}
+
+/// Looks at the files and notes them in `found`. With a baseline only its files get a print, for any other is of no
+/// interest anyway.
+pub(crate) async fn look(
+    shell: &impl Shell,
+    baseline: Option<&Survey>,
+    found: &mut Survey,
+) -> Result<(), EffectError> {
+    list(shell, baseline, found).await?;
+    match baseline {
+        None => first_prints(shell, found).await,
+        Some(baseline) => prints_again(shell, baseline, found).await,
+    }
+}
+
+async fn list(shell: &impl Shell, baseline: Option<&Survey>, found: &mut Survey) -> Result<(), EffectError> {
+    let (starts, depth, limit) = match baseline {
+        None => (lines(ROOTS.map(quote).into_iter()), "", BASELINE_BYTES_MAX),
+        Some(known) => {
+            let names = known.folders.iter().chain(known.files.keys());
+            let limit = NEW_BYTES_MAX + names.map(|name| name.len() + 1).sum::<usize>();
+            let roots = ROOTS.iter().copied();
+            let starts = roots.chain(known.folders.iter().map(String::as_str));
+            (lines(starts.map(quote)), " -maxdepth 1", limit)
+        }
+    };
+    for starts in starts {
+        // Folders of apps on shared storage are closed even to the shell; `pm clear` empties those.
+        let find =
+            |test: &str| format!("find {starts} -mindepth 1{depth} {test} -print0 2>/dev/null || true");
+        let folders = shell.list(&find("-type d"), limit).await;
+        let folders = folders.map_err(|error| error.of("listing folders"))?;
+        let files = shell.list(&find("! -type d"), limit).await;
+        let files = files.map_err(|error| error.of("listing files"))?;
+        found.more |= !folders.whole || !files.whole;
+        found.folders.extend(listing::paths(&folders.text));
+        let files = listing::paths(&files.text).into_iter();
+        found.files.extend(files.map(|path| (path, None)));
+    }
+    if baseline.is_none() && found.more {
+        return Err(EffectError::Failed {
+            what: "listing files".to_owned(),
+            why: format!("more than {BASELINE_BYTES_MAX} bytes of names"),
+        });
+    }
+    Ok(())
+}
+
+/// The prints of a baseline.
+async fn first_prints(shell: &impl Shell, found: &mut Survey) -> Result<(), EffectError> {
+    let sizes = sizes(shell, words(found.files.keys())).await?;
+    let (mut small, mut room) = (Vec::new(), HASHED_TOTAL_MAX);
+    for (path, Size { bytes, .. }) in &sizes {
+        if *bytes <= HASHED_BYTES_MAX.min(room) {
+            room -= bytes;
+            small.push(path);
+        }
+    }
+    let hashes = hashes(shell, "", words(small.into_iter())).await?;
+    let mut room = KEPT_TOTAL_MAX;
+    for (path, size) in &sizes {
+        let hash = hashes.get(path);
+        let fits = size.bytes <= KEPT_BYTES_MAX.min(room);
+        if hash.is_some() && fits && !is_of_an_app(path) {
+            let command = format!("base64 {} 2>/dev/null || true", quote(path));
+            let text = shell.shell(&command).await;
+            let text = text.map_err(|error| error.of("reading small files"))?;
+            let text: String = text.split_whitespace().collect();
+            // An image without the tool says nothing.
+            if size.bytes == 0 || !text.is_empty() {
+                room -= size.bytes;
+                found.kept.insert(path.clone(), text);
+            }
+        }
+        let print = hash.cloned().unwrap_or_else(|| size.print());
+        found.files.insert(path.clone(), Some(print));
+    }
+    Ok(())
+}
+
+/// The prints of those files that the baseline has one of.
+async fn prints_again(shell: &impl Shell, baseline: &Survey, found: &mut Survey) -> Result<(), EffectError> {
+    let known = found.files.keys().filter_map(|path| {
+        let print = baseline.files.get(path)?.as_ref()?;
+        Some((path, print.starts_with(BY_SIZE)))
+    });
+    let (large, small): (Vec<_>, Vec<_>) = known.partition(|(_, by_size)| *by_size);
+    let large = words(large.into_iter().map(|(path, _)| path));
+    let small = words(small.into_iter().map(|(path, _)| path));
+    for (path, size) in sizes(shell, large).await? {
+        found.files.insert(path, Some(size.print()));
+    }
+    for (path, hash) in hashes(shell, "", small).await? {
+        found.files.insert(path, Some(hash));
+    }
+    Ok(())
+}
+
+/// Notes the pictures that only root sees.
+pub(crate) async fn wallpapers(shell: &impl Shell, found: &mut Survey) -> Result<(), EffectError> {
+    let find = format!(
+        "su 0 find {} -type f -print0 2>/dev/null || true",
+        WALLPAPERS.join(" ")
+    );
+    let there = shell
+        .shell(&find)
+        .await
+        .map_err(|error| error.of("looking at the wallpaper"))?;
+    let there = listing::paths(&there);
+    let mut hashes = hashes(shell, "su 0 ", words(there.iter())).await?;
+    for path in there {
+        let hash = hashes.remove(&path);
+        found.files.insert(path, hash);
+    }
+    Ok(())
+}
+
+/// What is known of a file without reading it.
+struct Size {
+    bytes: u64,
+    /// Of the last change, as the device says it.
+    time: String,
+}
+
+impl Size {
+    fn print(&self) -> String {
+        format!("{BY_SIZE}{} at {}", self.bytes, self.time)
+    }
+}
+
+/// The paths that a line of a tool's output can name, as words on command lines.
+fn words<'a>(paths: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let printable = paths.filter(|path| !path.contains(['\n', char::REPLACEMENT_CHARACTER]));
+    lines(printable.map(|path| quote(path)))
+}
+
+async fn sizes(shell: &impl Shell, paths: Vec<String>) -> Result<BTreeMap<String, Size>, EffectError> {
+    let mut sizes = BTreeMap::new();
+    for words in paths {
+        let command = format!("stat -c '%s %Y %n' {words} 2>/dev/null || true");
+        let text = shell
+            .shell(&command)
+            .await
+            .map_err(|error| error.of("measuring files"))?;
+        let sized = text.lines().filter_map(|line| {
+            let (bytes, line) = line.split_once(' ')?;
+            let (time, path) = line.split_once(' ')?;
+            let (bytes, time) = (bytes.parse().ok()?, time.to_owned());
+            Some((path.to_owned(), Size { bytes, time }))
+        });
+        sizes.extend(sized);
+    }
+    Ok(sizes)
+}
+
+async fn hashes(
+    shell: &impl Shell,
+    su: &str,
+    paths: Vec<String>,
+) -> Result<BTreeMap<String, String>, EffectError> {
+    let mut hashes = BTreeMap::new();
+    for words in paths {
+        let command = format!("{su}sha256sum {words} 2>/dev/null || true");
+        let text = shell
+            .shell(&command)
+            .await
+            .map_err(|error| error.of("hashing files"))?;
+        hashes.extend(listing::hashes(&text));
+    }
+    Ok(hashes)
+}
+
+/// The folders that were there and are not, and the files likewise; neither those of apps.
+pub(crate) fn missing<'a>(baseline: &'a Survey, now: &'a Survey) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {
+    let folders = baseline.folders.difference(&now.folders).map(String::as_str);
+    let files = baseline
+        .files
+        .keys()
+        .filter(|path| !now.files.contains_key(*path));
+    let ours = |path: &&str| !is_of_an_app(path) && *path != OF_APPS.trim_end_matches('/');
+    (
+        folders.filter(ours).collect(),
+        files.map(String::as_str).filter(ours).collect(),
+    )
+}
