@@ -61,11 +61,12 @@ impl Running {
 }
 
 async fn carry_out(effects: &Effects, work: &Work, prepared: Option<&Boot>, askers: &Askers) -> Ended {
-    let deadline = match work {
+    let (what, deadline) = match work {
         Work::Prepare(request) | Work::Resume(request) | Work::Return(request) => {
-            Duration::from_millis(request.deadline_ms).min(DEADLINE_MAX)
+            let deadline = Duration::from_millis(request.deadline_ms);
+            ("preparing the device", deadline.min(DEADLINE_MAX))
         }
-        Work::Release(_) => RELEASE_DEADLINE,
+        Work::Release(_) => ("cleaning the device", RELEASE_DEADLINE),
     };
     let done = tokio::time::timeout(deadline, async {
         match work {
@@ -90,7 +91,7 @@ async fn carry_out(effects: &Effects, work: &Work, prepared: Option<&Boot>, aske
     match done.await {
         Ok(Ok(ended)) => ended,
         Ok(Err(error)) => failed(&error),
-        Err(_) => failed(&EffectError::Late("preparing the device".to_owned())),
+        Err(_) => failed(&EffectError::Late(what.to_owned())),
     }
 }
 

@@ -31,7 +31,7 @@ pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
 pub const GRACE: Duration = Duration::from_secs(30);
 /// How long an agent that is there may take to clean. After it the device is quarantined. It is more than the
 /// agent gives itself, so that its own reason arrives.
-pub const RELEASE_TIMEOUT: Duration = Duration::from_secs(30);
+pub const RELEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
 const _: () = assert!(
     RELEASE_DEADLINE_MS + ANSWER_MARGIN_MS <= RELEASE_TIMEOUT.as_millis() as u64,
