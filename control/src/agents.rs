@@ -86,7 +86,9 @@ impl Backend for Agents {
             .deadlines()
             .greeted(hello.devices.iter().map(|fact| fact.id));
         // First: a device that this Hello shows as healthy must not look as if nobody were linked to it.
-        let App { replica, authority, .. } = &*self.0;
+        let App {
+            replica, authority, ..
+        } = &*self.0;
         self.0
             .store
             .link_host(host.id(), replica.id, *authority, now)

@@ -101,7 +101,10 @@ pub(crate) async fn first_admin(store: &Store, folder: &Path, now: UnixMs) -> an
     let file = folder.join("admin.json");
     let content = serde_json::json!({ "login": FIRST_LOGIN, "password": password.reveal() });
     write_secret(&file, &format!("{content}\n"))?;
-    store.add_first_admin(FIRST_LOGIN, &hash, now).await?;
+    if !store.add_first_admin(FIRST_LOGIN, &hash, now).await? {
+        // Another control on this database was faster: its file has the password.
+        return fs::remove_file(&file).with_context(|| format!("{} cannot be removed", file.display()));
+    }
     tracing::info!(file = %file.display(), "the first admin was made; its password is in this file");
     Ok(())
 }

@@ -13,7 +13,7 @@
 //!
 //! Invariant: media and input never pass through here. If control dies, running sessions go on; when it
 //! is back, the agents' Hellos and its own rows are all it needs.
-//! Invariant: a device is granted only by the conditional UPDATE of `store::leases`, and is free again
+//! Invariant: a device is granted only by the conditional UPDATE of `store::claims`, and is free again
 //! only after its agent acknowledged a cleaning for its newest epoch.
 //! Invariant: tokens are kept as hashes and never logged.
 //!
@@ -30,10 +30,6 @@ mod jobs;
 mod limits;
 mod linkage;
 mod others;
-#[cfg(test)]
-#[allow(dead_code, reason = "the other tests use the rest of it")]
-#[path = "../tests/control/support/postgres.rs"]
-mod postgres_child;
 mod replica;
 #[cfg(test)]
 mod rig;
@@ -44,7 +40,23 @@ mod secret;
 #[path = "../sim/mod.rs"]
 mod sim;
 mod store;
+#[cfg(test)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_macros,
+    reason = "the tests from outside use the rest of it"
+)]
+#[path = "../tests/control/support/mod.rs"]
+mod support;
+mod vital;
 mod watch;
+
+/// The rig of the tests from outside names it so.
+#[cfg(test)]
+extern crate self as control;
+#[cfg(test)]
+use support::postgres as postgres_child;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -179,14 +191,15 @@ impl Control {
         let stop = app.stop.clone();
         let router = router::router(&app);
         tracing::info!(address = %listener.local_addr()?, url = %app.origins[0], "control serves");
-        app.jobs.spawn(sweep::run(app.clone()));
-        let replica = tokio::spawn(replica::run(app.clone(), words));
-        let agents = tokio::spawn(link.run(Arc::new(Agents(app.clone())), stop.clone()));
+        let sweep = vital::spawn(&stop, sweep::run(app.clone()));
+        let replica = vital::spawn(&stop, replica::run(app.clone(), words));
+        let agents = vital::spawn(&stop, link.run(Arc::new(Agents(app.clone())), stop.clone()));
         http::serve(listener, router, stop.clone()).await;
         // HTTP ended because control stops; if it did not, the rest must not go on alone.
         stop.cancel();
         let agents = agents.await.context("the agents' link panicked")?;
         replica.await.context("the look at other replicas panicked")?;
+        sweep.await.context("the sweep panicked")?;
         app.jobs.close();
         if tokio::time::timeout(FAREWELL, app.jobs.wait()).await.is_err() {
             tracing::info!(

@@ -15,6 +15,7 @@ use signaling::link::server::Backend as _;
 
 use crate::agents::Agents;
 use crate::app::Shared;
+use crate::domain::time::UnixMs;
 use crate::store::StoreError;
 
 /// Looks once.
@@ -43,7 +44,11 @@ async fn keep(app: &Shared, host: HostId) -> Result<(), StoreError> {
     let Some(_turn) = app.hosts.try_turn(host) else {
         return Ok(());
     };
-    if app.hosts.is_online(host) && app.store.keep_link(host, app.replica.id).await? {
+    if !app.hosts.is_online(host) {
+        return Ok(());
+    }
+    let (replica, now) = (app.replica.id, UnixMs::now());
+    if app.store.keep_link(host, replica, app.authority, now).await? {
         tracing::warn!(host.id = %host, "a host's link was forgotten; it is noted again");
         // Whatever it said is said anew with its next report.
         app.hosts.forget_facts(host);
@@ -62,3 +67,7 @@ async fn lose(app: &Shared, host: HostId) -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "linkage_tests.rs"]
+mod tests;

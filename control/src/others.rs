@@ -35,7 +35,8 @@ impl Others {
             self.known.clear();
         }
         self.looked = Some(now);
-        self.known.retain(|id, _| wrote.iter().any(|(other, _)| other == id));
+        self.known
+            .retain(|id, _| wrote.iter().any(|(other, _)| other == id));
         let mut gone = Vec::new();
         for (id, at) in wrote {
             let (known, since) = self.known.entry(*id).or_insert((*at, now));
@@ -62,7 +63,9 @@ mod tests {
     /// Looks every two seconds of `times` at somebody who wrote this.
     fn look(others: &mut Others, times: std::ops::RangeInclusive<u64>, wrote: UnixMs) -> bool {
         let looks = times.step_by(2);
-        looks.fold(false, |_, time| !others.look(&[(OTHER, wrote)], at(time)).is_empty())
+        looks.fold(false, |_, time| {
+            !others.look(&[(OTHER, wrote)], at(time)).is_empty()
+        })
     }
 
     #[test]
@@ -71,7 +74,10 @@ mod tests {
             let mut others = Others::default();
             assert!(!look(&mut others, 0..=10, clock));
             assert!(look(&mut others, 12..=12, clock));
-            assert!(!look(&mut others, 14..=14, clock.plus(Duration::from_millis(1))), "it wrote again");
+            assert!(
+                !look(&mut others, 14..=14, clock.plus(Duration::from_millis(1))),
+                "it wrote again"
+            );
             assert!(!look(&mut others, 16..=24, clock.plus(Duration::from_millis(1))));
             assert!(look(&mut others, 26..=26, clock.plus(Duration::from_millis(1))));
         }

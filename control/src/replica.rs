@@ -99,7 +99,7 @@ impl Reach {
         if let Some(here) = app.hosts.get(host) {
             return Ok(Some(Self::Here(here)));
         }
-        let linked = app.replica.many && app.store.linked_elsewhere(app.replica.id).await?.contains(&host);
+        let linked = app.replica.many && app.store.is_linked_elsewhere(host, app.replica.id).await?;
         Ok(linked.then(|| Self::There(app.clone(), host)))
     }
 
@@ -126,6 +126,7 @@ async fn ask<C: Call>(app: &Shared, host: HostId, call: C, deadline: Duration) -
     let lost = |error: StoreError| CallError::Lost(error.to_string());
     let (id, (tell, told)) = (Uuid::now_v7(), oneshot::channel());
     app.replica.asked.insert(id, tell);
+    let _waits = Waits { app, id };
     let asked = app
         .store
         .add_call(id, host, &call.into_request(), deadline, UnixMs::now())
@@ -134,7 +135,6 @@ async fn ask<C: Call>(app: &Shared, host: HostId, call: C, deadline: Duration) -
         Ok(()) => tokio::time::timeout(deadline, told).await.is_ok(),
         Err(_) => false,
     };
-    app.replica.asked.remove(&id);
     asked.map_err(lost)?;
     // Also without a notice: it may have been lost with the connection that brings them.
     match app.store.take_call(id).await.map_err(lost)? {
@@ -142,6 +142,18 @@ async fn ask<C: Call>(app: &Shared, host: HostId, call: C, deadline: Duration) -
         Some(reply) => C::done(reply).ok_or(CallError::Protocol),
         None if told => Err(CallError::Protocol),
         None => Err(CallError::TimedOut),
+    }
+}
+
+/// Somebody waits for a reply, or has gone.
+struct Waits<'a> {
+    app: &'a App,
+    id: Uuid,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.app.replica.asked.remove(&self.id);
     }
 }
 
@@ -163,7 +175,7 @@ pub(crate) async fn run(app: Shared, mut words: Words) {
                 if let Err(error) = look_around(&app, &mut others).await {
                     tracing::error!(%error, "the other replicas could not be looked at");
                 }
-                if feed.is_none() {
+                if feed.is_none() && app.replica.many {
                     feed = listen(&app).await;
                 }
             }
@@ -213,7 +225,9 @@ async fn listen(app: &Shared) -> Option<Feed> {
 async fn look_around(app: &Shared, others: &mut Others) -> Result<(), StoreError> {
     let App { store, replica, .. } = &**app;
     if replica.many {
-        let wrote = store.replica_seen(replica.id, app.authority, UnixMs::now()).await?;
+        let wrote = store
+            .replica_seen(replica.id, app.authority, UnixMs::now())
+            .await?;
         for (gone, at) in others.look(&wrote, app.now().steady) {
             if store.forget_silent(gone, at).await? {
                 tracing::error!(replica.id = %gone, "a replica is gone; its hosts are out of reach until they dial another");

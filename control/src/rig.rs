@@ -3,6 +3,8 @@
 //!
 //! A test is a function of a [`Rig`], and [`on_both!`] runs it on both databases.
 
+pub(crate) mod linked;
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -42,7 +44,7 @@ pub(crate) struct Rig {
     pub host: HostId,
     pub device: DeviceId,
     _folder: TempDir,
-    _server: Option<Server>,
+    server: Option<Server>,
 }
 
 /// Lists functions of a [`Rig`] as two tests each.
@@ -117,7 +119,7 @@ impl Rig {
             host,
             device: DeviceId::from_uuid(Uuid::now_v7()),
             _folder: folder,
-            _server: server,
+            server,
         };
         rig.hello(Epoch(0), START).await;
         rig

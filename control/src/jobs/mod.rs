@@ -33,3 +33,6 @@ where
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,6 +51,7 @@ statements! {
         "UPDATE devices SET health = 'offline' WHERE health <> 'offline'
          AND NOT EXISTS (SELECT 1 FROM host_links h WHERE h.host_id = devices.host_id)";
     LINKED_ELSEWHERE(Text) "SELECT host_id FROM host_links WHERE replica_id <> $1";
+    IS_LINKED_ELSEWHERE(Text, Text) "SELECT host_id FROM host_links WHERE host_id = $1 AND replica_id <> $2";
     ADD_CALL(Text, Text, Text, Number, Number)
         "INSERT INTO calls (id, host_id, request, deadline_ms, asked_at) VALUES ($1, $2, $3, $4, $5)";
     CALL(Text) "SELECT request, deadline_ms FROM calls WHERE id = $1 AND reply IS NULL";
@@ -71,7 +72,11 @@ impl Store {
         now: UnixMs,
     ) -> Result<(), StoreError> {
         let silent = GONE_AFTER.as_millis() as i64;
-        let oldest = if self.is_shared() { now.0 - silent } else { i64::MAX };
+        let oldest = if self.is_shared() {
+            now.0 - silent
+        } else {
+            i64::MAX
+        };
         let mut tx = self.begin().await?;
         tx.run(&SEEN, args![replica, authority, now]).await?;
         tx.run(&FORGET_OLD, args![replica, oldest]).await?;
@@ -128,9 +133,19 @@ impl Store {
         tx.commit().await
     }
 
-    /// This replica has the host's link, unless another one says so too. True when nobody said so.
-    pub(crate) async fn keep_link(&self, host: HostId, replica: Uuid) -> Result<bool, StoreError> {
-        Ok(self.write.run(&KEEP_LINK, args![host, replica]).await? == 1)
+    /// This replica has the host's link, unless another one says so too, and is there. True when nobody said so.
+    pub(crate) async fn keep_link(
+        &self,
+        host: HostId,
+        replica: Uuid,
+        authority: Fingerprint,
+        now: UnixMs,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        tx.run(&SEEN, args![replica, authority, now]).await?;
+        let kept = tx.run(&KEEP_LINK, args![host, replica]).await? == 1;
+        tx.commit().await?;
+        Ok(kept)
     }
 
     /// This replica's link to the host is gone: its devices are out of reach, unless another one has it by now.
@@ -161,6 +176,15 @@ impl Store {
     pub(crate) async fn linked_elsewhere(&self, replica: Uuid) -> Result<HashSet<HostId>, StoreError> {
         let rows = self.read.all(&LINKED_ELSEWHERE, args![replica]).await?;
         rows.iter().map(|row| row.parsed("host_id")).collect()
+    }
+
+    /// Whether another replica has the host's link.
+    pub(crate) async fn is_linked_elsewhere(&self, host: HostId, replica: Uuid) -> Result<bool, StoreError> {
+        let row = self
+            .read
+            .maybe(&IS_LINKED_ELSEWHERE, args![host, replica])
+            .await?;
+        Ok(row.is_some())
     }
 
     /// Asks a host's agent through the replica that has its link. What it says comes as [`super::feed::News::Reply`].
@@ -267,9 +291,6 @@ mod tests {
         assert!(store.linked_elsewhere(second).await.unwrap().is_empty());
         // It was not gone, and a host dials it before it has noticed.
         store.link_host(rig.host, first, key, after(2)).await.unwrap();
-        assert_eq!(
-            store.links_of(first).await.unwrap(),
-            HashSet::from([rig.host])
-        );
+        assert_eq!(store.links_of(first).await.unwrap(), HashSet::from([rig.host]));
     }
 }

@@ -36,6 +36,7 @@ struct State {
     live: BTreeMap<ConnectionId, Epoch>,
     prepare: Manner,
     release: Manner,
+    offer: Manner,
 }
 
 pub struct FakeAgent {
@@ -45,7 +46,8 @@ pub struct FakeAgent {
     state: Arc<Mutex<State>>,
     go: Arc<Notify>,
     ups: mpsc::Receiver<()>,
-    _stop: DropGuard,
+    worker: Worker,
+    stop: Option<DropGuard>,
 }
 
 impl FakeAgent {
@@ -67,6 +69,7 @@ impl FakeAgent {
             live: BTreeMap::new(),
             prepare: Manner::Well,
             release: Manner::Well,
+            offer: Manner::Well,
         }));
         let (tell, asked) = mpsc::channel(256);
         let (up, ups) = mpsc::channel(16);
@@ -77,7 +80,9 @@ impl FakeAgent {
             go: go.clone(),
             tell,
         };
+        let heeds = worker.clone();
         tokio::spawn(async move {
+            let worker = heeds;
             while let Some(event) = events.recv().await {
                 match event {
                     Event::Up(greeting) => {
@@ -97,7 +102,8 @@ impl FakeAgent {
             state,
             go,
             ups,
-            _stop: stop.drop_guard(),
+            worker,
+            stop: Some(stop.drop_guard()),
         };
         agent.up().await;
         agent
@@ -161,6 +167,11 @@ impl FakeAgent {
         self.state.lock().unwrap().release = manner;
     }
 
+    /// An offer that was held is answered in the manner of when it was let go.
+    pub fn offer(&self, manner: Manner) {
+        self.state.lock().unwrap().offer = manner;
+    }
+
     /// Lets one held request go on.
     pub fn let_go(&self) {
         self.go.notify_one();
@@ -172,6 +183,21 @@ impl FakeAgent {
 
     pub fn live(&self) -> Vec<ConnectionId> {
         self.state.lock().unwrap().live.keys().copied().collect()
+    }
+
+    /// Ends for good, as a host does that loses its power.
+    pub fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// What it would say when its link comes up now.
+    pub fn hello(&self) -> Hello {
+        self.worker.hello()
+    }
+
+    /// Has a connection that control did not ask for.
+    pub fn negotiated(&self, connection: ConnectionId, epoch: Epoch) {
+        self.state.lock().unwrap().live.insert(connection, epoch);
     }
 
     /// ICE and DTLS are through.
@@ -339,16 +365,10 @@ impl Worker {
             Request::Prepare(_) => self.in_manner(|state| state.prepare, prepared).await,
             Request::Release(_) => self.in_manner(|state| state.release, Reply::Released).await,
             Request::WhepOffer(offer) => {
-                self.state
-                    .lock()
-                    .unwrap()
-                    .live
-                    .insert(offer.connection, offer.epoch);
-                let etag = format!("ice-{}", offer.connection);
-                Some(Reply::Answer {
-                    sdp: "v=0\r\n".to_owned(),
-                    etag,
-                })
+                if self.state.lock().unwrap().offer == Manner::Held {
+                    self.go.notified().await;
+                }
+                self.negotiate(&offer)
             }
             Request::WhepPatch(patch) => Some(match patch.kind {
                 PatchKind::Trickle => Reply::Patched {
@@ -378,6 +398,20 @@ impl Worker {
                 Some(Reply::Closed)
             }
         }
+    }
+
+    fn negotiate(&self, offer: &WhepOffer) -> Option<Reply> {
+        let mut state = self.state.lock().unwrap();
+        if state.offer == Manner::Fails {
+            let detail = "the test wants it to fail".to_owned();
+            let code = RefusalCode::BadSdp;
+            return Some(Reply::Refused(Refusal { code, detail }));
+        }
+        state.live.insert(offer.connection, offer.epoch);
+        Some(Reply::Answer {
+            sdp: "v=0\r\n".to_owned(),
+            etag: format!("ice-{}", offer.connection),
+        })
     }
 
     async fn in_manner(&self, manner: impl Fn(&State) -> Manner, well: Reply) -> Option<Reply> {
