@@ -10,8 +10,8 @@ use axum::http::request::Parts;
 use protocol::agent::{
     CloseConnection, ConnectionEvent, ConnectionState, PatchKind, RefusalCode, Role, WhepOffer, WhepPatch,
 };
-use protocol::{CloseReason, ConnectionId, SessionId};
-use signaling::error::{Code, Problem};
+use protocol::{CloseReason, ConnectionId, LeaseId, SessionId};
+use signaling::error::{Code, Problem, current_id, on_behalf_of};
 use signaling::link::call::{Call, CallError};
 use signaling::whep::{Accepted, Backend, ETag, Restarted};
 
@@ -27,6 +27,8 @@ use crate::store::connections::Owner;
 
 /// An agent answers an offer within this, or not at all.
 const OFFER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Wait before the end of an offer is written again: a server that was restarted is back within half a second.
+const WRITE_RETRY: Duration = Duration::from_millis(250);
 /// When a host may be back, seconds.
 const OFFLINE_RETRY_S: u32 = 2;
 
@@ -101,69 +103,12 @@ impl Backend for Viewers {
         }
     }
 
+    /// In a task of its own: a viewer who goes away in the middle leaves nothing half done.
     async fn offer(&self, viewer: Viewer, sdp: String) -> Result<Accepted, Problem> {
-        let (
-            app,
-            Viewer {
-                session,
-                owner,
-                actor,
-            },
-        ) = (&self.0, viewer);
-        let most = match owner.operator {
-            Some(_) => OPERATORS_MAX,
-            None => session.link.max_connections,
-        };
-        let opened = app
-            .store
-            .open_connection(owner, most, &actor, UnixMs::now())
-            .await?;
-        let opened = opened.ok_or_else(|| {
-            Problem::new(
-                Code::ConnectionLimit,
-                "This session has as many viewers as its link allows.",
-            )
-        })?;
-        let offer = WhepOffer {
-            connection: opened.id,
-            session: session.id,
-            device: session.device,
-            epoch: session.epoch,
-            role: owner.role,
-            sdp,
-        };
-        for connection in opened.replaced {
-            self.close_soon(&session, connection, CloseReason::Replaced);
-        }
-        if owner.role == Role::Observer
-            && let Some(seen) = app.store.session(session.id).await?
-        {
-            // Before the observer can see anything.
-            app.watches.publish(&seen);
-        }
-        let answered = self.ask(&session, offer).await.and_then(|answer| {
-            let etag =
-                ETag::new(answer.etag).ok_or_else(|| Problem::internal("an agent's ETag is damaged"))?;
-            Ok((answer.sdp, etag))
-        });
-        match answered {
-            Ok((sdp, etag)) => {
-                app.store.set_etag(opened.id, etag.as_str()).await?;
-                Ok(Accepted {
-                    connection: opened.id,
-                    sdp,
-                    etag,
-                    ice_servers: Vec::new(),
-                })
-            }
-            Err(problem) => {
-                let now = UnixMs::now();
-                if let Some(changed) = app.store.drop_connection(opened.id, owner.lease, now).await? {
-                    App::changed(app, changed);
-                }
-                Err(problem)
-            }
-        }
+        let own = self.clone();
+        let work = async move { own.negotiate(viewer, sdp).await };
+        let done = self.0.jobs.spawn(on_behalf_of(current_id(), work)).await;
+        done.unwrap_or_else(|panicked| Err(Problem::internal(panicked)))
     }
 
     async fn etag(&self, viewer: &Viewer, connection: ConnectionId) -> Result<ETag, Problem> {
@@ -245,6 +190,90 @@ impl Backend for Viewers {
 }
 
 impl Viewers {
+    /// Makes a connection and has the agent answer its offer.
+    async fn negotiate(&self, viewer: Viewer, sdp: String) -> Result<Accepted, Problem> {
+        let (
+            app,
+            Viewer {
+                session,
+                owner,
+                actor,
+            },
+        ) = (&self.0, viewer);
+        let most = match (owner.operator, owner.role) {
+            (Some(_), _) => OPERATORS_MAX,
+            // One of the link's connections is the holder's, whoever else is there.
+            (None, Role::Observer) => session.link.max_connections - 1,
+            (None, Role::Controller) => 1,
+        };
+        let opened = app
+            .store
+            .open_connection(owner, most, &actor, UnixMs::now())
+            .await?;
+        let opened = opened.ok_or_else(|| {
+            Problem::new(
+                Code::ConnectionLimit,
+                "This session has as many viewers as its link allows.",
+            )
+        })?;
+        let offer = WhepOffer {
+            connection: opened.id,
+            session: session.id,
+            device: session.device,
+            epoch: session.epoch,
+            role: owner.role,
+            sdp,
+        };
+        for connection in opened.replaced {
+            self.close_soon(&session, connection, CloseReason::Replaced);
+        }
+        let answered = self.answered(&session, owner, offer).await;
+        if answered.is_err() {
+            self.forget(opened.id, owner.lease).await;
+        }
+        answered
+    }
+
+    /// The agent's answer to an offer, once it is noted.
+    async fn answered(&self, session: &Session, owner: Owner, offer: WhepOffer) -> Result<Accepted, Problem> {
+        let (app, connection) = (&self.0, offer.connection);
+        if owner.role == Role::Observer
+            && let Some(seen) = app.store.session(session.id).await?
+        {
+            // Before the observer can see anything.
+            app.watches.publish(&seen);
+        }
+        let answer = self.ask(session, offer).await?;
+        let etag = ETag::new(answer.etag).ok_or_else(|| Problem::internal("an agent's ETag is damaged"))?;
+        app.store.set_etag(connection, etag.as_str()).await?;
+        Ok(Accepted {
+            connection,
+            sdp: answer.sdp,
+            etag,
+            ice_servers: Vec::new(),
+        })
+    }
+
+    /// Notes that an offer came to nothing, as soon as the database takes it: the connection that it was to replace is
+    /// closed already, and nobody else would find that its lease has no holder any more.
+    async fn forget(&self, connection: ConnectionId, lease: LeaseId) {
+        let app = &self.0;
+        loop {
+            match app.store.drop_connection(connection, lease, UnixMs::now()).await {
+                Ok(Some(changed)) => return App::changed(app, changed),
+                Ok(None) => return,
+                Err(error) if error.is_away() && !app.stop.is_cancelled() => {
+                    tracing::warn!(connection.id = %connection, %error, "the end of an offer waits for the database");
+                    tokio::time::sleep(WRITE_RETRY).await;
+                }
+                Err(error) => {
+                    tracing::error!(connection.id = %connection, %error, "the end of an offer could not be noted");
+                    return;
+                }
+            }
+        }
+    }
+
     /// Asks the session's agent; its refusals become sentences for the viewer.
     async fn ask<C: Call>(&self, session: &Session, call: C) -> Result<C::Done, Problem> {
         let offline = || {

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "the modules of one test see one another")]
 
 mod audit;
+mod gone;
 mod idempotency;
 mod launch;
 mod observers;
@@ -13,5 +14,6 @@ mod replicas;
 mod restart;
 mod revoke;
 mod secrets;
+#[allow(dead_code, reason = "the tests inside of control use the rest of it")]
 mod support;
 mod viewers;
