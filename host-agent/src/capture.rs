@@ -40,6 +40,8 @@ const FIRST_PICTURE_TIMEOUT: Duration = Duration::from_secs(20);
 const PUSH_TIMEOUT: Duration = Duration::from_secs(15);
 /// Last words of a server that are kept for the error, bytes; the beginning is dropped.
 const LAST_WORDS_BYTES_MAX: usize = 512;
+/// What a server says, of any version, when Android gives it no encoder for what it was asked for.
+const NO_ENCODER: &str = "Could not create default video encoder";
 /// Where the server's files go, up to the run's own number.
 const JAR: &str = "/data/local/tmp/farglass-";
 /// What 4.0 does by itself and older servers must be told: encode in real time, hold nothing back.
@@ -110,6 +112,9 @@ pub(crate) enum CaptureEnd {
         /// The end of what it printed.
         said: String,
     },
+    /// The device has nothing that makes H.264, so it cannot be shown.
+    #[error("the device has no encoder for H.264, and cannot be shown without one")]
+    NoEncoder,
     /// The video socket.
     #[error(transparent)]
     Film(#[from] FilmEnd),
@@ -219,6 +224,7 @@ async fn run_up(
         demuxer,
         source,
         seen,
+        sizes: film::Sizes::default(),
     };
     tasks.spawn(async move { film::run(video.into_split().0, film).await.into() });
 
@@ -303,14 +309,14 @@ async fn better_reason(error: CaptureError, tasks: &mut JoinSet<CaptureEnd>) -> 
     let words = async {
         loop {
             match ended(tasks).await {
-                end @ CaptureEnd::Server { .. } => return Some(end),
+                end @ (CaptureEnd::Server { .. } | CaptureEnd::NoEncoder) => return Some(end),
                 CaptureEnd::Task(_) => return None,
                 _ => {}
             }
         }
     };
     match (&error, tokio::time::timeout(MOMENT, words)) {
-        (CaptureError::Ended(CaptureEnd::Server { .. }), _) => error,
+        (CaptureError::Ended(CaptureEnd::Server { .. } | CaptureEnd::NoEncoder), _) => error,
         (_, words) => words.await.ok().flatten().map_or(error, CaptureError::Ended),
     }
 }
@@ -335,10 +341,11 @@ async fn voice(mut shell: Shell) -> CaptureEnd {
 }
 
 fn last_words(code: Option<u8>, said: &[u8]) -> CaptureEnd {
-    CaptureEnd::Server {
-        code,
-        said: String::from_utf8_lossy(said).trim().to_owned(),
+    let said = String::from_utf8_lossy(said).trim().to_owned();
+    if said.contains(NO_ENCODER) {
+        return CaptureEnd::NoEncoder;
     }
+    CaptureEnd::Server { code, said }
 }
 
 /// Reads what the device says on the control socket.

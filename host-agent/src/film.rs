@@ -35,6 +35,8 @@ use crate::hand::Frame;
 pub(crate) struct Seen {
     pub(crate) frame: watch::Sender<Frame>,
     pub(crate) progress: watch::Sender<Progress>,
+    /// Why it is not filmed, in words for its operator; none while it is, or while nothing went wrong.
+    pub(crate) trouble: watch::Sender<Option<String>>,
     /// The number of the newest server: one whose link was lost may run on, and is ended before the next begins.
     pub(crate) server: Mutex<Option<Scid>>,
 }
@@ -70,6 +72,7 @@ impl Seen {
         Self {
             frame: watch::Sender::default(),
             progress: watch::Sender::default(),
+            trouble: watch::Sender::default(),
             server: Mutex::default(),
         }
     }
@@ -102,6 +105,34 @@ pub(crate) struct Film {
     pub(crate) demuxer: Demuxer,
     pub(crate) source: SourceHandle,
     pub(crate) seen: Arc<Seen>,
+    pub(crate) sizes: Sizes,
+}
+
+/// The sizes of a stream without session packets: what was asked of the encoder, which its header tells once and input
+/// has to name, and what the encoder made of it, which every parameter set tells. Some make multiples of what they like.
+#[derive(Debug, Default)]
+pub(crate) struct Sizes {
+    asked: Option<PictureSize>,
+    /// The first parameter sets' after the header.
+    encoded: Option<PictureSize>,
+}
+
+impl Sizes {
+    /// What was asked for when the encoder makes this.
+    fn asked_for(&mut self, encoded: PictureSize) -> PictureSize {
+        let turned = |PictureSize { width, height }| PictureSize {
+            width: height,
+            height: width,
+        };
+        let Some(asked) = self.asked else { return encoded };
+        let first = *self.encoded.get_or_insert(encoded);
+        match encoded {
+            _ if encoded == first => asked,
+            _ if encoded == turned(first) => turned(asked),
+            // Another display: nobody told what was asked for.
+            _ => encoded,
+        }
+    }
 }
 
 /// Reads until the end.
@@ -126,18 +157,23 @@ pub(crate) async fn run(mut reader: Reader, mut film: Film) -> FilmEnd {
 }
 
 impl Film {
-    fn pass_on(&self, event: Event, received: Instant) {
+    fn pass_on(&mut self, event: Event, received: Instant) {
         match event {
             Event::DeviceName(_) | Event::Codec(_) => {}
-            Event::Size(session) => self.size(PictureSize {
-                width: session.width,
-                height: session.height,
-            }),
+            Event::Size(session) => {
+                let size = PictureSize {
+                    width: session.width,
+                    height: session.height,
+                };
+                self.sizes.asked = Some(size);
+                self.size(size);
+            }
             Event::Config(sets) => {
                 if self.framing == Framing::Legacy
-                    && let Some(size) = size_of(&sets)
+                    && let Some(encoded) = size_of(&sets)
                 {
-                    self.size(size);
+                    let asked = self.sizes.asked_for(encoded);
+                    self.size(asked);
                 }
                 self.seen.progress.send_modify(|progress| progress.starts += 1);
                 self.source.push(SourceEvent::Config(sets));
@@ -175,4 +211,39 @@ fn size_of(sets: &Bytes) -> Option<PictureSize> {
         width: sps.width,
         height: sps.height,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size(width: u16, height: u16) -> PictureSize {
+        PictureSize { width, height }
+    }
+
+    #[test]
+    fn an_encoder_that_rounds_is_asked_for_what_the_header_told_in_either_rotation() {
+        let mut sizes = Sizes {
+            asked: Some(size(360, 640)),
+            encoded: None,
+        };
+        assert_eq!(sizes.asked_for(size(352, 640)), size(360, 640));
+        assert_eq!(sizes.asked_for(size(640, 352)), size(640, 360));
+        assert_eq!(sizes.asked_for(size(352, 640)), size(360, 640));
+        assert_eq!(
+            sizes.asked_for(size(800, 600)),
+            size(800, 600),
+            "a display that nobody told of"
+        );
+    }
+
+    #[test]
+    fn an_encoder_that_obeys_tells_itself_what_it_was_asked_for() {
+        let mut sizes = Sizes::default();
+        assert_eq!(sizes.asked_for(size(720, 1_280)), size(720, 1_280));
+        sizes.asked = Some(size(720, 1_280));
+        for told in [size(720, 1_280), size(1_280, 720), size(600, 600)] {
+            assert_eq!(sizes.asked_for(told), told);
+        }
+    }
 }

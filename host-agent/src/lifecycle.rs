@@ -194,6 +194,7 @@ impl Life {
             (State::Starting { host, .. }, Happening::Started(Ok(capture))) => {
                 tracing::info!(device.id = %self.around.device, "capturing");
                 self.filmed = true;
+                self.around.seen.trouble.send_replace(None);
                 self.forget_restart();
                 self.around.orders.send_replace(Some(capture.orders.clone()));
                 State::Capturing {
@@ -204,6 +205,7 @@ impl Life {
             }
             (State::Starting { host, .. }, Happening::Started(Err(error))) => {
                 self.log_failure("cannot be captured", &error, self.capturing.failures());
+                self.around.seen.trouble.send_replace(Some(error.to_string()));
                 self.stay_or_leave(host, now)
             }
             (State::Capturing { host, since, capture }, Happening::Ended(end)) => {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   fence     stale ► STALE_EPOCH                      offer, patch   too many ► BUSY · bad text ► BAD_SDP
-//!   effects   over ► STALE_EPOCH · away ► DEVICE_OFFLINE · anything else of a device ► SETUP_FAILED
+//!   effects   over ► STALE_EPOCH · away, not filmed ► DEVICE_OFFLINE · anything else of a device ► SETUP_FAILED
 //!   all       what control can do nothing about ► INTERNAL, with our own words beside it
 //! ```
 //!
@@ -56,7 +56,7 @@ pub(crate) fn patch_refusal(error: &PatchError) -> RefusalCode {
 pub(crate) fn effect_refusal(error: &EffectError) -> RefusalCode {
     match error {
         EffectError::Over(_) => RefusalCode::StaleEpoch,
-        EffectError::Away => RefusalCode::DeviceOffline,
+        EffectError::Away | EffectError::NotFilmed(_) => RefusalCode::DeviceOffline,
         EffectError::Failed { .. }
         | EffectError::Late(_)
         | EffectError::Left(_)

@@ -1,0 +1,161 @@
+//! A million wrong packets of one device, while its neighbour on the same agent moves at 60 fps: the neighbour's viewer
+//! misses no frame and gets none late, and the agent grows by no more than a bounded amount.
+//!
+//! ```text
+//!   film, 60 fps ═ device ═══════════════╗
+//!   film ═ device ═ meddler (wrong) ═════╬═ agent ── gateway ══ WebRTC ══ viewer of the first
+//! ```
+//!
+//! The neighbour's device leaves no picture of its film out, so the viewer has to see each, in order. Everything is in this
+//! one process: what it grows by is more than what the agent does.
+
+use std::time::Duration;
+
+use device::replay::Film;
+use device::{Mirroring, Traits};
+use gateway::access_unit::{NalKind, nals};
+use protocol::agent::DeviceHealth;
+
+use crate::ffmpeg;
+use crate::meddler::Meddler;
+use crate::peer::Received;
+use crate::phone::Phone;
+use crate::rig::{Filming, PATIENCE, Rig};
+use crate::show::Show;
+
+/// Wrong packets in all.
+const WRONG: usize = 1_000_000;
+/// On each connection; then the agent has to call again, and waits longer each time.
+const EACH: usize = 200_000;
+/// What they may cost, in bytes of resident memory.
+const MEMORY_MAX: u64 = 64 * 1024 * 1024;
+/// Longest that the attack may take.
+const DEADLINE: Duration = Duration::from_secs(150);
+/// Latest that a frame may be, counted from the quickest: both devices, the attacker and the viewer share the machine's
+/// cores with the agent. Nothing is dropped before a quarter of a second.
+const LATE_MAX: Duration = Duration::from_millis(250);
+/// Frames at the beginning that may be sent again to who joins, under times of their own.
+const JOINING: usize = 60;
+
+fn traits(film: &Film) -> Traits {
+    Traits {
+        mirroring: Mirroring {
+            film: Some(film.clone()),
+            ..Mirroring::default()
+        },
+        ..Traits::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_million_wrong_packets_of_a_device_cost_its_neighbour_no_frame_and_the_agent_little_memory() {
+    let film = ffmpeg::x264(
+        (320, 640),
+        240,
+        &["-profile:v", "baseline", "-b:v", "1M", "-g", "60"],
+    );
+    let film = Film::parse(&film.into()).unwrap();
+    let well = Phone::sized((320, 640), 60, traits(&film)).await;
+    let ill = Phone::sized((320, 640), 30, traits(&film)).await;
+    let meddler = Meddler::before(ill.address, EACH, 7).await;
+    let filming = Filming {
+        fps_max: 60,
+        ..Filming::default()
+    };
+    let rig = Rig::beside(well, &[("hostile", meddler.address)], &filming).await;
+    let mut show = Show::on(rig).await;
+    show.prepare("dev.farglass.paint").await;
+    let mut viewer = show.viewer().await;
+    viewer
+        .until("the neighbour is seen", |peer| peer.packets.len() > JOINING)
+        .await;
+    let ill = async {
+        show.rig
+            .control
+            .named("hostile", |fact| fact.health == DeviceHealth::Healthy)
+            .await
+    };
+    tokio::time::timeout(PATIENCE, ill)
+        .await
+        .expect("the attack never gets as far as the film");
+
+    let before = resident("VmRSS:");
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let start = meddler.tally().0;
+    let attack = async {
+        while meddler.tally().0 - start < WRONG {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let attack = tokio::time::timeout(DEADLINE, attack).await;
+    let cost = resident("VmHWM:").saturating_sub(before);
+    let (wrong, connections) = meddler.tally();
+    attack.unwrap_or_else(|_| panic!("only {wrong} packets on {connections} connections"));
+
+    let frames = viewer.pictures();
+    let late = lateness(&frames[JOINING..]);
+    println!(
+        "{wrong} packets on {connections} connections, {cost} bytes, {} frames, late {:?} p50, {:?} p99, {:?} max",
+        frames.len(),
+        late[late.len() / 2],
+        late[late.len() * 99 / 100],
+        late[late.len() - 1]
+    );
+    assert!(cost <= MEMORY_MAX, "{cost} bytes");
+    check_order(&frames, &film);
+    assert!(late[late.len() - 1] <= LATE_MAX, "{:?}", late.last());
+    show.rig.stop_agent().await;
+}
+
+/// Every picture of the film, again and again, none missing and none twice.
+fn check_order(frames: &[Received], film: &Film) {
+    let slices = |unit: &[u8]| -> Vec<Vec<u8>> {
+        nals(unit)
+            .filter(|nal| is_slice(nal))
+            .map(<[u8]>::to_vec)
+            .collect()
+    };
+    let film: Vec<Vec<Vec<u8>>> = film
+        .pictures()
+        .iter()
+        .map(|picture| slices(&picture.unit))
+        .collect();
+    let mut next = None;
+    for (number, frame) in frames.iter().enumerate() {
+        let seen: Vec<Vec<u8>> = frame.nals.iter().filter(|nal| is_slice(nal)).cloned().collect();
+        let at = film.iter().position(|picture| *picture == seen);
+        let at = at.unwrap_or_else(|| panic!("frame {number} is none of the film's"));
+        assert!(
+            next.is_none_or(|next| next == at),
+            "frame {number} is {at} and not {next:?} of the film"
+        );
+        next = Some((at + 1) % film.len());
+    }
+}
+
+fn is_slice(nal: &[u8]) -> bool {
+    matches!(NalKind::of(nal[0]), NalKind::Slice | NalKind::IdrSlice)
+}
+
+/// How much longer than the quickest each was on its way, by the device's clock in its time stamp; sorted.
+fn lateness(frames: &[Received]) -> Vec<Duration> {
+    let first = &frames[0];
+    let travelled = frames.iter().map(|frame| {
+        let drawn = f64::from(frame.rtp.wrapping_sub(first.rtp)) / 90_000.0;
+        frame.at.duration_since(first.at).as_secs_f64() - drawn
+    });
+    let mut travelled: Vec<f64> = travelled.collect();
+    travelled.sort_by(f64::total_cmp);
+    let quickest = travelled[0];
+    travelled
+        .iter()
+        .map(|time| Duration::from_secs_f64(time - quickest))
+        .collect()
+}
+
+/// A line of this process's status, in bytes.
+fn resident(line: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+}

@@ -1,0 +1,78 @@
+//! A device under a lease, and those who look at it.
+
+use std::time::Instant;
+
+use protocol::agent::{DeviceHealth, Role, WhepOffer};
+use protocol::{ConnectionId, DeviceId, Epoch, SessionId};
+use signaling::link::server::Host;
+use uuid::Uuid;
+
+use crate::chromium::{Chromium, View};
+use crate::rig::{PATIENCE, Rig, prepare};
+use crate::viewer::Viewer;
+
+pub struct Show {
+    pub rig: Rig,
+    pub started: Instant,
+    link: Host,
+    device: DeviceId,
+    epoch: u64,
+    connections: u128,
+}
+
+impl Show {
+    /// Of `trial`, once it can be shown.
+    pub async fn on(mut rig: Rig) -> Self {
+        let (link, device) = rig
+            .control
+            .named("trial", |fact| fact.health == DeviceHealth::Healthy)
+            .await;
+        Self {
+            rig,
+            link,
+            device: device.id,
+            epoch: 0,
+            connections: 0,
+            started: Instant::now(),
+        }
+    }
+
+    /// A new lease, with this app.
+    pub async fn prepare(&mut self, package: &str) {
+        self.epoch += 1;
+        let prepare = prepare(self.device, self.epoch, package);
+        self.link.call(prepare, PATIENCE, drop).await.unwrap();
+    }
+
+    pub async fn browser(&mut self, chromium: &mut Chromium) -> View {
+        let (view, sdp) = chromium.offer().await;
+        let connection = self.connection();
+        let answer = self.answer(connection, sdp).await;
+        chromium.accept(view, &answer).await;
+        view
+    }
+
+    pub async fn viewer(&mut self) -> Viewer {
+        let connection = self.connection();
+        let (viewer, sdp) = Viewer::offer(connection).await;
+        viewer.accept(&self.answer(connection, sdp).await);
+        viewer
+    }
+
+    fn connection(&mut self) -> ConnectionId {
+        self.connections += 1;
+        ConnectionId::from_uuid(Uuid::from_u128(self.connections))
+    }
+
+    async fn answer(&self, connection: ConnectionId, sdp: String) -> String {
+        let offer = WhepOffer {
+            connection,
+            session: SessionId::from_uuid(Uuid::from_u128(2)),
+            device: self.device,
+            epoch: Epoch(self.epoch),
+            role: Role::Controller,
+            sdp,
+        };
+        self.link.call(offer, PATIENCE, drop).await.unwrap().sdp
+    }
+}
