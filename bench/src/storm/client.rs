@@ -2,19 +2,24 @@
 //! answers that tell apart what was refused from what nobody knows.
 //!
 //! ```text
-//!   call ──┬─► Answer  { status, body, cookie }     control has decided
+//!   call ──┬─► Answer  { status, body, cookie, … }  control has decided
 //!          ├─► Nobody                               no connection: nothing was asked
-//!          └─► Unknown                              cut while it was asked: it may have happened
+//!          ├─► Unknown                              cut while it was asked: it may have happened
+//!          └─► Hung                                 no answer for ten seconds: nobody should be left like that
 //! ```
+//!
+//! Of several controls each call goes to the next one, and on to another where nobody listens, as a load balancer does.
 //!
 //! Callers stand on addresses of 127.0.0.0/8 of their own: control counts requests by address, and the people of a
 //! storm are not one person.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::header::{COOKIE, ORIGIN, SET_COOKIE};
+use reqwest::header::{COOKIE, ORIGIN, RETRY_AFTER, SET_COOKIE};
 use serde_json::Value;
 
 /// One request on loopback, to a control that may have lost its database.
@@ -26,6 +31,14 @@ pub(crate) enum Said {
     Answer(Answer),
     Nobody,
     Unknown,
+    Hung,
+}
+
+impl Said {
+    /// Whether nobody knows what became of it.
+    pub(crate) const fn is_silence(&self) -> bool {
+        !matches!(self, Self::Answer(_))
+    }
 }
 
 /// What control answered.
@@ -36,6 +49,8 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
     /// The cookie that it set: name and value.
     pub(crate) cookie: Option<(String, String)>,
+    /// Whether it says when to come again.
+    pub(crate) says_when: bool,
 }
 
 impl Answer {
@@ -53,13 +68,15 @@ impl Answer {
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
-    url: String,
+    urls: Arc<[String]>,
+    /// Counts calls, to take turns.
+    turn: Arc<AtomicUsize>,
     bearer: Option<String>,
 }
 
 impl Client {
-    /// The caller number `number` of the control at `url`.
-    pub(crate) fn new(url: &str, number: u16) -> anyhow::Result<Self> {
+    /// The caller number `number` of the controls at `urls`.
+    pub(crate) fn new(urls: &[String], number: u16) -> anyhow::Result<Self> {
         let [high, low] = number.to_be_bytes();
         let own = IpAddr::V4(Ipv4Addr::new(127, 1, high, low.max(1)));
         let http = reqwest::Client::builder()
@@ -68,7 +85,8 @@ impl Client {
             .build()?;
         Ok(Self {
             http,
-            url: url.to_owned(),
+            urls: urls.into(),
+            turn: Arc::new(AtomicUsize::new(usize::from(number))),
             bearer: None,
         })
     }
@@ -77,6 +95,14 @@ impl Client {
     pub(crate) fn signed_in(mut self, token: &str) -> Self {
         self.bearer = Some(token.to_owned());
         self
+    }
+
+    /// The same caller, who knows one control only.
+    pub(crate) fn at(&self, control: usize) -> Self {
+        Self {
+            urls: [self.urls[control].clone()].into(),
+            ..self.clone()
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Said {
@@ -94,7 +120,26 @@ impl Client {
         body: Option<&Value>,
         cookie: Option<&(String, String)>,
     ) -> Said {
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        for at in 0..self.urls.len() {
+            let url = &self.urls[(first + at) % self.urls.len()];
+            match self.call_one(url, method.clone(), path, body, cookie).await {
+                Said::Nobody => {}
+                said => return said,
+            }
+        }
+        Said::Nobody
+    }
+
+    async fn call_one(
+        &self,
+        url: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        cookie: Option<&(String, String)>,
+    ) -> Said {
+        let mut request = self.http.request(method, format!("{url}{path}"));
         if let Some(token) = &self.bearer {
             request = request.bearer_auth(token);
         }
@@ -102,13 +147,20 @@ impl Client {
             request = request.header(COOKIE, format!("{name}={value}"));
         }
         if let Some(body) = body {
-            request = request.header(ORIGIN, &self.url).json(body);
+            request = request.header(ORIGIN, url).json(body);
         }
         match request.send().await {
             Ok(response) => answer(response).await,
-            Err(error) if error.is_connect() => Said::Nobody,
-            Err(_) => Said::Unknown,
+            Err(error) => silence(&error),
         }
+    }
+}
+
+fn silence(error: &reqwest::Error) -> Said {
+    match error {
+        error if error.is_timeout() => Said::Hung,
+        error if error.is_connect() => Said::Nobody,
+        _ => Said::Unknown,
     }
 }
 
@@ -119,13 +171,15 @@ async fn answer(response: reqwest::Response) -> Said {
         let (name, rest) = set.split_once('=')?;
         Some((name.to_owned(), rest.split(';').next()?.to_owned()))
     });
+    let says_when = response.headers().contains_key(RETRY_AFTER);
     match response.text().await {
         Ok(text) => Said::Answer(Answer {
             status,
             body: serde_json::from_str(&text).unwrap_or_default(),
             cookie,
+            says_when,
         }),
-        Err(_) => Said::Unknown,
+        Err(error) => silence(&error),
     }
 }
 
@@ -140,7 +194,7 @@ mod tests {
     async fn a_request_that_nobody_takes_is_told_from_one_that_was_cut() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let client = Client::new(&url, 3).unwrap();
+        let client = Client::new(&[url], 3).unwrap();
         let served = tokio::spawn(async move {
             let (mut stream, peer) = listener.accept().await.unwrap();
             stream.read_u8().await.unwrap();
@@ -164,7 +218,7 @@ mod tests {
             let whole = format!("{head}{{\"epoch\":\"7\"}}");
             stream.write_all(whole.as_bytes()).await.unwrap();
         });
-        let Said::Answer(answer) = Client::new(&url, 1).unwrap().get("/").await else {
+        let Said::Answer(answer) = Client::new(&[url], 1).unwrap().get("/").await else {
             panic!("it was answered")
         };
         assert_eq!((answer.status, answer.text("epoch")), (202, "7"));

@@ -1,7 +1,7 @@
-//! The house that the storm hits: control, agents and simulated devices as processes of their own, with a database.
+//! The house that the storm hits: controls, agents and simulated devices as processes of their own, with a database.
 //!
 //! ```text
-//!   postgres? ─► control ─► device × N ─► agent × A       each a Part: killed by SIGKILL, started again as it was
+//!   postgres? ─► control × C ─► device × N ─► agent × A   each a Part: killed by SIGKILL, started again as it was
 //!                   │ REST, as an admin: who is online, which devices are ready, resets
 //! ```
 //!
@@ -21,8 +21,7 @@ use super::part::{Part, Spec};
 use super::postgres::Cluster;
 use super::{DatabaseKind, StormConfig};
 
-/// From a start to all devices ready, in a debug build on a loaded machine, with an agent that waits up to 30 s
-/// before it dials again.
+/// From a start to all devices ready, in a debug build on a loaded machine.
 pub(crate) const READY_LIMIT: Duration = Duration::from_secs(90);
 /// How often readiness is asked for: finer than the times that are told.
 const READY_POLL: Duration = Duration::from_millis(10);
@@ -58,7 +57,7 @@ impl Kind {
 /// The running house.
 #[derive(Debug)]
 pub(crate) struct House {
-    pub(crate) url: String,
+    pub(crate) urls: Vec<String>,
     pub(crate) admin: Client,
     /// Texts that stand nowhere but where they belong.
     pub(crate) secrets: Vec<String>,
@@ -77,21 +76,22 @@ impl House {
     pub(crate) async fn start(config: &StormConfig) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("farglass-storm-").tempdir()?;
         let mut ports = Ports::default();
-        let url = format!("http://127.0.0.1:{}", ports.free()?);
+        let urls = (0..config.controls).map(|_| Ok(format!("http://127.0.0.1:{}", ports.free()?)));
+        let urls = urls.collect::<anyhow::Result<Vec<_>>>()?;
         let cluster = match config.database {
             DatabaseKind::Sqlite => None,
             DatabaseKind::Postgres => Some(Cluster::make(ports.free()?)?),
         };
         let source = match &cluster {
-            None => Source::Sqlite(folder.path().join("control/control.db")),
+            None => Source::Sqlite(folder.path().join("control-0/control.db")),
             Some(cluster) => Source::Postgres {
                 url: cluster.url(),
                 folder: cluster.data(),
             },
         };
         let mut house = Self {
-            admin: Client::new(&url, 1)?,
-            url,
+            admin: Client::new(&urls, 1)?,
+            urls,
             secrets: Vec::new(),
             devices: Vec::new(),
             source,
@@ -119,23 +119,28 @@ impl House {
                 .word(word)
                 .with("--die-with", std::process::id().to_string())
         };
-        let address = self.url.trim_start_matches("http://").to_owned();
+        let addresses: Vec<_> = self.urls.iter().map(|url| url.replace("http://", "")).collect();
         let mut specs = Vec::new();
         if let Some(cluster) = &self.cluster {
             specs.push((Kind::Postgres, cluster.server()));
         }
-        let mut control = house("control".to_owned(), "control")
-            .with("--listen", &address)
-            .with("--data", folder.join("control"))
-            .with("--join-token-file", folder.join("join-0"));
-        if let Some(cluster) = &self.cluster {
-            control = control.with("--database", cluster.url());
+        for (at, address) in addresses.iter().enumerate() {
+            let name = format!("control-{at}");
+            let mut control = house(name.clone(), "control")
+                .with("--listen", address)
+                .with("--data", folder.join(name));
+            if at == 0 {
+                control = control.with("--join-token-file", folder.join("join-0"));
+            }
+            if let Some(cluster) = &self.cluster {
+                control = control.with("--database", cluster.url());
+            }
+            specs.push((Kind::Control, control));
         }
-        specs.push((Kind::Control, control));
         let mut agents = Vec::new();
         for agent in 0..self.agents {
             let mut spec = house(format!("agent-{agent}"), "agent")
-                .with("--control", &address)
+                .with("--control", addresses.join(","))
                 .with("--join-token-file", folder.join(format!("join-{agent}")))
                 .with("--data", self.agent_folder(agent))
                 .with("--name", format!("host {agent}"))
@@ -166,10 +171,17 @@ impl House {
     async fn first_start(&mut self, config: &StormConfig) -> anyhow::Result<()> {
         let before_agents = self.parts.iter().position(|(kind, _)| *kind == Kind::Agent);
         let before_agents = before_agents.context("a storm has an agent")?;
+        let mut signed_in = false;
         for part in 0..before_agents {
+            if signed_in && self.parts[part].0 == Kind::Control {
+                self.share_authority(part)?;
+            }
             self.start_part(part).await?;
+            if !signed_in && self.parts[part].0 == Kind::Control {
+                self.sign_in().await?;
+                signed_in = true;
+            }
         }
-        self.sign_in().await?;
         for agent in 0..self.agents {
             // Control has written the first token by itself; it knows nothing of a second host.
             if agent > 0 {
@@ -200,8 +212,19 @@ impl House {
         }
     }
 
+    /// Agents know one authority: a further control gets the first one's.
+    fn share_authority(&self, part: usize) -> anyhow::Result<()> {
+        let (first, own) = ("control-0", self.parts[part].1.name());
+        let own = self.folder.path().join(own);
+        std::fs::create_dir_all(&own)?;
+        for file in ["authority.pem", "authority.key"] {
+            std::fs::copy(self.folder.path().join(first).join(file), own.join(file))?;
+        }
+        Ok(())
+    }
+
     async fn sign_in(&mut self) -> anyhow::Result<()> {
-        let file = self.folder.path().join("control/admin.json");
+        let file = self.folder.path().join("control-0/admin.json");
         let deadline = Instant::now() + READY_LIMIT;
         loop {
             self.nobody_ended()?;
@@ -209,7 +232,7 @@ impl House {
                 .ok()
                 .and_then(|text| serde_json::from_slice::<Value>(&text).ok());
             if let Some(admin) = admin
-                && let Said::Answer(answer) = self.admin.post("/api/v1/auth/login", &admin).await
+                && let Said::Answer(answer) = self.admin.at(0).post("/api/v1/auth/login", &admin).await
                 && answer.is_success()
             {
                 self.secrets.extend(admin["password"].as_str().map(str::to_owned));
@@ -263,30 +286,75 @@ impl House {
 
     /// The devices as control shows them; none while it does not answer.
     pub(crate) async fn seen(&self) -> Option<Vec<Seen>> {
-        let Said::Answer(answer) = self.admin.get("/api/v1/devices").await else {
-            return None;
-        };
-        let items = answer.body["items"].as_array()?;
-        Some(items.iter().map(Seen::of).collect())
+        seen(&self.admin).await
     }
 
-    /// Waits until every device was heard of again, later than `before` tells, and is ready. None when that does
-    /// not come.
-    pub(crate) async fn recovered(&mut self, before: &[Seen]) -> anyhow::Result<Option<Duration>> {
+    /// Waits until every control that runs shows every device as ready, and has heard of those in `before` again, later
+    /// than that. False when that does not come.
+    pub(crate) async fn recovered(&mut self, before: &[Seen]) -> anyhow::Result<bool> {
         let start = Instant::now();
         while start.elapsed() < READY_LIMIT {
-            if let Some(now) = self.seen().await
-                && now.len() == self.devices.len()
-                && now
-                    .iter()
-                    .all(|device| device.is_ready && device.is_later_than(before))
-            {
-                return Ok(Some(start.elapsed()));
+            if self.is_whole(before).await {
+                return Ok(true);
             }
             self.nobody_ended()?;
             tokio::time::sleep(READY_POLL).await;
         }
-        Ok(None)
+        Ok(false)
+    }
+
+    async fn is_whole(&self, before: &[Seen]) -> bool {
+        let controls = self.parts.iter().filter(|(kind, _)| *kind == Kind::Control);
+        for (at, (_, control)) in controls.enumerate() {
+            if control.is_down() {
+                continue;
+            }
+            let Some(now) = seen(&self.admin.at(at)).await else {
+                return false;
+            };
+            let is_back = |device: &Seen| device.is_ready && device.is_later_than(before);
+            if now.len() != self.devices.len() || !now.iter().all(is_back) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Those of these devices that have to be heard of again when these parts are killed now: what nothing happens to says
+    /// nothing new.
+    pub(crate) fn concerned(&self, struck: &[(usize, Kind)], seen: Vec<Seen>) -> Vec<Seen> {
+        let mut hosts = Vec::new();
+        let mut names = Vec::new();
+        for &(part, kind) in struck {
+            let part = &self.parts[part].1;
+            match kind {
+                Kind::Postgres => {}
+                Kind::Device => names.push(part.name().to_owned()),
+                Kind::Agent => hosts.push(part.name().replace("agent", "device") + "-"),
+                Kind::Control => hosts.extend(self.linked_to(part.name())),
+            }
+        }
+        seen.into_iter()
+            .filter(|device| {
+                names.contains(&device.name)
+                    || hosts.iter().any(|host| device.name.starts_with(host.as_str()))
+            })
+            .collect()
+    }
+
+    /// How the names of the devices begin whose agents dialled this control last.
+    fn linked_to(&self, control: &str) -> Vec<String> {
+        let at = control.rsplit('-').next().and_then(|at| at.parse::<usize>().ok());
+        let url = at.and_then(|at| self.urls.get(at));
+        let address = url.map(|url| url.replace("http://", "")).unwrap_or_default();
+        let agents = self.parts.iter().filter(|(kind, _)| *kind == Kind::Agent);
+        agents
+            .filter(|(_, agent)| {
+                let linked = agent.last_line("linked to control");
+                linked.is_none_or(|line| line.contains(&address))
+            })
+            .map(|(_, agent)| agent.name().replace("agent", "device") + "-")
+            .collect()
     }
 
     pub(crate) fn agent_folder(&self, agent: usize) -> PathBuf {
@@ -316,10 +384,19 @@ impl House {
     }
 }
 
+async fn seen(admin: &Client) -> Option<Vec<Seen>> {
+    let Said::Answer(answer) = admin.get("/api/v1/devices").await else {
+        return None;
+    };
+    let items = answer.body["items"].as_array()?;
+    Some(items.iter().map(Seen::of).collect())
+}
+
 /// A device as control shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) id: String,
+    pub(crate) name: String,
     pub(crate) occupancy: String,
     pub(crate) is_ready: bool,
     /// RFC 3339 in UTC with milliseconds: later is greater.
@@ -331,6 +408,7 @@ impl Seen {
         let text = |field: &str| item[field].as_str().unwrap_or_default().to_owned();
         Self {
             id: text("id"),
+            name: text("name"),
             occupancy: text("occupancy"),
             is_ready: text("lifecycle") == "ready" && text("health") != "offline",
             seen_at: text("seen_at"),

@@ -47,13 +47,32 @@ pub(crate) struct Tally {
     pub(crate) revokes: u64,
     pub(crate) resets: u64,
     pub(crate) silences: u64,
+    /// Requests without an answer for as long as a client waits.
+    pub(crate) hangs: u64,
+    /// The longest that an answer took.
+    pub(crate) slowest: Duration,
+    /// Answers that nobody should get: faults of ours, and a "not now" that does not say when.
+    pub(crate) faults: BTreeMap<String, u64>,
     /// Answers without success, by code.
     pub(crate) refusals: BTreeMap<String, u64>,
 }
 
+impl Tally {
+    /// What nobody may be answered.
+    pub(crate) fn lies(&self) -> Vec<String> {
+        let mut found: Vec<_> = self
+            .faults
+            .keys()
+            .map(|code| format!("somebody was answered {code}, without being told when to come again"))
+            .collect();
+        found.extend((self.hangs > 0).then(|| "somebody was not answered at all".to_owned()));
+        found
+    }
+}
+
 /// What everybody shares.
 pub(crate) struct Scene {
-    pub(crate) url: String,
+    pub(crate) urls: Vec<String>,
     pub(crate) admin: Client,
     /// Ids of the devices.
     pub(crate) devices: Vec<String>,
@@ -73,13 +92,13 @@ struct State {
 }
 
 impl Scene {
-    pub(crate) fn new(url: &str, admin: Client, devices: Vec<String>, secrets: Vec<String>) -> Self {
+    pub(crate) fn new(urls: &[String], admin: Client, devices: Vec<String>, secrets: Vec<String>) -> Self {
         let state = State {
             secrets,
             ..State::default()
         };
         Self {
-            url: url.to_owned(),
+            urls: urls.to_owned(),
             admin,
             devices,
             gate: RwLock::new(()),
@@ -109,6 +128,13 @@ impl Scene {
         read(&self.state().ledger)
     }
 
+    /// Notes how long an answer took.
+    fn took(&self, sent: u64) {
+        let took = Duration::from_micros(self.now().saturating_sub(sent));
+        let mut state = self.state();
+        state.tally.slowest = state.tally.slowest.max(took);
+    }
+
     /// One word of what was said, for the tally; gives the answer if it is one of success.
     fn heard(&self, said: Said) -> Option<Answer> {
         let mut state = self.state();
@@ -119,8 +145,12 @@ impl Scene {
                     "" => answer.status.to_string(),
                     code => format!("{} {code}", answer.status),
                 };
+                if answer.status >= 500 && !(answer.status == 503 && answer.says_when) {
+                    *state.tally.faults.entry(code.clone()).or_default() += 1;
+                }
                 *state.tally.refusals.entry(code).or_default() += 1;
             }
+            Said::Hung => state.tally.hangs += 1,
             Said::Nobody | Said::Unknown => state.tally.silences += 1,
         }
         None
@@ -201,7 +231,7 @@ impl Person {
         let caller = u16::try_from(number + 1)?;
         Ok(Self {
             number,
-            client: Client::new(&scene.url, caller)?,
+            client: Client::new(&scene.urls, caller)?,
             dice,
             holds: None,
         })
@@ -245,7 +275,8 @@ impl Person {
             .client
             .call(Method::POST, "/api/v1/launch", Some(&body), cookie.as_ref())
             .await;
-        let lost = matches!(said, Said::Nobody | Said::Unknown);
+        scene.took(sent);
+        let lost = said.is_silence();
         let answer = scene.heard(said);
         if let Some(answer) = &answer
             && self.told(scene, &link, answer, sent)
@@ -300,7 +331,7 @@ impl Person {
             .client
             .call(Method::POST, "/api/v1/launch", Some(&body), Some(&hold.cookie))
             .await;
-        let silent = matches!(said, Said::Nobody | Said::Unknown);
+        let silent = said.is_silence();
         match scene.heard(said) {
             Some(answer) if self.told(scene, &hold.link, &answer, sent) => {
                 hold.session = answer.text("session_id").to_owned();
@@ -318,7 +349,7 @@ impl Person {
             .client
             .call(Method::POST, path, Some(&body), Some(&hold.cookie))
             .await;
-        let (heard, silent) = (scene.now(), matches!(said, Said::Nobody | Said::Unknown));
+        let (heard, silent) = (scene.now(), said.is_silence());
         match scene.heard(said) {
             Some(_) => {
                 let mut state = scene.state();

@@ -2,14 +2,14 @@
 //! holds and what the agents' fences say is compared.
 //!
 //! ```text
-//!   house: postgres? · control · agents · devices          load: people, crowds, admins, over HTTP
+//!   house: postgres? · controls · agents · devices         load: people, crowds, admins, over HTTP
 //!      ▲ SIGKILL, start again, at moments from the seed       │ every promise
 //!      └── storm ── quiet moment: gate closed, links revoked, all at rest ──► rows.rs, ledger.rs, secrets ──► report
 //! ```
 //!
 //! Everything is real: processes, sockets, files, disks. A seed brings back who is killed and who acts when; what comes
 //! between is the machine's. It asks the product for nothing that it judges it by: rows are read beside it.
-//! It does not open media: that a picture goes on while control is dead is shown in a browser (web/e2e).
+//! With `media` a browser watches a device at each quiet moment while every control and the database are dead (`media.rs`).
 
 mod client;
 mod database;
@@ -17,6 +17,7 @@ mod dice;
 mod house;
 mod ledger;
 mod load;
+mod media;
 mod part;
 mod postgres;
 mod report;
@@ -35,7 +36,8 @@ use tokio::task::JoinSet;
 use dice::Dice;
 use house::{House, Kind, READY_LIMIT};
 use load::{CROWD, Person, Scene};
-use report::Notes;
+use media::Screen;
+use report::{Notes, Plan};
 
 pub use report::{Recovery, StormReport};
 pub use revoke::{RevokeConfig, RevokeReport, revoke};
@@ -84,6 +86,10 @@ pub struct StormConfig {
     pub agents: u8,
     /// Devices of each host.
     pub devices: u8,
+    /// Controls on one database, 1 or 2; 2 only on PostgreSQL.
+    pub controls: u8,
+    /// Whether a browser watches a device while control is dead.
+    pub media: bool,
     /// Whether logs and data stay when nothing was broken; they do when something was.
     pub keep: bool,
 }
@@ -104,9 +110,17 @@ pub async fn storm(config: StormConfig) -> anyhow::Result<StormReport> {
 
 async fn scenario(config: &StormConfig) -> anyhow::Result<StormReport> {
     tell(&format!("seed {}", config.seed));
+    anyhow::ensure!(
+        config.controls == 1 || config.database == DatabaseKind::Postgres,
+        "several controls share a PostgreSQL, not a file"
+    );
+    let screen = match config.media {
+        true => Some(Screen::open().await?),
+        false => None,
+    };
     let mut house = House::start(config).await?;
     let scene = Scene::new(
-        &house.url,
+        &house.urls,
         house.admin.clone(),
         house.devices.clone(),
         std::mem::take(&mut house.secrets),
@@ -118,6 +132,7 @@ async fn scenario(config: &StormConfig) -> anyhow::Result<StormReport> {
         house,
         scene,
         notes: Notes::default(),
+        screen,
     };
     let end = Instant::now() + Duration::from_secs(config.seconds.into());
     let result = storm.rage(end).await;
@@ -131,13 +146,13 @@ async fn scenario(config: &StormConfig) -> anyhow::Result<StormReport> {
     result?;
     let seconds = storm.scene.begin.elapsed().as_secs_f64();
     let tally = storm.scene.tally();
-    Ok(StormReport::new(
-        config.seed,
+    let plan = Plan {
+        seed: config.seed,
         seconds,
-        config.database.name(),
-        storm.notes,
-        tally,
-    ))
+        database: config.database.name(),
+        controls: config.controls,
+    };
+    Ok(StormReport::new(plan, storm.notes, tally))
 }
 
 /// Everybody begins to act, until the set is dropped.
@@ -164,6 +179,7 @@ struct Storm {
     house: House,
     scene: Arc<Scene>,
     notes: Notes,
+    screen: Option<Screen>,
 }
 
 impl Storm {
@@ -185,13 +201,21 @@ impl Storm {
     /// Kills something, at times more than one thing, starts it again, and mostly waits until all is ready.
     async fn strike(&mut self) -> anyhow::Result<()> {
         let struck = self.victims();
+        let before = self.house.seen().await.unwrap_or_default();
+        let before = self.house.concerned(&struck, before);
+        let killed = Instant::now();
         for &(part, kind) in &struck {
             self.house.kill(part);
             self.notes.killed(kind);
             tokio::time::sleep(self.dice.ms(0, 300)).await;
         }
+        if matches!(struck[..], [(_, Kind::Control)]) && self.house.urls.len() > 1 && self.dice.percent(50) {
+            // Nobody starts it for a while: its hosts have to be found at the other one.
+            if self.house.recovered(&before).await? {
+                self.notes.recovered("hosts moved", killed.elapsed());
+            }
+        }
         tokio::time::sleep(self.dice.ms(0, 700)).await;
-        let before = self.house.seen().await;
         let mut started = Instant::now();
         for &(part, kind) in &struck {
             // A database has to be there before anything is ready: its own time counts from its own start.
@@ -205,22 +229,34 @@ impl Storm {
         if self.dice.percent(25) {
             return Ok(());
         }
-        let before = before.unwrap_or_default();
-        match self.house.recovered(&before).await? {
-            None => {
-                let seen = self.house.seen().await;
-                self.notes.violations.push(format!(
-                    "not ready within {READY_LIMIT:?} after {struck:?}: {seen:?}"
-                ));
+        if !self.house.recovered(&before).await? {
+            let seen = self.house.seen().await;
+            self.notes.violations.push(format!(
+                "not ready within {READY_LIMIT:?} after {struck:?}: {seen:?}"
+            ));
+            return Ok(());
+        }
+        if let [(_, kind)] = struck[..] {
+            if kind == Kind::Postgres {
+                self.writes().await;
             }
-            Some(_) => {
-                if let [(_, kind)] = struck[..] {
-                    let us = started.elapsed().as_micros();
-                    self.notes.recovered(kind, u64::try_from(us).unwrap_or(u64::MAX));
-                }
-            }
+            self.notes.recovered(kind.name(), started.elapsed());
         }
         Ok(())
+    }
+
+    /// Waits until something was written.
+    async fn writes(&mut self) {
+        let deadline = Instant::now() + READY_LIMIT;
+        while Instant::now() < deadline {
+            if let Some(link) = self.scene.make_link(0, None).await {
+                self.scene.revoke(&link).await;
+                return;
+            }
+        }
+        self.notes
+            .violations
+            .push(format!("nothing was written within {READY_LIMIT:?}"));
     }
 
     /// One part in most cases, at times two or three, in the order in which they are started again.
@@ -253,12 +289,17 @@ impl Storm {
     async fn look(&mut self) -> anyhow::Result<()> {
         let scene = Arc::clone(&self.scene);
         let _quiet = scene.gate.write().await;
-        if self.house.recovered(&[]).await?.is_none() {
+        if !self.house.recovered(&[]).await? {
             self.notes
                 .violations
                 .push(format!("not ready within {READY_LIMIT:?}"));
         }
         self.rest().await?;
+        if let Some(screen) = &mut self.screen {
+            let watched = screen.watch(&mut self.house).await?;
+            self.notes.watched(watched);
+            self.rest().await?;
+        }
         let rows = self.house.source.rows(&self.house.agent_folders())?;
         let found = &mut self.notes.violations;
         found.extend(rows.violations());
@@ -267,6 +308,7 @@ impl Storm {
             found.extend(rows.forgotten(ledger.sessions()));
             found
         }));
+        found.extend(scene.tally().lies());
         let secrets = scene.secrets();
         let mut files = self.house.source.holding(&secrets)?;
         files.extend(database::holding(&self.house.logs(), &secrets)?);

@@ -67,6 +67,17 @@ impl Part {
         }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// The last line of its log that holds these words.
+    pub(crate) fn last_line(&self, words: &str) -> Option<String> {
+        let log = std::fs::read(&self.log).ok()?;
+        let log = String::from_utf8_lossy(&log);
+        log.lines().rfind(|line| line.contains(words)).map(str::to_owned)
+    }
+
     /// Starts it.
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;

@@ -3,6 +3,7 @@
 //! ```text
 //!   kills          control 14 · agent 9 · …
 //!   recovery       from start to all devices ready: p50, p99 for each kind
+//!   media          frames that a browser showed while every control was dead
 //!   answers        grants, resumes, refusals by code, silences
 //!   violations     0, or what cannot be true
 //! ```
@@ -11,11 +12,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::house::Kind;
 use super::load::Tally;
+use super::media::Watched;
 use crate::histogram::Durations;
 
 /// The report of a storm.
@@ -27,6 +30,8 @@ pub struct StormReport {
     pub seconds: f64,
     /// `sqlite` or `postgres`.
     pub database: &'static str,
+    /// Controls on it.
+    pub controls: u8,
     /// How often each part was killed.
     pub kills: BTreeMap<&'static str, u64>,
     /// How often everything was looked at.
@@ -43,10 +48,17 @@ pub struct StormReport {
     pub resets: u64,
     /// Requests that nobody answered.
     pub silences: u64,
+    /// Requests that hung until their client gave up. None.
+    pub hangs: u64,
+    /// The longest that somebody waited for an answer to a launch, milliseconds.
+    pub slowest_ms: f64,
     /// Answers without success, by status and code.
     pub refusals: BTreeMap<String, u64>,
-    /// From the start of a killed part to all devices ready, milliseconds, by kind.
+    /// From the start of a killed part to all devices ready, milliseconds, by kind; `hosts moved` is from the death of a
+    /// replica to its hosts at another.
     pub recoveries: BTreeMap<&'static str, Recovery>,
+    /// What a browser saw while every control was dead, in the order of the quiet moments.
+    pub media: Vec<Watched>,
     /// What must not be. Empty.
     pub violations: Vec<String>,
 }
@@ -64,11 +76,20 @@ pub struct Recovery {
     pub max: f64,
 }
 
+/// What was run.
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) seconds: f64,
+    pub(crate) database: &'static str,
+    pub(crate) controls: u8,
+}
+
 /// What the one who kills writes down.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     kills: BTreeMap<Kind, u64>,
-    recoveries: BTreeMap<Kind, Durations>,
+    recoveries: BTreeMap<&'static str, Durations>,
+    media: Vec<Watched>,
     pub(crate) looks: u64,
     pub(crate) violations: Vec<String>,
 }
@@ -78,14 +99,20 @@ impl Notes {
         *self.kills.entry(kind).or_default() += 1;
     }
 
-    pub(crate) fn recovered(&mut self, kind: Kind, us: u64) {
-        self.recoveries.entry(kind).or_default().record_us(us);
+    pub(crate) fn recovered(&mut self, what: &'static str, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.recoveries.entry(what).or_default().record_us(us);
+    }
+
+    pub(crate) fn watched(&mut self, watched: Watched) {
+        self.violations.extend(watched.violation());
+        self.media.push(watched);
     }
 }
 
 impl StormReport {
-    pub(crate) fn new(seed: u64, seconds: f64, database: &'static str, notes: Notes, tally: Tally) -> Self {
-        let recovery = |(kind, durations): (&Kind, &Durations)| {
+    pub(crate) fn new(plan: Plan, notes: Notes, tally: Tally) -> Self {
+        let recovery = |(what, durations): (&&'static str, &Durations)| {
             let spread = durations.spread()?;
             let recovery = Recovery {
                 n: spread.n,
@@ -93,12 +120,13 @@ impl StormReport {
                 p99: spread.p99,
                 max: spread.max,
             };
-            Some((kind.name(), recovery))
+            Some((*what, recovery))
         };
         Self {
-            seed,
-            seconds,
-            database,
+            seed: plan.seed,
+            seconds: plan.seconds,
+            database: plan.database,
+            controls: plan.controls,
             kills: notes.kills.iter().map(|(kind, n)| (kind.name(), *n)).collect(),
             looks: notes.looks,
             grants: tally.grants,
@@ -107,8 +135,11 @@ impl StormReport {
             revokes: tally.revokes,
             resets: tally.resets,
             silences: tally.silences,
+            hangs: tally.hangs,
+            slowest_ms: tally.slowest.as_secs_f64() * 1e3,
             refusals: tally.refusals,
             recoveries: notes.recoveries.iter().filter_map(recovery).collect(),
+            media: notes.media,
             violations: notes.violations,
         }
     }
@@ -118,24 +149,31 @@ impl fmt::Display for StormReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "storm over {}, {:.0} s, seed {}",
-            self.database, self.seconds, self.seed
+            "storm over {}, {} control(s), {:.0} s, seed {}",
+            self.database, self.controls, self.seconds, self.seed
         )?;
         for (kind, n) in &self.kills {
-            write!(f, "  killed {kind:<10} {n:>5}")?;
-            match self.recoveries.get(kind) {
-                Some(Recovery { n, p50, p99, max }) => writeln!(
-                    f,
-                    "   ready again p50 {p50:>8.0} ms   p99 {p99:>8.0} ms   longest {max:>8.0} ms   of {n}"
-                )?,
-                None => writeln!(f)?,
-            }
+            writeln!(f, "  killed {kind:<12} {n:>5}")?;
+        }
+        for (what, Recovery { n, p50, p99, max }) in &self.recoveries {
+            writeln!(
+                f,
+                "  back   {what:<12} p50 {p50:>8.0} ms   p99 {p99:>8.0} ms   longest {max:>8.0} ms   of {n}"
+            )?;
         }
         writeln!(
             f,
             "  grants {}, resumes {}, ends {}, revocations {}, resets {}, unanswered {}",
             self.grants, self.resumes, self.ends, self.revokes, self.resets, self.silences
         )?;
+        writeln!(
+            f,
+            "  hung {}, longest answer to a launch {:.0} ms",
+            self.hangs, self.slowest_ms
+        )?;
+        for watched in &self.media {
+            writeln!(f, "  {watched}")?;
+        }
         for (code, n) in &self.refusals {
             writeln!(f, "  refused {code:<28} {n:>6}")?;
         }
@@ -157,9 +195,15 @@ mod tests {
         let mut notes = Notes::default();
         notes.killed(Kind::Control);
         notes.killed(Kind::Agent);
-        notes.recovered(Kind::Control, 1_500_000);
+        notes.recovered("control", Duration::from_millis(1_500));
         notes.violations.push("two holders".to_owned());
-        let text = StormReport::new(7, 20.0, "sqlite", notes, Tally::default()).to_string();
+        let plan = Plan {
+            seed: 7,
+            seconds: 20.0,
+            database: "sqlite",
+            controls: 1,
+        };
+        let text = StormReport::new(plan, notes, Tally::default()).to_string();
         for part in [
             "seed 7",
             "killed control",

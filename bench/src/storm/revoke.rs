@@ -30,7 +30,7 @@ use crate::browser::{self, Browser, Window};
 use crate::histogram::{Durations, Spread};
 
 /// From opening a link to a picture, a cleaned device included.
-const PICTURE_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const PICTURE_LIMIT: Duration = Duration::from_secs(60);
 /// From a revocation to a page that says so, and from there to a free device.
 const CUT_LIMIT: Duration = Duration::from_secs(30);
 /// How often a page or a device is asked.
@@ -41,7 +41,7 @@ const MOVE_EVERY: Duration = Duration::from_millis(8);
 const PHASE: Duration = Duration::from_micros(33_333);
 /// Moves that a device must have taken in before anything is revoked.
 const MOVES_BEFORE: usize = 5;
-const WINDOW: Window = Window {
+pub(crate) const WINDOW: Window = Window {
     width: 820,
     height: 1000,
 };
@@ -83,6 +83,8 @@ pub async fn revoke(config: &RevokeConfig) -> anyhow::Result<RevokeReport> {
         database: config.database,
         agents: 1,
         devices: 1,
+        controls: 1,
+        media: false,
         keep: false,
     })
     .await?;
@@ -170,7 +172,7 @@ async fn one(house: &House, browser: &mut Browser, adb: &Adb, plan: &Plan) -> an
     })
 }
 
-const PLAYS: &str = "document.querySelector('video[data-ready]') !== null";
+pub(crate) const PLAYS: &str = "document.querySelector('video[data-ready]') !== null";
 const STOPPED: &str = "document.querySelector('main')?.dataset.state === 'stopped'";
 const MIDDLE: &str = "(() => { const box = document.querySelector('video').getBoundingClientRect(); \
                       return [box.x + box.width / 2, box.y + box.height / 2]; })()";
@@ -202,7 +204,12 @@ impl Finger {
     }
 }
 
-async fn until(browser: &mut Browser, what: &str, fact: &str, limit: Duration) -> anyhow::Result<()> {
+pub(crate) async fn until(
+    browser: &mut Browser,
+    what: &str,
+    fact: &str,
+    limit: Duration,
+) -> anyhow::Result<()> {
     let deadline = Instant::now() + limit;
     while !browser.evaluate::<bool>(fact, Duration::ZERO).await? {
         if Instant::now() > deadline {
@@ -231,14 +238,14 @@ async fn free(house: &House) -> anyhow::Result<()> {
     }
 }
 
-fn success(said: Said) -> anyhow::Result<Value> {
+pub(crate) fn success(said: Said) -> anyhow::Result<Value> {
     match said {
         Said::Answer(answer) if answer.is_success() => Ok(answer.body),
         other => bail!("control said {other:?}"),
     }
 }
 
-fn text(body: &Value, field: &str) -> anyhow::Result<String> {
+pub(crate) fn text(body: &Value, field: &str) -> anyhow::Result<String> {
     let text = body[field].as_str();
     Ok(text.with_context(|| format!("no {field} in {body}"))?.to_owned())
 }

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 /// Arguments of `farglass agent`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where control's link is (UDP).
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Where control's link is (UDP); of several controls on one database all, separated by commas.
+    #[arg(long, value_name = "HOST:PORT,…")]
     control: String,
 
     /// File with a one-time join token; needed until this host is enrolled.
@@ -62,8 +62,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "IP")]
     advertise: Vec<IpAddr>,
 
-    /// Writes what passes between here and the devices to files in this folder, each byte with its time. Pictures are
-    /// in them; what is typed or copied is not.
+    /// Writes what passes between here and the devices to files in this folder, each byte with its time: the first 256 MiB
+    /// of each connection. Pictures are in them and what the devices' tools print, notifications too; what is typed or
+    /// copied is not.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
 

@@ -1,5 +1,5 @@
-//! A short storm over the real processes, as a part of the test command: everything is killed at least once, people
-//! are served in between, and nothing that was promised is broken.
+//! Short storms over the real processes, as a part of the test command: everything is killed, people are served in
+//! between, and nothing that was promised is broken; with a file, and with two controls on one PostgreSQL.
 //!
 //! Longer ones are run by hand: `farglass bench storm --seconds 300`.
 
@@ -10,21 +10,21 @@ const SECONDS: &str = "12";
 
 #[test]
 fn kill_nine_at_random_moments_breaks_no_promise() {
+    storm(&["--agents", "1", "--devices", "2"]);
+}
+
+#[test]
+fn kill_nine_of_two_controls_and_their_database_breaks_no_promise() {
+    storm(&["--database", "postgres", "--controls", "2"]);
+}
+
+fn storm(over: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("storm.json");
     let output = Command::new(env!("CARGO_BIN_EXE_farglass"))
-        .args([
-            "bench",
-            "storm",
-            "--seconds",
-            SECONDS,
-            "--agents",
-            "1",
-            "--devices",
-            "2",
-            "--json",
-        ])
+        .args(["bench", "storm", "--seconds", SECONDS, "--json"])
         .arg(&json)
+        .args(over)
         .output()
         .unwrap();
     let told = format!(

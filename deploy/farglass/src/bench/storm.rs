@@ -33,6 +33,14 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
     devices: u8,
 
+    /// Controls; two share a PostgreSQL.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
+    controls: u8,
+
+    /// Let a Chromium watch a device while control and database are dead, and count the frames.
+    #[arg(long)]
+    media: bool,
+
     /// Leave logs and data behind, also when nothing was broken.
     #[arg(long)]
     keep: bool,
@@ -86,6 +94,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         database: args.database.into(),
         agents: args.agents,
         devices: args.devices,
+        controls: args.controls,
+        media: args.media,
         keep: args.keep,
     };
     let report = storm(config).await?;
