@@ -1,13 +1,17 @@
-//! How many grants a second are durable, and how long one takes: `cargo run -p control --example grants -- postgres 32`.
+//! How many grants a second are durable, and how long one takes:
 //!
 //! ```text
+//!   cargo run -p control --example grants -- postgres clients 32     each client opens a link as soon as its last is open
+//!   cargo run -p control --example grants -- postgres rate 400       a link is due every 2.5 ms, however it stands
+//!
 //!   clients ── POST /api/v1/launch ──► control ── commits ──► SQLite │ PostgreSQL, both waiting for the disk
 //!                                         └── Prepare ──► one agent with DEVICES devices, which does not answer
 //! ```
 //!
-//! A client opens one link after the other, each to a device of its own, and waits for the answer: a grant is counted
-//! when it was answered, and it is answered when it is on the disk. Beside it stands what this disk's sync takes, so
-//! that figures of two machines can be compared. It measures; it promises nothing.
+//! Each link is to a device of its own. A grant is counted when it was answered, and it is answered when it is on the
+//! disk. At a rate its time counts from when it was due, not from when somebody was free to ask: nothing is left out
+//! because the measured was slow. Beside it stands what this disk's sync takes in the same seconds, and what the commits
+//! consisted of, as `store/batch.rs` tells it. It measures; it promises nothing.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,41 +27,47 @@
 #[path = "../tests/control/support/mod.rs"]
 mod support;
 
+#[path = "grants/parts.rs"]
+mod parts;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use parts::Parts;
 use protocol::agent::{DeviceFact, DeviceHealth, Hello, PROTOCOL};
 use protocol::{DeviceId, Epoch};
 use serde_json::{Value, json};
 use signaling::link::client::{self, Event, Incoming};
 use support::browser::Browser;
 use support::postgres::Postgres;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Devices, links and grants: some seconds of them. A Hello has to fit into its megabyte.
-const DEVICES: usize = 1500;
+const DEVICES: usize = 3000;
 /// Links that one address opens before it is held back.
 const PER_ADDRESS: usize = 100;
-/// Syncs of the disk.
-const SYNCS: usize = 300;
-/// Clients, if none are asked for.
-const CLIENTS: usize = 16;
+/// Between two syncs of the disk: fifty a second burden it little beside the commits.
+const SYNC_EVERY: Duration = Duration::from_millis(20);
+/// Clients that share the links that are due. So many wait at most; who comes then waits for one of them, and that counts.
+const SHARING: usize = 64;
 /// Links that are made at the same time.
 const MAKERS: usize = 8;
 
 #[tokio::main]
 async fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let database = arguments.next().unwrap_or_else(|| "sqlite".to_owned());
-    let clients = arguments.next().map_or(CLIENTS, |count| count.parse().unwrap());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [database, how, count] = arguments.try_into().expect("sqlite|postgres clients|rate N");
+    let count: usize = count.parse().unwrap();
+    let parts = Parts::listen();
     let folder = tempfile::tempdir().unwrap();
     let server = (database == "postgres").then(|| Postgres::start_as(true));
     let stop = CancellationToken::new();
@@ -73,16 +83,26 @@ async fn main() {
     let served = tokio::spawn(control.serve());
     let house = House::furnish(address, folder.path()).await;
 
-    let before = syncs(folder.path());
-    let (claims, took) = house.grants(address, clients).await;
-    let after = syncs(folder.path());
+    parts.forget();
+    let done = Arc::new(AtomicBool::new(false));
+    let disk = std::thread::spawn({
+        let (done, folder) = (done.clone(), folder.path().to_owned());
+        move || syncs(&folder, &done)
+    });
+    let (claims, took) = match how.as_str() {
+        "clients" => house.grants(address, count).await,
+        "rate" => house.due(address, count).await,
+        other => panic!("{other} is neither clients nor rate"),
+    };
+    done.store(true, Ordering::Relaxed);
+    let disk = disk.join().unwrap();
     say(&format!(
-        "{database}, {clients} clients: {:.0} grants a second\n  claim           {}\n  sync before     {}\n  sync after      {}\n",
+        "{database}, {how} {count}: {:.0} grants a second\n  claim                      {}\n  sync of 4 KiB beside it    {}\n",
         claims.len() as f64 / took.as_secs_f64(),
         spread(claims),
-        spread(before),
-        spread(after),
+        spread(disk),
     ));
+    say(&parts.told());
     stop.cancel();
     served.await.unwrap().unwrap();
 }
@@ -152,6 +172,41 @@ impl House {
     }
 }
 
+impl House {
+    /// Opens `rate` links a second, and no slower; how long after it was due each was answered.
+    async fn due(&self, address: SocketAddr, rate: usize) -> (Vec<Duration>, Duration) {
+        let (send, due) = mpsc::channel::<(String, Instant)>(DEVICES);
+        let due = Arc::new(Mutex::new(due));
+        let mut everybody = JoinSet::new();
+        for at in 0..SHARING {
+            let due = due.clone();
+            everybody.spawn(async move {
+                let mut took = Vec::new();
+                let from = Ipv4Addr::new(127, 2, 0, u8::try_from(at + 1).unwrap());
+                let mut browser = Browser::from(address, from.into());
+                loop {
+                    let next = due.lock().await.recv().await;
+                    let Some((token, since)) = next else { break };
+                    browser.cookies.clear();
+                    let answer = browser.launch(&token).await;
+                    took.push(since.elapsed());
+                    assert_eq!(answer.status, 202, "{}", answer.body);
+                }
+                took
+            });
+        }
+        let start = Instant::now();
+        for (at, token) in self.tokens.iter().enumerate() {
+            let since = start + Duration::from_secs_f64(at as f64 / rate as f64);
+            tokio::time::sleep_until(since.into()).await;
+            send.send((token.clone(), since)).await.unwrap();
+        }
+        drop(send);
+        let took = everybody.join_all().await.concat();
+        (took, start.elapsed())
+    }
+}
+
 /// The agent: leaves preparations unanswered, so that claims are all that is committed.
 fn host(address: SocketAddr, folder: &Path, devices: Vec<DeviceId>) {
     let token = std::fs::read_to_string(folder.join("join-token")).unwrap();
@@ -199,25 +254,29 @@ fn hello(devices: &[DeviceId]) -> Hello {
     }
 }
 
-/// What the disk under the database takes to keep 4 KiB.
-fn syncs(folder: &Path) -> Vec<Duration> {
+/// What the disk under the database takes to keep 4 KiB, again and again.
+fn syncs(folder: &Path, done: &AtomicBool) -> Vec<Duration> {
     let file = std::fs::File::create(folder.join("sync")).unwrap();
-    let took = (0..SYNCS).map(|at| {
+    let mut took = Vec::new();
+    while !done.load(Ordering::Relaxed) {
         let since = Instant::now();
-        file.write_all_at(&[1; 4096], at as u64 * 4096).unwrap();
+        file.write_all_at(&[1; 4096], took.len() as u64 * 4096).unwrap();
         file.sync_data().unwrap();
-        since.elapsed()
-    });
-    took.collect()
+        took.push(since.elapsed());
+        std::thread::sleep(SYNC_EVERY);
+    }
+    took
 }
 
 fn spread(mut all: Vec<Duration>) -> String {
     all.sort_unstable();
     let at = |percent: usize| all[(all.len() - 1) * percent / 100].as_secs_f64() * 1e3;
     format!(
-        "p50 {:.2} ms   p99 {:.2} ms   ({} times)",
+        "p50 {:>6.2}   p90 {:>6.2}   p99 {:>6.2}   longest {:>6.2} ms   ({} times)",
         at(50),
+        at(90),
         at(99),
+        at(100),
         all.len()
     )
 }
