@@ -248,6 +248,13 @@ fn a_restart_goes_on_counting_where_the_process_before_it_was() {
     second.due(10);
     assert_eq!(second.due(309), None);
     assert_eq!(second.due(310), Some(Event::End(CloseReason::MaxDuration)));
+    let held = std::slice::from_ref(&second.session);
+    let noted = second.deadlines.spent(held, at(110));
+    assert_eq!(
+        noted[0].1,
+        Duration::from_secs(800),
+        "for a third, both before it count"
+    );
 }
 
 #[test]
@@ -264,6 +271,8 @@ fn a_device_that_nobody_acts_on_is_warned_of_and_given_back() {
             at: at(1300)
         })
     );
+    let promised = case.look(1240).outlooks[0].1.ends;
+    assert_eq!(promised, None, "whoever acts has no such end");
     assert_eq!(case.due(1301), None, "nobody told yet that it is still quiet");
     case.heard(1302, Some(302));
     assert_eq!(case.due(1302), Some(Event::End(CloseReason::Idle)));
@@ -408,4 +417,20 @@ fn an_agent_that_is_silent_warns_of_nothing() {
     assert!(here.warning(155).is_some());
     assert_eq!(here.warning(156), None);
     assert_eq!(here.due(200), None);
+}
+
+#[test]
+fn an_end_at_the_same_time_for_another_reason_is_news() {
+    let of = |reason, seconds| Outlook {
+        ends: Some(Ending {
+            reason,
+            at: at(seconds),
+        }),
+        warning: None,
+    };
+    let told = of(CloseReason::MaxDuration, 100);
+    assert!(told.is_about(&told));
+    assert!(!told.is_about(&of(CloseReason::LinkExpired, 100)));
+    assert!(!told.is_about(&of(CloseReason::MaxDuration, 101)));
+    assert!(!told.is_about(&Outlook::default()));
 }

@@ -213,3 +213,70 @@ pub const fn occupancy(lease: lease::State) -> Occupancy {
         } => Occupancy::Quarantined,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn device(lifecycle: Lifecycle, health: Health, occupancy: Occupancy) -> Device {
+        Device {
+            id: DeviceId::from_uuid(Uuid::nil()),
+            host: HostId::from_uuid(Uuid::nil()),
+            name: String::new(),
+            serial: String::new(),
+            model: String::new(),
+            width: 0,
+            height: 0,
+            lifecycle,
+            health,
+            occupancy,
+            epoch: Epoch(1),
+            seen_at: UnixMs(0),
+            lease: None,
+            session: None,
+            told_labels: Labels::default(),
+            own_labels: Labels::default(),
+            quarantine: None,
+        }
+    }
+
+    #[test]
+    fn only_a_device_that_answers_and_is_within_reach_is_idle_or_busy() {
+        let status = |lifecycle, health, occupancy| device(lifecycle, health, occupancy).status();
+        for health in [Health::Healthy, Health::Degraded] {
+            assert_eq!(status(Lifecycle::Ready, health, Occupancy::Free), Status::Idle);
+            for taken in [
+                Occupancy::Reserved,
+                Occupancy::Leased,
+                Occupancy::Wiping,
+                Occupancy::Quarantined,
+            ] {
+                assert_eq!(status(Lifecycle::Ready, health, taken), Status::Busy);
+            }
+            assert_eq!(
+                status(Lifecycle::Booting, health, Occupancy::Free),
+                Status::Offline
+            );
+            assert_eq!(
+                status(Lifecycle::Gone, health, Occupancy::Leased),
+                Status::Offline
+            );
+        }
+        let away = status(Lifecycle::Ready, Health::Offline, Occupancy::Free);
+        assert_eq!(away, Status::Offline);
+    }
+
+    #[test]
+    fn a_device_that_does_worse_than_promised_may_be_used_and_one_that_boots_may_not() {
+        let status = |health| {
+            let (lifecycle, health) = axes(health);
+            device(lifecycle, health, Occupancy::Free).status()
+        };
+        assert_eq!(status(DeviceHealth::Healthy), Status::Idle);
+        assert_eq!(status(DeviceHealth::Degraded), Status::Idle);
+        assert_eq!(status(DeviceHealth::Booting), Status::Offline);
+        assert_eq!(status(DeviceHealth::Offline), Status::Offline);
+        assert_eq!(axes(DeviceHealth::Degraded).1, Health::Degraded);
+    }
+}

@@ -77,4 +77,25 @@ mod tests {
         assert!(!bucket.is_full(RATE, later));
         assert!(bucket.is_full(RATE, later + Duration::from_secs(18)));
     }
+
+    #[test]
+    fn a_bucket_that_was_left_alone_for_long_holds_no_more_than_its_burst() {
+        let start = Instant::now();
+        let mut bucket = Bucket::full(RATE, start);
+        let later = start + Duration::from_secs(3600);
+        assert_eq!([(); 3].map(|()| bucket.take(RATE, later)), [Ok(()); 3]);
+        assert!(bucket.take(RATE, later).is_err());
+    }
+
+    #[test]
+    fn who_comes_too_early_is_told_how_long_it_still_is() {
+        let start = Instant::now();
+        let mut bucket = Bucket::full(RATE, start);
+        assert_eq!([(); 3].map(|()| bucket.take(RATE, start)), [Ok(()); 3]);
+        let left = bucket.take(RATE, start + Duration::from_secs(2)).unwrap_err();
+        assert!(
+            left.abs_diff(Duration::from_secs(4)) < Duration::from_millis(1),
+            "{left:?}"
+        );
+    }
 }

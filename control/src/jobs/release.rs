@@ -72,3 +72,7 @@ pub(crate) async fn conclude(
     };
     store.step(session.lease, event, &Actor::SYSTEM, now).await
 }
+
+#[cfg(test)]
+#[path = "release_tests.rs"]
+mod tests;
