@@ -15,13 +15,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use host_agent::custody::{Asked, Custody, Effect, overtaken};
+use host_agent::custody::{Asked, Custody, Effect, Work, overtaken};
 use host_agent::fence::{Fence, Mark, Stage};
 use host_agent::fingers::PictureSize;
 use host_agent::reset::survey::Survey;
 use protocol::agent::{
     ConnectionEvent, ConnectionState, DeviceFact, DeviceHealth, LiveConnection, Reply, Report, Request,
-    Touched,
+    Touched, WhepOffer,
 };
 use protocol::{CloseReason, ConnectionId, DeviceId, Epoch};
 
@@ -279,42 +279,19 @@ impl World<'_> {
                 Effect::Shut(_) => self.shut(at),
                 Effect::Cut {
                     reason, connections, ..
-                } => {
-                    for connection in connections {
-                        let outlive = [Mutant::ChannelsOutliveTheFence, Mutant::ChannelsCarriedOver];
-                        if !self.mutant.is_some_and(|mutant| outlive.contains(&mutant)) {
-                            self.close_viewer(at, connection, reason);
-                        }
-                    }
-                    self.shut(at);
-                }
-                Effect::Negotiate(offer, call) => {
-                    self.acts(at, self.meant(at, call))?;
-                    self.devices[at].viewers.push(Viewer {
-                        connection: offer.connection,
-                        epoch: offer.epoch,
-                        up: false,
-                    });
-                    let (sdp, etag) = (String::new(), String::new());
-                    self.answer(call, Reply::Answer { sdp, etag });
-                }
+                } => self.cut(at, connections, reason),
+                Effect::Negotiate(offer, call) => self.negotiate(at, &offer, call)?,
                 // Control hears of it by the refusal.
                 Effect::Open(_) | Effect::NotConnected(_) => {}
                 Effect::Reply(call, reply) => self.answer(call, reply),
                 Effect::Start(work, call) => {
-                    self.acts(at, self.meant(at, call))?;
-                    let job = Job::new(
-                        work,
-                        vec![call],
-                        self.meant(at, call),
-                        (self.monotonic, self.agent_wall),
-                    );
-                    self.devices[at].running = Some(job);
+                    let meant = self.meant(at, call);
+                    self.acts(at, meant)?;
+                    self.start(at, work, vec![call], meant);
                 }
                 Effect::StartAlone(work) => {
                     let meant = work.epoch();
-                    let job = Job::new(work, Vec::new(), meant, (self.monotonic, self.agent_wall));
-                    self.devices[at].running = Some(job);
+                    self.start(at, work, Vec::new(), meant);
                 }
                 Effect::Join(call) => {
                     let running = self.devices[at].running.as_mut();
@@ -335,12 +312,38 @@ impl World<'_> {
                 Effect::StartNext(work) => {
                     let askers = std::mem::take(&mut self.devices[at].waiting);
                     let meant = self.meant(at, askers[0]);
-                    let job = Job::new(work, askers, meant, (self.monotonic, self.agent_wall));
-                    self.devices[at].running = Some(job);
+                    self.start(at, work, askers, meant);
                 }
             }
         }
         self.no_channel_outlives_the_fence(at)
+    }
+
+    fn start(&mut self, at: usize, work: Work, askers: Vec<CallId>, meant: Epoch) {
+        let job = Job::new(work, askers, meant, (self.monotonic, self.agent_wall));
+        self.devices[at].running = Some(job);
+    }
+
+    fn cut(&mut self, at: usize, connections: Vec<ConnectionId>, reason: CloseReason) {
+        let outlive = [Mutant::ChannelsOutliveTheFence, Mutant::ChannelsCarriedOver];
+        if !self.mutant.is_some_and(|mutant| outlive.contains(&mutant)) {
+            for connection in connections {
+                self.close_viewer(at, connection, reason);
+            }
+        }
+        self.shut(at);
+    }
+
+    fn negotiate(&mut self, at: usize, offer: &WhepOffer, call: CallId) -> Checked {
+        self.acts(at, self.meant(at, call))?;
+        self.devices[at].viewers.push(Viewer {
+            connection: offer.connection,
+            epoch: offer.epoch,
+            up: false,
+        });
+        let (sdp, etag) = (String::new(), String::new());
+        self.answer(call, Reply::Answer { sdp, etag });
+        Ok(())
     }
 
     /// The epoch that control gave a request.

@@ -12,6 +12,7 @@ use super::violation::Invariant::{I4, I7, I10, I12};
 use super::world::World;
 use crate::domain::lease::Event;
 use crate::domain::link;
+use crate::domain::session::Session;
 use crate::secret::Hash;
 use crate::store::audit::Actor;
 use crate::store::claims::{Claim, Claimed, Refused};
@@ -43,17 +44,12 @@ impl World<'_> {
     pub(super) async fn claims(&mut self, who: usize, link: usize) -> Checked {
         let own = self.people[who].cookies[link];
         self.note(|| format!("person {who} opens link {link} with {own:?}"));
-        let mut presented = own.map(|cookie| cookie.hash);
-        if self.mutant == Some(Mutant::RetryNotIdempotent) {
-            presented = None;
-        }
-        self.cookies_made += 1;
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&self.cookies_made.to_le_bytes());
-        let unanswered = self.people[who].unanswered[link].replace(Hash(bytes));
+        let repeats = self.mutant != Some(Mutant::RetryNotIdempotent);
+        let presented = own.map(|cookie| cookie.hash).filter(|_| repeats);
+        let unanswered = self.people[who].unanswered[link];
         let fresh = match unanswered {
-            Some(again) if self.mutant != Some(Mutant::RetryNotIdempotent) => again,
-            _ => Hash(bytes),
+            Some(again) if repeats => again,
+            _ => self.fresh_cookie(),
         };
         self.people[who].unanswered[link] = Some(fresh);
         let claim = Claim {
@@ -78,18 +74,9 @@ impl World<'_> {
         });
         let session = match claimed {
             Claimed::Granted(session) => {
-                self.owners.insert(session.lease, who);
-                if let Some(first) = self.granted_for.insert(fresh, session.lease) {
-                    self.eyes.broken(I7, || {
-                        format!("one request was granted {first} and {}", session.lease)
-                    })?;
-                }
-                if self.control_dies_here() {
+                self.granted(&session, who, fresh)?;
+                if !self.control.up {
                     return Ok(());
-                }
-                // A browser that hangs up takes with it whoever would have followed.
-                if !self.faults || !self.dice.percent(HUNG_UP) {
-                    self.follow(&session);
                 }
                 session
             }
@@ -118,6 +105,31 @@ impl World<'_> {
             });
         }
         Ok(())
+    }
+
+    /// A lease was granted; control may die before anything follows from it.
+    fn granted(&mut self, session: &Session, who: usize, fresh: Hash) -> Checked {
+        self.owners.insert(session.lease, who);
+        if let Some(first) = self.granted_for.insert(fresh, session.lease) {
+            self.eyes.broken(I7, || {
+                format!("one request was granted {first} and {}", session.lease)
+            })?;
+        }
+        if self.control_dies_here() {
+            return Ok(());
+        }
+        // A browser that hangs up takes with it whoever would have followed.
+        if !self.faults || !self.dice.percent(HUNG_UP) {
+            self.follow(session);
+        }
+        Ok(())
+    }
+
+    fn fresh_cookie(&mut self) -> Hash {
+        self.cookies_made += 1;
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&self.cookies_made.to_le_bytes());
+        Hash(bytes)
     }
 
     /// I7: whoever holds a lease and asks again is never told that somebody else has it.
