@@ -76,22 +76,47 @@ impl Watches {
         }
     }
 
-    /// Shows how many look on, as the store said it last. Another control may have let them in.
-    pub(crate) fn observed(&self, held: &[Session]) {
+    /// Shows what changes beside a lease: how many look on, how its link and its device are. Another control may have
+    /// been told; `elsewhere` says how the device of a host is that is not linked here.
+    pub(crate) fn observed(&self, held: &[Session], elsewhere: impl Fn(&Session) -> Option<Presence>) {
         for session in held {
             if let Some(channel) = self.0.get(&session.id) {
                 channel.send_if_modified(|view| {
-                    let news = view.session.observers != session.observers;
-                    view.session.observers = session.observers;
+                    let mut next = view.clone();
+                    next.session.observers = session.observers;
+                    next.session.link = session.link.clone();
+                    next.presence = elsewhere(session).or(view.presence);
+                    let news = *view != next;
+                    *view = next;
                     news
                 });
             }
         }
     }
 
+    /// The newest view, for somebody who has read the store. Reading changes nothing for those who watch.
+    pub(crate) fn view(&self, session: &Session) -> View {
+        let view = self.follow(session).borrow().clone();
+        if view.session.state.is_after(session.state) {
+            return view;
+        }
+        View {
+            advance: Advance::at(session.state, view.advance),
+            session: session.clone(),
+            ..view
+        }
+    }
+
     /// The newest view, given what the store says now, and all that follow.
     pub(crate) fn follow(&self, session: &Session) -> watch::Receiver<View> {
-        self.channel(session)
+        // What a reader read may be older than what was shown since. The shard's lock is let go before `channel` takes it.
+        let newest = |view: &View| !session.state.is_after(view.session.state);
+        let shown = self
+            .0
+            .get(&session.id)
+            .filter(|channel| newest(&channel.borrow()));
+        let shown = shown.map(|channel| channel.subscribe());
+        shown.unwrap_or_else(|| self.channel(session))
     }
 
     /// Sessions that somebody watches.
@@ -123,9 +148,8 @@ impl Watches {
             Entry::Occupied(occupied) => {
                 let channel = occupied.get();
                 channel.send_if_modified(|view| {
-                    // Two readers of the store may come here in another order than they read:
-                    // what is over stays over.
-                    if view.session.state.reason().is_some() && session.state.reason().is_none() {
+                    // Two may come here in another order than they read the store.
+                    if view.session.state.is_after(session.state) {
                         return false;
                     }
                     let advance = Advance::at(session.state, view.advance);
@@ -145,5 +169,49 @@ impl Watches {
                 channel.subscribe()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::lease::State;
+    use crate::rig::{Rig, after};
+    use protocol::CloseReason;
+
+    #[tokio::test]
+    async fn a_reader_who_comes_late_changes_nothing_and_one_who_knows_more_is_believed() {
+        let rig = Rig::new().await;
+        rig.link("t", None, None).await;
+        let preparing = rig.granted("t", "a", after(1)).await;
+        let at = |state| Session {
+            state,
+            ..preparing.clone()
+        };
+        let (grace, ended) = (
+            at(State::Grace { until: after(9) }),
+            at(State::Releasing {
+                reason: CloseReason::Idle,
+            }),
+        );
+        let watches = Watches::default();
+        watches.publish(&at(State::Active));
+        let mut watching = watches.follow(&preparing);
+        for (read, answered) in [(&preparing, State::Active), (&grace, grace.state)] {
+            assert_eq!(watches.view(read).session.state, answered);
+            assert_eq!(watches.follow(read).borrow().session.state, State::Active);
+        }
+        assert!(
+            !watching.has_changed().unwrap(),
+            "nobody was told anything by them"
+        );
+        assert_eq!(watches.follow(&ended).borrow().session.state, ended.state);
+        assert!(watching.has_changed().unwrap());
+        watches.publish(&at(State::Active));
+        assert_eq!(
+            watching.borrow_and_update().session.state,
+            ended.state,
+            "over is over"
+        );
     }
 }

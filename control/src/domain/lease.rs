@@ -173,6 +173,22 @@ impl State {
         }
     }
 
+    /// Whether a lease that stands like this may have stood like `other` before, and cannot again.
+    #[must_use]
+    pub const fn is_after(self, other: Self) -> bool {
+        self.age() > other.age()
+    }
+
+    const fn age(self) -> u8 {
+        match self {
+            Self::Preparing { .. } => 0,
+            // These two take turns.
+            Self::Active | Self::Grace { .. } => 1,
+            Self::Releasing { .. } => 2,
+            Self::Released { .. } => 3,
+        }
+    }
+
     /// The name in the database and in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

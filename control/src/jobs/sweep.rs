@@ -10,10 +10,10 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::app::{App, Shared};
 use crate::domain::deadlines::Look;
-use crate::domain::session::Session;
+use crate::domain::session::{Presence, Session};
 use crate::domain::time::{Moment, UnixMs};
 use crate::jobs::reset;
-use crate::replica::Word;
+use crate::replica::{self, Word};
 use crate::store::audit::Actor;
 use crate::store::{Store, StoreError};
 
@@ -51,7 +51,15 @@ pub(crate) async fn run(app: Shared) {
 /// Ends every lease whose time is over, tells the holders of the others, and starts what is owed and nobody is at.
 async fn look_at_leases(app: &Shared) -> Result<(), StoreError> {
     let held = app.store.held().await?;
-    app.watches.observed(&held);
+    let linked = replica::linked(app).await?;
+    app.watches.observed(&held, |session| {
+        let presence = if linked.contains(&session.host) {
+            session.health.into()
+        } else {
+            Presence::Unlinked
+        };
+        (!app.hosts.is_online(session.host)).then_some(presence)
+    });
     let now = app.now();
     let look = app.deadlines().look(&held, now);
     for (session, outlook) in &look.outlooks {
@@ -63,7 +71,9 @@ async fn look_at_leases(app: &Shared) -> Result<(), StoreError> {
     for ended in end_due(&app.store, &look, now.wall).await {
         match ended {
             Ok(changed) => App::changed(app, changed),
-            Err(error) => tracing::error!(%error, "a lease whose time is over could not be ended; it is tried again"),
+            Err(error) => {
+                tracing::error!(%error, "a lease whose time is over could not be ended; it is tried again")
+            }
         }
     }
     take_up_what_is_owed(app).await
@@ -102,6 +112,7 @@ async fn tidy(app: &Shared) -> Result<(), StoreError> {
         app.store.note_spent(&spent).await?;
     }
     app.store.forget_old_sessions(wall).await?;
+    app.store.forget_viewer_tokens(wall).await?;
     app.store.forget_old_answers(wall).await
 }
 

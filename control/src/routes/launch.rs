@@ -385,8 +385,7 @@ pub(crate) async fn find(app: &App, id: &str) -> Result<Option<Session>, Problem
 }
 
 fn current(app: &Shared, session: &Session) -> Answer<Current> {
-    let view = app.watches.follow(session).borrow().clone();
-    Answer(Current::new(&view, app.now()))
+    Answer(Current::new(&app.watches.view(session), app.now()))
 }
 
 /// The cookie that binds a link to a browser. The last twelve digits of the id are its random ones.

@@ -5,6 +5,7 @@
 //! not know SDP.
 
 use std::fmt::Display;
+use std::time::Instant;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -48,7 +49,12 @@ pub(crate) async fn add_viewer_token(
     key: IdempotencyKey,
     Json(of): Json<OfSession>,
 ) -> Result<Response, Problem> {
+    app.limits.offer(peer.ip(), Instant::now())?;
     let session = held_by(&app, &headers, &of.session_id).await?;
+    if session.link.max_connections < 2 {
+        let detail = "This link is for one viewer only. Ask whoever sent it for one that lets others watch.";
+        return Err(Problem::new(Code::ConnectionLimit, detail));
+    }
     let asker = Asker {
         name: session.link.id,
         operator: None,
@@ -97,7 +103,10 @@ async fn viewer_token<D: Display>(
             role: Role::Observer,
             operator: asker.operator,
         };
-        app.store.add_viewer_token(new, asker.actor, since).await?;
+        if !app.store.add_viewer_token(new, asker.actor, since).await? {
+            let detail = "This session has as many viewer tokens as it may have. Use one of them.";
+            return Err(Problem::new(Code::ConnectionLimit, detail));
+        }
         let kept = NewToken {
             role: "observer",
             whep: format!("/whep/{}", session.id),

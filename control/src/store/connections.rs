@@ -1,6 +1,7 @@
 //! Viewer connections and viewer tokens, and what an agent's word about them means for a lease.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use protocol::agent::{ConnectionEvent, ConnectionState, Hello, Role};
 use protocol::{CloseReason, ConnectionId, Epoch, HostId, LeaseId};
@@ -17,9 +18,14 @@ use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;
 
+/// Viewer tokens of one lease, its holder's and its operators' together; one more is refused.
+const VIEWER_TOKENS_MAX: i64 = 64;
+/// How long the tokens of a released lease are kept: whoever tidies up after himself late is still known by his.
+const VIEWER_TOKENS_KEPT: Duration = Duration::from_secs(3600);
+
 statements! {
     LIVE_CONNECTIONS(Text)
-        "SELECT c.id, c.owner_hash, CAST(CASE WHEN t.user_id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS by_operator
+        "SELECT c.id, c.owner_hash, c.role, CAST(CASE WHEN t.user_id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS by_operator
          FROM connections c LEFT JOIN viewer_tokens t ON t.token_hash = c.owner_hash
          WHERE c.lease_id = $1 AND c.state <> 'closed' ORDER BY c.id";
     OPEN(Text, Text, Bytes, Text, Number)
@@ -37,11 +43,15 @@ statements! {
         "SELECT c.id FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
          WHERE d.host_id = $1 AND c.state <> 'closed'";
     ADD_VIEWER_TOKEN(Bytes, Text, Text, Text, Number)
-        "INSERT INTO viewer_tokens (token_hash, lease_id, role, user_id, created_at) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (token_hash) DO NOTHING";
+        "INSERT INTO viewer_tokens (token_hash, lease_id, role, user_id, created_at) VALUES ($1, $2, $3, $4, $5)";
+    VIEWER_TOKENS(Text) "SELECT COUNT(*) AS many FROM viewer_tokens WHERE lease_id = $1";
+    FORGET_VIEWER_TOKENS(Number)
+        "DELETE FROM viewer_tokens WHERE lease_id IN
+         (SELECT id FROM leases WHERE state = 'released' AND released_at < $1)";
     VIEWER_TOKEN(Bytes, Text) "SELECT role, user_id FROM viewer_tokens WHERE token_hash = $1 AND lease_id = $2";
     CONTROLLER(Text)
-        "SELECT id FROM connections WHERE lease_id = $1 AND state = 'connected' AND role = 'controller' LIMIT 1";
+        "SELECT id FROM connections
+         WHERE lease_id = $1 AND state <> 'closed' AND state = 'connected' AND role = 'controller' LIMIT 1";
     CONNECT(Number, Text)
         "UPDATE connections SET state = 'connected', connected_at = $1 WHERE id = $2 AND state = 'new'";
     CLOSE(Number, Text, Text)
@@ -83,8 +93,9 @@ pub(crate) struct Opened {
 }
 
 impl Store {
-    /// Makes a connection for an offer. None when the lease is over or has too many viewers. Operators who look in
-    /// are counted apart. Whoever only watches is written down.
+    /// Makes a connection for an offer. None when the lease is over or has too many viewers of this kind: the holder,
+    /// those whom he lets watch, and operators who look in are counted apart, so that none takes another one's place.
+    /// Whoever only watches is written down.
     pub(crate) async fn open_connection(
         &self,
         owner: Owner,
@@ -101,7 +112,9 @@ impl Store {
         for row in &rows {
             if row.hash("owner_hash")? == owner.hash {
                 replaced.push(row.parsed("id")?);
-            } else if row.truth("by_operator")? == owner.operator.is_some() {
+            } else if row.truth("by_operator")? == owner.operator.is_some()
+                && row.text("role")? == role_name(owner.role)
+            {
                 others += 1;
             }
         }
@@ -236,13 +249,13 @@ impl Store {
         .await
     }
 
-    /// Keeps a viewer token for a lease. One that is kept already stays as it is.
+    /// Keeps a viewer token for a lease. One that is kept already stays as it is. False when the lease has too many.
     pub(crate) async fn add_viewer_token(
         &self,
         new: NewViewerToken,
         actor: &Actor,
         now: UnixMs,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         let NewViewerToken {
             token,
@@ -250,10 +263,18 @@ impl Store {
             role,
             operator,
         } = new;
-        let values = args![token, lease, role_name(role), operator, now];
-        if tx.run(&ADD_VIEWER_TOKEN, values).await? == 0 {
-            return Ok(());
+        if tx.maybe(&VIEWER_TOKEN, args![token, lease]).await?.is_some() {
+            return Ok(true);
         }
+        let many = tx
+            .one(&VIEWER_TOKENS, args![lease])
+            .await?
+            .number::<i64>("many")?;
+        if many >= VIEWER_TOKENS_MAX {
+            return Ok(false);
+        }
+        let values = args![token, lease, role_name(role), operator, now];
+        tx.run(&ADD_VIEWER_TOKEN, values).await?;
         // Not `lease`: the lease itself does not change.
         let deed = Deed {
             action: "viewer_token.create",
@@ -262,7 +283,15 @@ impl Store {
             result: "ok",
         };
         audit::record(&mut tx, actor, deed, now).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Forgets viewer tokens of leases that have been over for a while.
+    pub(crate) async fn forget_viewer_tokens(&self, now: UnixMs) -> Result<(), StoreError> {
+        let before = UnixMs(now.0.saturating_sub(VIEWER_TOKENS_KEPT.as_millis() as i64));
+        self.write.run(&FORGET_VIEWER_TOKENS, args![before]).await?;
+        Ok(())
     }
 
     /// Who a viewer token stands for on a lease.
