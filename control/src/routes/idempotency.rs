@@ -132,9 +132,9 @@ where
     let Some(question) = question else {
         return Ok((work(now).await?, now));
     };
-    let since = match app.store.ask(question, now).await? {
+    let turn = match app.store.ask(question, now).await? {
         Known::Answer(answer, since) => return Ok((answer, since)),
-        Known::Nothing(since) => since,
+        Known::Nothing(turn) => turn,
         Known::AtWork => {
             let detail =
                 "The first request with this Idempotency-Key is still at work. Ask again in a moment.";
@@ -145,13 +145,15 @@ where
             return Err(Problem::new(Code::Validation, detail));
         }
     };
-    match work(since).await {
+    match work(turn.since).await {
         Ok(answer) => {
-            app.store.keep_answer(question, &answer).await?;
-            Ok((answer, since))
+            app.store.keep_answer(question, turn, &answer).await?;
+            Ok((answer, turn.since))
         }
         Err(problem) => {
-            app.store.drop_question(question).await?;
+            if let Err(error) = app.store.drop_question(question, turn).await {
+                tracing::warn!(%error, "a refused request could not be forgotten; its key is at work for a while");
+            }
             Err(problem)
         }
     }

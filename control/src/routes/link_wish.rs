@@ -85,10 +85,7 @@ impl NewLink {
             .as_deref()
             .map(|text| future(text, now))
             .transpose()?;
-        if not_before
-            .zip(expires_at)
-            .is_some_and(|(begin, end)| begin >= end)
-        {
+        if !begins_before_it_ends(not_before, expires_at) {
             return refuse("expires_at is after not_before.");
         }
         if self.max_uses.is_some_and(|uses| !(1..=USES_MAX).contains(&uses)) {
@@ -137,7 +134,7 @@ impl NewLink {
 }
 
 impl Extension {
-    /// The end and the greatest length that this link is to have.
+    /// The new end and the new greatest length of this link; none for what stays.
     ///
     /// # Errors
     /// `VALIDATION`, when a value is out of bounds or nothing is asked for.
@@ -154,11 +151,11 @@ impl Extension {
             .as_deref()
             .map(|text| future(text, now))
             .transpose()?;
+        if !begins_before_it_ends(link.not_before, expires_at) {
+            return refuse("expires_at is after not_before.");
+        }
         let length = Policy::parse(None, self.max_duration_s, OnExpiry::Cut).map_err(out_of_bounds)?;
-        Ok((
-            expires_at.or(link.expires_at),
-            length.max_duration.or(link.policy.max_duration),
-        ))
+        Ok((expires_at, length.max_duration))
     }
 }
 
@@ -166,6 +163,10 @@ impl Extension {
 pub(crate) fn labels(pairs: BTreeMap<String, String>) -> Result<Labels, Problem> {
     let what = "labels are at most 16 pairs of short words: letters, digits, and dots, dashes or underscores between.";
     Labels::parse(pairs).map_or_else(|| refuse(what), Ok)
+}
+
+fn begins_before_it_ends(begin: Option<UnixMs>, end: Option<UnixMs>) -> bool {
+    begin.zip(end).is_none_or(|(begin, end)| begin < end)
 }
 
 fn future(text: &str, now: UnixMs) -> Result<UnixMs, Problem> {

@@ -57,9 +57,11 @@ statements! {
     ADD_LINK(Text, Text, Bytes, Text, Text, Text, Text, Text, Number, Number, Number, Number, Number, Number, Text, Text, Number)
         "INSERT INTO links (id, name, token_hash, token_hint, device_id, selector, package, activity, state, not_before,
              expires_at, max_uses, uses, max_connections, idle_timeout_s, max_duration_s, on_expiry, created_by, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, $10, $11, 0, $12, $13, $14, $15, $16, $17)";
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, $10, $11, 0, $12, $13, $14, $15, $16, $17)
+         ON CONFLICT (id) DO NOTHING";
     EXTEND(Number, Number, Text)
-        "UPDATE links SET expires_at = $1, max_duration_s = $2 WHERE id = $3 AND state IN ('active', 'paused')";
+        "UPDATE links SET expires_at = COALESCE($1, expires_at), max_duration_s = COALESCE($2, max_duration_s)
+         WHERE id = $3 AND state IN ('active', 'paused')";
     LINKS(Number) held_where!("k.state <> 'deleted' ORDER BY k.created_at DESC, k.id DESC LIMIT $1");
     LINK(Text) held_where!("k.id = $1 AND k.state <> 'deleted'");
     LINK_BY_TOKEN(Bytes) held_where!("k.token_hash = $1 AND k.state <> 'deleted'");
@@ -69,7 +71,7 @@ statements! {
 pub(crate) type Held = (Link, bool);
 
 impl Store {
-    /// Keeps a new link.
+    /// Keeps a new link. One that is kept already stays as it is.
     pub(crate) async fn add_link(
         &self,
         link: &Link,
@@ -102,7 +104,9 @@ impl Store {
             creator,
             link.created_at,
         ];
-        tx.run(&ADD_LINK, values).await?;
+        if tx.run(&ADD_LINK, values).await? == 0 {
+            return Ok(());
+        }
         let deed = Deed {
             action: "link.create",
             resource: "link",
@@ -114,7 +118,7 @@ impl Store {
         Ok(())
     }
 
-    /// Moves the end of a link and the greatest length of its sessions. False when it is over for good.
+    /// Moves the end of a link, the greatest length of its sessions, or both. False when it is over for good.
     pub(crate) async fn extend_link(
         &self,
         id: LinkId,
