@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 on_both![
     an_operator_looks_in_beside_the_holder_and_is_counted_apart,
     only_an_operator_looks_in_and_only_while_the_session_lives,
+    whoever_watches_never_takes_the_holders_place,
+    a_session_has_a_bounded_number_of_viewer_tokens,
+    a_holder_who_makes_token_after_token_is_held_back,
     the_holder_is_told_how_many_look_on_before_they_see_anything,
     who_made_a_token_and_every_look_is_in_the_audit_log,
 ];
@@ -48,12 +51,68 @@ async fn an_operator_looks_in_beside_the_holder_and_is_counted_apart(on: Base) {
     assert_eq!(fifth.offer(&session).await.code(), "CONNECTION_LIMIT");
     // The link's one connection is the holder's all the same.
     assert_eq!(browser.offer(&session).await.status, 201);
-    let mut friend = app.browser();
-    let made = browser
+    let path = "/api/v1/launch/viewer-token";
+    let for_nobody = browser.post(path, &json!({ "session_id": session })).await;
+    assert_eq!(for_nobody.code(), "CONNECTION_LIMIT");
+}
+
+async fn whoever_watches_never_takes_the_holders_place(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({ "max_connections": 2 })).await;
+    let (mut browser, session) = app.streaming(&link).await;
+    let (mut friend, mut another) = (
+        friend(&mut app, &mut browser, &session).await,
+        friend(&mut app, &mut browser, &session).await,
+    );
+    assert_eq!(friend.offer(&session).await.status, 201);
+    let holders = app.agent.live()[0];
+    app.agent.lost(holders);
+    browser.lease_is(&session, "grace").await;
+    assert_eq!(
+        another.offer(&session).await.code(),
+        "CONNECTION_LIMIT",
+        "the holder's place stays free while he is away"
+    );
+    assert_eq!(browser.offer(&session).await.status, 201);
+}
+
+async fn a_session_has_a_bounded_number_of_viewer_tokens(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({})).await;
+    let (_holder, session) = app.streaming(&link).await;
+    let path = format!("/api/v1/sessions/{session}/observe");
+    for _ in 0..64 {
+        assert_eq!(app.admin.post(&path, &json!({})).await.status, 201);
+    }
+    assert_eq!(app.admin.post(&path, &json!({})).await.code(), "CONNECTION_LIMIT");
+    assert_eq!(app.device().await["session_id"], json!(session));
+}
+
+async fn a_holder_who_makes_token_after_token_is_held_back(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({ "max_connections": 2 })).await;
+    let (mut browser, session) = app.streaming(&link).await;
+    let of = json!({ "session_id": session });
+    let mut codes = Vec::new();
+    while !codes.iter().any(|code| code == "RATE_LIMITED") {
+        assert!(codes.len() < 200, "never held back");
+        let answer = browser.post("/api/v1/launch/viewer-token", &of).await;
+        codes.push(if answer.status == 201 {
+            String::new()
+        } else {
+            answer.code()
+        });
+    }
+}
+
+/// Somebody whom the holder lets watch.
+async fn friend(app: &mut TestApp, holder: &mut Browser, session: &str) -> Browser {
+    let made = holder
         .post("/api/v1/launch/viewer-token", &json!({ "session_id": session }))
         .await;
+    let mut friend = app.browser();
     friend.bearer = Some(made.json()["token"].as_str().unwrap().to_owned());
-    assert_eq!(friend.offer(&session).await.code(), "CONNECTION_LIMIT");
+    friend
 }
 
 async fn only_an_operator_looks_in_and_only_while_the_session_lives(on: Base) {
@@ -99,11 +158,7 @@ async fn the_holder_is_told_how_many_look_on_before_they_see_anything(on: Base) 
     let watching = operator.offer(&session).await;
     assert_eq!(browser.current(&session).await["observers"], 1);
     looked_on_by(&mut events, 1).await;
-    let made = browser
-        .post("/api/v1/launch/viewer-token", &json!({ "session_id": session }))
-        .await;
-    let mut friend = app.browser();
-    friend.bearer = Some(made.json()["token"].as_str().unwrap().to_owned());
+    let mut friend = friend(&mut app, &mut browser, &session).await;
     friend.offer(&session).await;
     looked_on_by(&mut events, 2).await;
 

@@ -173,6 +173,18 @@ async fn a_moved_end_moves_the_end_of_the_session_that_runs(on: Base) {
     let left = browser.current(&session).await["ends_in_ms"].as_u64().unwrap();
     assert!((500_000..=600_000).contains(&left), "{left}");
     assert_eq!(post(&mut app, &path, json!({})).await.code(), "VALIDATION");
+    // What is not named stays as it is.
+    let shown = post(&mut app, &path, json!({ "max_duration_s": 700 }))
+        .await
+        .json();
+    assert!(
+        shown["expires_at"].as_str().unwrap() > in_ms(3_000_000).as_str(),
+        "{shown}"
+    );
+    let begins = app.link(json!({ "not_before": in_ms(60_000) })).await;
+    let early = json!({ "expires_at": in_ms(30_000) });
+    let before = post(&mut app, &format!("links/{}/extend", begins.id), early).await;
+    assert_eq!(before.code(), "VALIDATION", "it would end before it begins");
     app.revoke(&link).await;
     let late = post(&mut app, &path, json!({ "max_duration_s": 60 })).await;
     assert_eq!((late.status, late.code().as_str()), (410, "LINK_REVOKED"));

@@ -3,7 +3,7 @@
 use crate::support::browser::Browser;
 use crate::support::{Base, TestApp};
 use protocol::CloseReason;
-use protocol::agent::Request;
+use protocol::agent::{DeviceHealth, Request};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -97,7 +97,9 @@ async fn a_replica_goes_on_hearing_after_the_database_was_restarted() {
     server.kill();
     server.start_again();
     app.ready().await;
-    assert_eq!(app.revoke(&link).await.status, 200);
+    // Connections that write find out one by one that their server was another one.
+    let revoked = async { while app.revoke(&link).await.status != 200 {} };
+    tokio::time::timeout(crate::support::DEADLINE, revoked).await.unwrap();
     assert_eq!(events.until("ended").await["end_reason"], "link_revoked");
 }
 
@@ -144,4 +146,21 @@ async fn who_looks_on_by_one_replica_is_shown_to_the_holder_at_another() {
     operator.bearer = Some(made.json()["token"].as_str().unwrap().to_owned());
     assert_eq!(operator.offer(&session).await.status, 201);
     while events.next().await.expect("the session goes on")["observers"] != 1 {}
+}
+
+#[tokio::test]
+async fn a_device_that_goes_away_is_told_of_by_a_replica_without_its_agent() {
+    let mut app = TestApp::start(Base::Postgres).await;
+    let other = app.beside().await;
+    let link = app.link(json!({})).await;
+    let (here, session) = app.streaming(&link).await;
+    let mut events = here.at(other.address).events(&session).await;
+    for (health, shown) in [
+        (DeviceHealth::Offline, "lost"),
+        (DeviceHealth::Degraded, "returning"),
+        (DeviceHealth::Healthy, "ready"),
+    ] {
+        app.agent.health(health);
+        while events.next().await.expect("the session goes on")["device"]["state"] != shown {}
+    }
 }

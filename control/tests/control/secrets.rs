@@ -57,11 +57,38 @@ async fn no_secret_is_in_the_database_or_in_the_logs(on: Base) {
     let mut app = TestApp::start(on).await;
     let join = std::fs::read_to_string(app.folder.path().join("join-token")).unwrap();
     let join = join.split('.').next().unwrap().to_owned();
-    let link = app.link(json!({})).await;
-    let (mut browser, session) = app.holder(&link).await;
-    let viewer = browser
-        .post("/api/v1/launch/viewer-token", &json!({ "session_id": session }))
-        .await;
+    const KEYS: [&str; 3] = [
+        "0c2bb0a2-71c5-4f1e-9a4d-444444444444",
+        "0c2bb0a2-71c5-4f1e-9a4d-555555555555",
+        "0c2bb0a2-71c5-4f1e-9a4d-666666666666",
+    ];
+    let link = app.link(json!({ "max_connections": 2 })).await;
+    // Under keys, so that answers are kept.
+    let mut browser = app.browser();
+    let opened = json!({ "token": link.token });
+    let launched = browser.post_as(KEYS[0], "/api/v1/launch", &opened).await.json();
+    let session = launched["session_id"].as_str().unwrap().to_owned();
+    browser.events(&session).await.until("ready").await;
+    let of = json!({ "session_id": session });
+    let viewer = browser.post_as(KEYS[1], "/api/v1/launch/viewer-token", &of).await;
+    let path = format!("/api/v1/sessions/{session}/observe");
+    let operator = app.admin.post_as(KEYS[2], &path, &json!({})).await.json();
+    let operator = operator["token"].as_str().unwrap().to_owned();
+    let second_join = app
+        .admin
+        .post_as(KEYS[2], "/api/v1/registration-tokens", &json!({}))
+        .await
+        .json();
+    let second_join = second_join["token"]
+        .as_str()
+        .unwrap()
+        .split('.')
+        .next()
+        .unwrap()
+        .to_owned();
+    let mut player = app.browser();
+    player.bearer = Some(operator.clone());
+    assert_eq!(player.offer(&session).await.status, 201);
     // Damaged bodies are quoted by careless parsers.
     let body = format!("{{\"token\": \"{}\"", link.token);
     let json = [("content-type", "application/json")];
@@ -82,7 +109,14 @@ async fn no_secret_is_in_the_database_or_in_the_logs(on: Base) {
     let password = password["password"].as_str().unwrap().to_owned();
     std::fs::remove_file(data(app.folder.path()).join("admin.json")).unwrap();
     let (written, logged) = (app.written(), log.0.lock().unwrap().clone());
-    for known in [link.id.as_str(), "lease.grant", "link.revoke"] {
+    for known in [
+        link.id.as_str(),
+        "lease.grant",
+        "link.revoke",
+        "connection.observe",
+        "viewer-tokens.create",
+        "registration-tokens.create",
+    ] {
         assert!(holds(&written, known), "the database is among what was read");
     }
     assert!(holds(&logged, "a host is up"), "the log is among what was read");
@@ -94,11 +128,19 @@ async fn no_secret_is_in_the_database_or_in_the_logs(on: Base) {
         ("session cookie", &cookie),
         ("binding", &binding),
         ("viewer token", &viewer),
+        ("operator's viewer token", &operator),
+        ("second join token", &second_join),
         ("password", &password),
     ] {
         assert!(secret.len() >= 43);
         assert!(!holds(&written, secret), "the {what} is in the data folder");
         assert!(!holds(&logged, secret), "the {what} is in the log");
+    }
+    for key in KEYS {
+        assert!(
+            !holds(&written, key) && !holds(&logged, key),
+            "a key gives an answer away"
+        );
     }
 }
 
