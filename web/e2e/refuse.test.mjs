@@ -1,11 +1,11 @@
 // Who may not: a second browser, a withdrawn link, an expired one, none at all.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { House } from './rig/house.mjs';
+import { browser, house, journeys } from './rig/journeys.mjs';
 import { until } from './rig/until.mjs';
-import { DESKTOP, Viewer, launch } from './rig/viewer.mjs';
+import { DESKTOP, Viewer } from './rig/viewer.mjs';
 import { stubborn, watchesPictures } from './rig/witness.mjs';
 
 /** Promised: a revoke cuts picture and input within this. */
@@ -13,24 +13,7 @@ const CUT_MS = 1000;
 /** A picture that is decoded when the goodbye comes is shown at the next vsync. */
 const VSYNC_MS = 34;
 
-/** @type {House} */ let house;
-/** @type {import('playwright-core').Browser} */ let browser;
-
-before(async () => {
-  // One after the other: a house that fails must leave a browser that can be closed.
-  browser = await launch();
-  house = await House.start({ devices: 1 });
-});
-
-after(async () => {
-  await browser?.close();
-  await house?.end();
-});
-
-afterEach(async () => {
-  for (const context of browser.contexts()) await context.close();
-  await house.free();
-});
+journeys({ devices: 1 });
 
 /** A finger that goes down and swipes to and fro until it is told to end. @param {Viewer} viewer */
 function swiping(viewer) {

@@ -1,30 +1,13 @@
 // What goes on when a part dies: a session without control, and a page without its device.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { House } from './rig/house.mjs';
+import { browser, house, journeys } from './rig/journeys.mjs';
 import { until } from './rig/until.mjs';
-import { Viewer, launch } from './rig/viewer.mjs';
+import { Viewer } from './rig/viewer.mjs';
 
-/** @type {House} */ let house;
-/** @type {import('playwright-core').Browser} */ let browser;
-
-before(async () => {
-  // One after the other: a house that fails must leave a browser that can be closed.
-  browser = await launch();
-  house = await House.start({ devices: 1 });
-});
-
-after(async () => {
-  await browser?.close();
-  await house?.end();
-});
-
-afterEach(async () => {
-  for (const context of browser.contexts()) await context.close();
-  await house.free();
-});
+journeys({ devices: 1 });
 
 /**
  * @param {Viewer} viewer

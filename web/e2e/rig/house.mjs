@@ -93,6 +93,8 @@ export class House {
   }
 
   #token = '';
+  /** What the API has shown once: nobody may write it down. @type {Set<string>} */
+  #secrets = new Set();
 
   /**
    * @param {string} folder
@@ -137,21 +139,25 @@ export class House {
     });
     const text = await answer.text();
     assert.ok(answer.ok, `${method} ${at}: ${answer.status} ${text}`);
-    return text === '' ? null : JSON.parse(text);
+    const told = text === '' ? null : JSON.parse(text);
+    for (const secret of [told?.token, told?.url?.split('#')[1]]) if (secret !== undefined) this.#secrets.add(secret);
+    return told;
   }
 
   /**
    * A link to a device, with an app in front when one is named.
-   * @param {{ device?: Device, app?: string, expiresAt?: string, maxUses?: number }} [options]
+   * @param {{ device?: Device, app?: string, expiresAt?: string, maxUses?: number, wish?: object }} [options] `wish`:
+   *   whatever else the API takes
    * @returns {Promise<{ id: string, url: string }>}
    */
-  async link({ device = this.device, app, expiresAt, maxUses } = {}) {
+  async link({ device = this.device, app, expiresAt, maxUses, wish } = {}) {
     return this.api('POST', '/links', {
       name: 'journey',
       device_id: device.id,
       ...(app === undefined ? {} : { app: { package: app } }),
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
       ...(maxUses === undefined ? {} : { max_uses: maxUses }),
+      ...wish,
     });
   }
 
@@ -163,7 +169,7 @@ export class House {
   /** Withdraws every link, so that the next journey finds every device idle whatever became of this one. */
   async free() {
     const { items } = await this.api('GET', '/links');
-    for (const link of items) if (link.state === 'active') await this.revoke(link);
+    for (const link of items) if (link.state !== 'revoked') await this.revoke(link);
     await this.idle();
   }
 
@@ -218,12 +224,19 @@ export class House {
     }
   }
 
-  /** Ends it as Ctrl-C does. */
+  /** Ends it as Ctrl-C does. No secret of its journeys is in what its parts have logged or kept. */
   async end() {
     const children = this.up.children();
     this.up.kill('SIGINT');
     const end = await this.up.exit();
     for (const device of this.devices) await device.forget();
+    const kept = readdirSync(this.folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => ({ where: entry.name, text: readFileSync(path.join(entry.parentPath, entry.name), 'latin1') }));
+    assert.ok(kept.some(({ where, text }) => where === 'control.db' && text.includes('link.create')), 'the database is read');
+    for (const { where, text } of [...kept, { where: 'the logs', text: this.up.told }]) {
+      assert.ok(![...this.#secrets].some((secret) => text.includes(secret)), `a secret is in ${where}`);
+    }
     rmSync(this.folder, { recursive: true });
     assert.deepEqual(end, { code: 0, signal: null }, this.up.told);
     const left = children.filter(({ pid, command }) => processFacts(String(pid)).command === command);
