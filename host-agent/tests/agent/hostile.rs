@@ -57,7 +57,7 @@ async fn a_million_wrong_packets_of_a_device_cost_its_neighbour_no_frame_and_the
     let film = Film::parse(&film.into()).unwrap();
     let well = Phone::sized((320, 640), 60, traits(&film)).await;
     let ill = Phone::sized((320, 640), 30, traits(&film)).await;
-    let meddler = Meddler::before(ill.address, EACH, 7).await;
+    let mut meddler = Meddler::before(ill.address, EACH, 7).await;
     let filming = Filming {
         fps_max: 60,
         ..Filming::default()
@@ -81,21 +81,17 @@ async fn a_million_wrong_packets_of_a_device_cost_its_neighbour_no_frame_and_the
 
     let before = resident("VmRSS:");
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
-    let start = meddler.tally().0;
-    let attack = async {
-        while meddler.tally().0 - start < WRONG {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let attack = tokio::time::timeout(DEADLINE, attack).await;
+    let enough = meddler.tally.borrow().wrong + WRONG;
+    let attack = meddler.tally.wait_for(|tally| tally.wrong >= enough);
+    let attack = matches!(tokio::time::timeout(DEADLINE, attack).await, Ok(Ok(_)));
     let cost = resident("VmHWM:").saturating_sub(before);
-    let (wrong, connections) = meddler.tally();
-    attack.unwrap_or_else(|_| panic!("only {wrong} packets on {connections} connections"));
+    let tally = *meddler.tally.borrow();
+    assert!(attack, "only {tally:?}");
 
     let frames = viewer.pictures();
     let late = lateness(&frames[JOINING..]);
     println!(
-        "{wrong} packets on {connections} connections, {cost} bytes, {} frames, late {:?} p50, {:?} p99, {:?} max",
+        "{tally:?}, {cost} bytes, {} frames, late {:?} p50, {:?} p99, {:?} max",
         frames.len(),
         late[late.len() / 2],
         late[late.len() * 99 / 100],

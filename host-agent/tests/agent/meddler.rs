@@ -12,13 +12,12 @@
 //! connection at once, and `bench/device/tests` sends a million of that kind.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use adb::packet::{self, Command, Packet, Sum};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::network::Dice;
@@ -34,14 +33,16 @@ const RARELY: u64 = 256;
 
 pub struct Meddler {
     pub address: SocketAddr,
-    tally: Arc<Tally>,
+    pub tally: watch::Receiver<Tally>,
     _serve: AbortOnDropHandle<()>,
 }
 
-#[derive(Default)]
-struct Tally {
-    wrong: AtomicUsize,
-    connections: AtomicUsize,
+/// What was sent so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    /// Wrong packets.
+    pub wrong: usize,
+    pub connections: usize,
 }
 
 /// On one connection.
@@ -56,20 +57,20 @@ impl Meddler {
     pub async fn before(device: SocketAddr, each: usize, seed: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let tally = Arc::new(Tally::default());
-        let told = Arc::clone(&tally);
+        let (told, tally) = watch::channel(Tally::default());
         let serve = tokio::spawn(async move {
             let mut dice = Dice::new(seed);
             loop {
                 let (near, _) = listener.accept().await.unwrap();
-                let turn = told.connections.fetch_add(1, Ordering::Relaxed);
+                let turn = told.borrow().connections;
+                told.send_modify(|tally| tally.connections += 1);
                 let meddling = Meddling {
-                    // While the agent asks who it is, while it looks at what is on it, and while it films it.
+                    // While the agent films it, while it asks who it is, and while it looks at what is on it.
                     honest: [400, 6, 40][turn % 3],
                     wrong: each,
                 };
                 // A connection that either side ends is over.
-                let _ = meddling.run(near, device, &mut dice, &told.wrong).await;
+                let _ = meddling.run(near, device, &mut dice, &told).await;
             }
         });
         Self {
@@ -77,12 +78,6 @@ impl Meddler {
             tally,
             _serve: AbortOnDropHandle::new(serve),
         }
-    }
-
-    /// Wrong packets so far, and connections.
-    pub fn tally(&self) -> (usize, usize) {
-        let Tally { wrong, connections } = &*self.tally;
-        (wrong.load(Ordering::Relaxed), connections.load(Ordering::Relaxed))
     }
 }
 
@@ -92,7 +87,7 @@ impl Meddling {
         near: TcpStream,
         device: SocketAddr,
         dice: &mut Dice,
-        sent: &AtomicUsize,
+        told: &watch::Sender<Tally>,
     ) -> std::io::Result<()> {
         let far = TcpStream::connect(device).await?;
         near.set_nodelay(true)?;
@@ -131,7 +126,7 @@ impl Meddling {
                         add_wrong(&mut out, &known, dice);
                     }
                     wrong += AT_ONCE;
-                    sent.fetch_add(AT_ONCE, Ordering::Relaxed);
+                    told.send_modify(|tally| tally.wrong += AT_ONCE);
                 }
                 near_out.write_all(&out).await?;
             }
