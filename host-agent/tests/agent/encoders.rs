@@ -411,7 +411,7 @@ fn pictures(viewer: &Viewer) -> Vec<Vec<Vec<u8>>> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_kind_of_the_devices_encoder_reaches_a_browser_unharmed() {
     let mut chromium = Chromium::launch().await;
     let mut rows: Vec<Row> = Habit::ALL.into_iter().filter_map(of_device).collect();
@@ -429,7 +429,7 @@ async fn every_kind_of_the_devices_encoder_reaches_a_browser_unharmed() {
     chromium.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_kind_that_x264_plays_reaches_a_browser_unharmed() {
     let mut chromium = Chromium::launch().await;
     for kind in x264::Kind::ALL {
@@ -439,7 +439,7 @@ async fn every_kind_that_x264_plays_reaches_a_browser_unharmed() {
     chromium.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_device_without_an_encoder_is_offline_for_people_and_named_to_its_operator() {
     let traits = Traits {
         mirroring: Mirroring {

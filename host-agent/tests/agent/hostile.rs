@@ -47,7 +47,7 @@ fn traits(film: &Film) -> Traits {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_million_wrong_packets_of_a_device_cost_its_neighbour_no_frame_and_the_agent_little_memory() {
     let film = ffmpeg::x264(
         (320, 640),
