@@ -221,7 +221,32 @@ mod tests {
     #[test]
     fn each_command_has_its_golden_bytes() {
         type Case = (Command, (u32, u32), &'static [u8], &'static str);
-        let cases: [Case; 7] = [
+        let cases: [Case; 11] = [
+            // Signature and public key, each cut short; a window with delayed ack, and what of it was read.
+            (
+                Command::Auth,
+                (2, 0),
+                b"\xff\xff",
+                "41555448 02000000 00000000 02000000 fe010000 beaaabb7 ffff",
+            ),
+            (
+                Command::Auth,
+                (3, 0),
+                b"k\0",
+                "41555448 03000000 00000000 02000000 6b000000 beaaabb7 6b00",
+            ),
+            (
+                Command::Open,
+                (7, 0x0200_0000),
+                b"shell:\0",
+                "4f50454e 07000000 00000002 07000000 52020000 b0afbab1 7368656c6c3a00",
+            ),
+            (
+                Command::Okay,
+                (9, 7),
+                &[0, 0x80, 0, 0],
+                "4f4b4159 09000000 07000000 04000000 80000000 b0b4bea6 00800000",
+            ),
             (
                 Command::Cnxn,
                 (VERSION, 0x10_0000),
