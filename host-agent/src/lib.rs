@@ -31,6 +31,8 @@ pub mod fingers;
 mod hand;
 #[cfg(test)]
 mod hoards;
+#[cfg(test)]
+mod illnesses;
 pub mod input;
 mod job;
 mod keyframes;
@@ -64,6 +66,8 @@ pub use error::AgentError;
 pub use probe::fuzz as fuzz_probe;
 pub use recorder::{DISK_BYTES_MAX as RECORDINGS_BYTES_MAX, Text};
 pub use register::RegisterError;
+#[doc(hidden)]
+pub use reset::listing::fuzz as fuzz_listing;
 pub use way::{Way, WayError, WayTextError};
 
 use signaling::disk;

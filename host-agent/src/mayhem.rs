@@ -43,6 +43,8 @@ const STEPS_BETWEEN_LOOKS: usize = 5;
 const FINGERS: u8 = 5;
 /// Times at rest in one run, at least.
 const RESTS: usize = 3;
+/// Servers, connections and lives of the daemon that have a stage's faults: then it has to come to rest.
+const FAULTY: u64 = 2;
 /// How long a person goes on dragging on a device that was asked to turn and does not.
 const TURNING: Duration = Duration::from_secs(1);
 /// Between two things that a person does on a device that is to fall ill by itself.
@@ -129,7 +131,7 @@ struct Run {
 
 impl Run {
     async fn new(seed: u64, stage: Stage) -> Self {
-        let faults = Faults::new(stage.kinds.clone(), seed);
+        let faults = Faults::new(stage.kinds.clone(), seed).of_the_first(FAULTY);
         let rig = Rig::on(Phone::faulty(stage.display, faults).await).await;
         let captures = rig.handle.orders.clone();
         let mut run = Self {

@@ -14,7 +14,7 @@ pub(crate) mod baseline;
 mod files;
 mod findings;
 mod full;
-mod listing;
+pub(crate) mod listing;
 pub mod plan;
 pub mod survey;
 pub mod wipe;

@@ -21,7 +21,7 @@ use thiserror::Error;
 pub enum Fault {
     /// The server takes 1 to 4 s to open its sockets.
     SlowStart,
-    /// After 2 to 60 pictures nothing comes for 1 to 3 s.
+    /// After 2 to 60 pictures nothing comes for 1 to 5 s.
     EncoderStall,
     /// The server is killed 0.2 to 3 s after its sockets are open.
     ServerDeath,
@@ -55,6 +55,8 @@ pub struct UnknownFault;
 pub struct Faults {
     kinds: Vec<Fault>,
     seed: u64,
+    /// How many servers, connections and lives have faults; `None` = all.
+    first: Option<u64>,
     rolls: Arc<Rolls>,
 }
 
@@ -154,15 +156,29 @@ impl Faults {
         Self {
             kinds,
             seed,
+            first: None,
             rolls: Arc::default(),
         }
+    }
+
+    /// Only the first servers, connections and lives have faults, so many of each; what comes after is sound.
+    #[must_use]
+    pub fn of_the_first(self, count: u64) -> Self {
+        Self {
+            first: Some(count),
+            ..self
+        }
+    }
+
+    fn has(&self, kind: Fault, number: u64) -> bool {
+        self.kinds.contains(&kind) && self.first.is_none_or(|first| number < first)
     }
 
     /// The plan of the next server.
     pub(crate) fn next_plan(&self) -> Plan {
         let server = self.rolls.servers.fetch_add(1, Ordering::Relaxed);
         let mut plan = Plan::default();
-        for &kind in &self.kinds {
+        for &kind in self.kinds.iter().filter(|&&kind| self.has(kind, server)) {
             plan.add(kind, &mut self.dice(kind, server));
         }
         plan
@@ -172,7 +188,7 @@ impl Faults {
     pub(crate) fn next_link(&self) -> LinkPlan {
         let link = self.rolls.links.fetch_add(1, Ordering::Relaxed);
         let after = |kind| {
-            let mut dice = self.kinds.contains(&kind).then(|| self.dice(kind, link))?;
+            let mut dice = self.has(kind, link).then(|| self.dice(kind, link))?;
             Some(dice.ms(1_000, 5_000))
         };
         LinkPlan {
@@ -185,7 +201,7 @@ impl Faults {
     pub(crate) fn next_life(&self) -> Option<LifePlan> {
         let life = self.rolls.lives.fetch_add(1, Ordering::Relaxed);
         let kind = Fault::AdbdRestart;
-        let mut dice = self.kinds.contains(&kind).then(|| self.dice(kind, life))?;
+        let mut dice = self.has(kind, life).then(|| self.dice(kind, life))?;
         Some(LifePlan {
             dies_after: dice.ms(1_000, 5_000),
             away: dice.ms(500, 2_000),
@@ -202,7 +218,7 @@ impl Plan {
     fn add(&mut self, kind: Fault, dice: &mut Dice) {
         match kind {
             Fault::SlowStart => self.starts_after = dice.ms(1_000, 4_000),
-            Fault::EncoderStall => self.stall = Some((dice.pictures(), dice.ms(1_000, 3_000))),
+            Fault::EncoderStall => self.stall = Some((dice.pictures(), dice.ms(1_000, 5_000))),
             Fault::ServerDeath => self.dies_after = Some(dice.ms(200, 3_000)),
             Fault::AudioRefused => self.audio_refused = true,
             Fault::UpLost => self.session_late = dice.ms(200, 500),
@@ -278,6 +294,17 @@ mod tests {
         assert_eq!(Faults::default().next_plan(), Plan::default());
         assert_eq!(Faults::default().next_link(), LinkPlan::default());
         assert_eq!(Faults::default().next_life(), None);
+    }
+
+    #[test]
+    fn faults_of_the_first_end_with_them() {
+        let faults = Faults::new(Fault::ALL.to_vec(), 7).of_the_first(1);
+        assert_ne!(faults.next_plan(), Plan::default());
+        assert_eq!(faults.next_plan(), Plan::default());
+        assert_ne!(faults.next_link(), LinkPlan::default());
+        assert_eq!(faults.next_link(), LinkPlan::default());
+        assert!(faults.next_life().is_some());
+        assert_eq!(faults.next_life(), None);
     }
 
     #[test]

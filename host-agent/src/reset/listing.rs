@@ -140,6 +140,15 @@ pub(crate) fn recents(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// For fuzzing: each reader of what a device prints.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let text = &*String::from_utf8_lossy(bytes);
+    let _ = (packages(text), code(text), activities(text), settings(text));
+    let _ = (paths(text), hashes(text), accounts(text), authenticators(text));
+    let _ = (notifying(text), recents(text));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ use adb::daemon::Guard;
 use device::android::Model;
 use device::display::Display;
 use device::fault::Faults;
-use device::{Android, Manner, Traits, Userland, adbd};
+use device::{Android, Boot, Manner, Traits, Userland, adbd};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -48,7 +48,16 @@ impl Phone {
     }
 
     /// As [`Self::with`], with a screen of this size in pixels that has so many ticks a second.
-    pub(crate) async fn sized((width, height): (u16, u16), fps: u32, traits: Traits) -> Self {
+    pub(crate) async fn sized(size: (u16, u16), fps: u32, traits: Traits) -> Self {
+        Self::made(size, fps, Boot::default(), traits).await
+    }
+
+    /// A device that is still to boot, or never will have.
+    pub(crate) async fn booting(boot: Boot) -> Self {
+        Self::made((360, 640), 30, boot, Traits::default()).await
+    }
+
+    async fn made((width, height): (u16, u16), fps: u32, boot: Boot, traits: Traits) -> Self {
         let cancel = CancellationToken::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let direct = listener.local_addr().unwrap();
@@ -58,7 +67,7 @@ impl Phone {
             width,
             height,
             fps,
-            boot: device::Boot::default(),
+            boot,
         };
         tokio::spawn(device::serve_as(listener, config, traits, cancel.clone()));
         Self::wired(direct, direct, cancel).await
