@@ -214,3 +214,11 @@ fn unix_now_s() -> u32 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
+
+/// For fuzzing: names of services, one a line.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    for line in String::from_utf8_lossy(bytes).lines() {
+        let _ = shell_service::Request::parse(line);
+    }
+}

@@ -140,6 +140,14 @@ impl Film {
     }
 }
 
+/// For fuzzing: tells the pictures of a file of H.264 apart.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let file = Bytes::copy_from_slice(bytes);
+    let shown: usize = pictures(&file).map(|picture| picture.unit.len()).sum();
+    assert!(shown <= file.len(), "pictures are pieces of the file");
+}
+
 /// Shows a film to everyone who attaches, until the last sender of `attached` is gone.
 pub(crate) fn show(film: &Film, fps: u32, attached: &mpsc::Receiver<Attach>) {
     if let Some(cues) = &film.cues {

@@ -14,6 +14,7 @@ mod app_process;
 pub mod console;
 mod display;
 mod find;
+mod fuzzing;
 mod image;
 mod input;
 mod install;
@@ -30,6 +31,9 @@ mod simulated;
 mod storage;
 mod surroundings;
 pub mod words;
+
+#[doc(hidden)]
+pub use fuzzing::fuzz_commands;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

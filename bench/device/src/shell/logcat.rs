@@ -132,6 +132,18 @@ pub(super) fn log(android: &Android, args: &[&str]) -> Done {
     Done::default()
 }
 
+/// For fuzzing: reads arguments, and prints what is there accordingly.
+pub(super) fn fuzz(android: &Android, args: &[String]) {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let Ok(request) = request(&args) else { return };
+    let mut lines = android.log_after(0);
+    lines.retain(|line| request.buffers.contains(&line.buffer) && request.filters.show(line));
+    since(&mut lines, request.since);
+    for line in &lines {
+        let _ = text(line, request.format);
+    }
+}
+
 fn request<'a>(args: &[&'a str]) -> Result<Request<'a>, String> {
     let mut request = Request {
         ends: false,
