@@ -209,7 +209,21 @@ async fn a_device_that_wants_a_key_or_is_not_there_says_what_to_do() {
     assert_eq!(checks.len(), 1, "nothing else can be asked");
     assert!(find(&checks, "adb").verdict.cure().unwrap().contains("key=FILE"));
     let folder = tempfile::tempdir().unwrap();
-    let with = format!("{way},key={}", folder.path().join("adbkey").display());
+    let key = folder.path().join("adbkey");
+    let with = format!("{way},key={}", key.display());
+    let checks = super::device(&with.parse().unwrap(), None).await;
+    assert!(
+        find(&checks, "adb")
+            .verdict
+            .cure()
+            .unwrap()
+            .contains("adb keygen")
+    );
+    assert!(
+        !key.exists(),
+        "the doctor makes no key: it would be the doctor's and not the agent's"
+    );
+    key_file::load(&key, "x", Missing::Generate).unwrap();
     let checks = super::device(&with.parse().unwrap(), None).await;
     assert!(find(&checks, "adb").verdict.cure().unwrap().contains("adb_keys"));
     let nobody: crate::Way = "127.0.0.1:1".parse().unwrap();

@@ -37,8 +37,9 @@ use tokio::sync::watch;
 use crate::config::{DeviceName, RecordConfig};
 use file::{File, Writing};
 
-/// Bytes that all recordings of an agent may take together, those of earlier runs included: some hours of one device
-/// at 8 Mbit/s. Reached: recordings end, new ones are not begun, and the log says so.
+/// Bytes that all recordings of an agent may take together, those of earlier runs included: 64 connections of
+/// [`LEN_MAX`](adb::recording::LEN_MAX) each, which is as much as one of them may take (four and a half minutes of a device at
+/// 8 Mbit/s). Reached: recordings end, new ones are begun when somebody has removed some, and the log says so.
 pub const DISK_BYTES_MAX: u64 = 16 << 30;
 /// Records of one session that wait for its thread: two seconds of a busy device. Reached: the record is lost.
 const QUEUE_RECORDS_MAX: usize = 2048;
@@ -95,6 +96,10 @@ impl Recorder {
     pub(crate) fn session(&self, device: &DeviceName, server: ServerVersion) -> io::Result<Arc<Session>> {
         let folder = self.0.folder.join(device.as_str());
         make_folder(&folder)?;
+        if self.0.used.load(Ordering::Relaxed) >= DISK_BYTES_MAX {
+            // Somebody may have removed some.
+            self.0.used.store(used(&self.0.folder)?, Ordering::Relaxed);
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let head = Head {
             text_kept: self.0.text == Text::Kept,

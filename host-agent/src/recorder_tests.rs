@@ -190,6 +190,22 @@ fn a_recording_ends_where_the_disk_may_take_no_more_and_no_new_one_begins() {
     assert_eq!(refused.kind(), io::ErrorKind::QuotaExceeded);
 }
 
+#[tokio::test]
+async fn whoever_makes_room_is_recorded_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open(&RecordConfig {
+        folder: folder.path().to_owned(),
+        text: Text::Redacted,
+    })
+    .unwrap();
+    // As if others had filled the disk, which are gone now.
+    recorder.0.used.store(DISK_BYTES_MAX, Ordering::Relaxed);
+    let device = "trial".parse().unwrap();
+    drop(recorder.session(&device, ServerVersion::NEWEST).unwrap());
+    recorder.finished().await;
+    assert!(recorder.0.used.load(Ordering::Relaxed) < 1_000);
+}
+
 /// A device whose screen moves, or that shows a film.
 async fn device_showing(film: Option<Film>) -> (std::net::SocketAddr, DropGuard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

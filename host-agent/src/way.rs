@@ -104,6 +104,11 @@ impl Way {
     /// # Errors
     /// [`WayError`].
     pub async fn connect(&self) -> Result<Host, WayError> {
+        self.connect_with(Missing::Generate).await
+    }
+
+    /// As [`Self::connect`], with this done about a key that is not there.
+    pub(crate) async fn connect_with(&self, missing: Missing) -> Result<Host, WayError> {
         match self {
             Self::Direct { address, key: None } => Ok(Host::connect(&*address.0).await?),
             Self::Direct {
@@ -111,8 +116,7 @@ impl Way {
                 key: Some(path),
             } => {
                 let path = path.clone();
-                let key =
-                    tokio::task::spawn_blocking(move || key_file::load(&path, KEY_OWNER, Missing::Generate));
+                let key = tokio::task::spawn_blocking(move || key_file::load(&path, KEY_OWNER, missing));
                 let options = Options {
                     keys: vec![key.await.map_err(|_| WayError::Lost)??],
                     ..Options::default()
@@ -155,6 +159,8 @@ impl FromStr for Way {
     fn from_str(text: &str) -> Result<Self, WayTextError> {
         if let Some(rest) = text.strip_prefix(SERVER)
             && let Some((server, serial)) = rest.split_once('/')
+            // A device on a host of this name, whose key's path has the `/`.
+            && !server.contains(',')
         {
             return Ok(Self::Server {
                 server: server.parse()?,

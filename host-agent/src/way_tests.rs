@@ -38,6 +38,10 @@ fn a_way_is_an_address_a_key_if_one_is_needed_or_an_adb_server_and_a_serial() {
     );
     // A host of this name is a host as long as there is no serial.
     assert_eq!(way("server:5555"), Ok(direct("server:5555", None)));
+    assert_eq!(
+        way("server:5555,key=/etc/adbkey"),
+        Ok(direct("server:5555", Some("/etc/adbkey")))
+    );
     for (text, at, serial) in [
         ("server:127.0.0.1:5037/1A2B3C", "127.0.0.1:5037", "1A2B3C"),
         ("server:[::1]:5037/emulator-5554", "[::1]:5037", "emulator-5554"),

@@ -7,7 +7,9 @@
 //!   0                                                            gone_after, at most half of it later
 //! ```
 //!
-//! A peer whose kernel still answers while its adb does not is not noticed here: that is a matter of asking it.
+//! A peer whose kernel still answers while its adb does not is not noticed here: that is a matter of asking it. With one
+//! exception: who has something to send to an adb that reads nothing, so that the peer's window stays shut, loses the
+//! connection after the same time, for Linux counts data that cannot be sent as not acknowledged.
 
 use std::io;
 use std::time::Duration;

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use adb::host::Output;
+use adb::key_file::Missing;
 use adb::transfer::Target;
 use adb::{HandshakeError, Host};
 use bytes::Bytes;
@@ -45,7 +46,7 @@ pub struct ServerFile {
 /// Looks at a device, and with a server at whether that server can film it.
 pub async fn device(way: &Way, server: Option<&ServerFile>) -> Vec<Check> {
     let mut checks = Vec::new();
-    let host = match tokio::time::timeout(ANSWER_TIMEOUT, way.connect()).await {
+    let host = match tokio::time::timeout(ANSWER_TIMEOUT, way.connect_with(Missing::Fail)).await {
         Ok(Ok(host)) => host,
         Ok(Err(error)) => {
             let cure = cure(&error);
