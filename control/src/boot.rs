@@ -77,14 +77,12 @@ pub(crate) async fn among_others(
     now: UnixMs,
 ) -> anyhow::Result<(Replica, Words)> {
     store.replica_starts(id, authority, now).await?;
-    if store.is_shared() {
-        if store.has_other_authority(authority).await? {
-            store.replica_leaves(id).await?;
-            bail!(
-                "another control on this database has another certificate authority: copy its authority.pem and \
-                 authority.key into this one's data folder"
-            );
-        }
+    if store.is_shared() && store.has_other_authority(authority).await? {
+        store.replica_leaves(id).await?;
+        bail!(
+            "another control on this database has another certificate authority: copy its authority.pem and \
+             authority.key into this one's data folder"
+        );
     }
     Ok(Replica::new(id, store.is_shared()))
 }
