@@ -14,6 +14,7 @@
 //! A failure prints its seed; `FARGLASS_SEED=n` runs that one alone. Steps are the same for a seed, their moments on the
 //! device are not: those are a real machine's.
 
+mod dice;
 mod ledger;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +24,7 @@ use device::fault::{Fault, Faults};
 use protocol::agent::{DeviceHealth, Reply};
 use protocol::control::System;
 use protocol::input::InputOp;
-use protocol::{Epoch, Fraction, Generation};
+use protocol::{Epoch, Generation};
 use scrcpy::ControlMsg;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -33,6 +34,7 @@ use tokio::time::Instant;
 use crate::fingers::Place;
 use crate::hand::{Frame, Order};
 use crate::rig::{PATIENCE, Phone, Rig, reply};
+use dice::Dice;
 use ledger::{Ledger, Pixel, What};
 
 /// Steps between two times at rest.
@@ -49,30 +51,6 @@ const FAULTY: u64 = 2;
 const TURNING: Duration = Duration::from_secs(1);
 /// Between two things that a person does on a device that is to fall ill by itself.
 const PACE: Duration = Duration::from_millis(10);
-
-/// SplitMix64: small, and the same on every machine.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.roll() % n
-    }
-
-    fn place(&mut self) -> Place {
-        let roll = self.roll();
-        Place {
-            x: Fraction(roll as u16),
-            y: Fraction((roll >> 16) as u16),
-        }
-    }
-}
 
 /// What else happens besides gestures and rotations.
 #[derive(Clone, Copy, PartialEq, Eq)]

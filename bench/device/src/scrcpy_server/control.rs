@@ -76,26 +76,7 @@ where
         says_all: options.log_level == LogLevel::Verbose,
         set_by_client: &set_by_client,
     };
-    let read = async {
-        if options.power_on && !android.screen_on() {
-            android.set_screen_on(true);
-            tokio::time::sleep(WAKE_PAUSE).await;
-        }
-        let mut bytes = BytesMut::new();
-        loop {
-            bytes.reserve(READ_LEN);
-            match reader.read_buf(&mut bytes).await {
-                Ok(0) | Err(_) => return End::Closed,
-                Ok(_) => {}
-            }
-            if let Err(why) = controller.take(&mut bytes) {
-                return match version.at_least(4, 0, 0) {
-                    true => End::Broken(why),
-                    false => End::Closed,
-                };
-            }
-        }
-    };
+    let read = controller.read(&mut reader, options.power_on);
     let write = async {
         let garbage = plan.control_garbage.as_ref();
         let garbage_at = Instant::now() + garbage.map_or(Duration::ZERO, |(after, _)| *after);
@@ -160,6 +141,28 @@ struct Controller<'a> {
 }
 
 impl Controller<'_> {
+    /// Follows the client until it leaves, or sends what ends the server.
+    async fn read(&mut self, reader: &mut (impl AsyncRead + Unpin), power_on: bool) -> End {
+        if power_on && !self.android.screen_on() {
+            self.android.set_screen_on(true);
+            tokio::time::sleep(WAKE_PAUSE).await;
+        }
+        let mut bytes = BytesMut::new();
+        loop {
+            bytes.reserve(READ_LEN);
+            match reader.read_buf(&mut bytes).await {
+                Ok(0) | Err(_) => return End::Closed,
+                Ok(_) => {}
+            }
+            if let Err(why) = self.take(&mut bytes) {
+                return match self.version.at_least(4, 0, 0) {
+                    true => End::Broken(why),
+                    false => End::Closed,
+                };
+            }
+        }
+    }
+
     /// Acts on every message that is complete; an error ends the server.
     fn take(&mut self, bytes: &mut BytesMut) -> Result<(), String> {
         loop {
