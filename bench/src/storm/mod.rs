@@ -152,7 +152,7 @@ async fn scenario(config: &StormConfig) -> anyhow::Result<StormReport> {
         database: config.database.name(),
         controls: config.controls,
     };
-    Ok(StormReport::new(plan, storm.notes, tally))
+    Ok(StormReport::new(&plan, storm.notes, tally))
 }
 
 /// Everybody begins to act, until the set is dropped.

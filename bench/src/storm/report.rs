@@ -111,7 +111,7 @@ impl Notes {
 }
 
 impl StormReport {
-    pub(crate) fn new(plan: Plan, notes: Notes, tally: Tally) -> Self {
+    pub(crate) fn new(plan: &Plan, notes: Notes, tally: Tally) -> Self {
         let recovery = |(what, durations): (&&'static str, &Durations)| {
             let spread = durations.spread()?;
             let recovery = Recovery {
@@ -203,7 +203,7 @@ mod tests {
             database: "sqlite",
             controls: 1,
         };
-        let text = StormReport::new(plan, notes, Tally::default()).to_string();
+        let text = StormReport::new(&plan, notes, Tally::default()).to_string();
         for part in [
             "seed 7",
             "killed control",

@@ -132,11 +132,18 @@ impl Queue {
 }
 
 /// The one who writes. When it ends before all are served, by a panic, nobody may wait for it.
-struct Writer(Arc<Queue>);
+struct Writer {
+    queue: Arc<Queue>,
+    /// Whether the queue has let it go: there may be a successor already.
+    is_done: bool,
+}
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let mut waiting = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_done {
+            return;
+        }
+        let mut waiting = self.queue.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.writing = false;
         // Without its sender an answer is that somebody should come again.
         waiting.jobs.clear();
@@ -145,27 +152,32 @@ impl Drop for Writer {
 
 /// Writes batches until nobody waits.
 async fn write(queue: Arc<Queue>, pool: Pool) {
-    let writer = Writer(queue);
-    while !writer.0.is_done() {
+    let mut writer = Writer {
+        queue,
+        is_done: false,
+    };
+    loop {
+        writer.is_done = writer.queue.is_done();
+        if writer.is_done {
+            return;
+        }
         let start = Instant::now();
         // What comes while a transaction is being opened is still taken along.
         let opened = pool.begin().await;
         let (jobs, committed) = match opened {
             Ok(tx) => {
                 let begun = start.elapsed();
-                let mut jobs = writer.0.take(BATCH_MAX);
+                let mut jobs = writer.queue.take(BATCH_MAX);
                 let committed = commit(tx, &mut jobs, begun).await.map_err(Arc::new);
                 (jobs, committed)
             }
             // The next ones would wait as long, one batch after the other, to hear the same.
-            Err(error) => (writer.0.take(QUEUE_MAX), Err(Arc::new(error))),
+            Err(error) => (writer.queue.take(QUEUE_MAX), Err(Arc::new(error))),
         };
         for job in jobs {
             job.answer(committed.clone());
         }
     }
-    // It is done, and may have a successor already.
-    std::mem::forget(writer);
 }
 
 /// Does every write, and commits those that are kept. `begun`: how long it took to get here.
