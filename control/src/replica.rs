@@ -17,8 +17,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use protocol::agent::{Progress, Refusal, RefusalCode, Reply};
-use protocol::{HostId, LeaseId, SessionId};
+use protocol::agent::{Refusal, RefusalCode, Reply};
+use protocol::{HostId, LeaseId};
 use signaling::link::call::{Call, CallError};
 use signaling::link::server::Host;
 use tokio::sync::{mpsc, oneshot};
@@ -31,14 +31,14 @@ use crate::domain::time::UnixMs;
 use crate::linkage;
 use crate::others::Others;
 use crate::store::StoreError;
-use crate::store::feed::{Feed, News};
+use crate::store::feed::{Feed, News, Word};
 
 /// How often a replica says that it is there, five times in what makes the others give it up, and looks at its links.
 const SEEN_EVERY: Duration = Duration::from_secs(2);
 /// Wait before listening anew after the server was lost: it is back within half a second when it was restarted.
 const LISTEN_RETRY: Duration = Duration::from_millis(250);
-/// Words that wait to be told; more are dropped: a later one says more.
-const WORDS_MAX: usize = 64;
+/// Words that wait to be told, as many as one look at idle sessions may bring; more are dropped: a later one says more.
+const WORDS_MAX: usize = 512;
 
 /// What a replica knows of the others.
 pub(crate) struct Replica {
@@ -49,15 +49,6 @@ pub(crate) struct Replica {
     /// Questions of ours that other replicas ask for us.
     asked: DashMap<Uuid, oneshot::Sender<()>>,
     tell: mpsc::Sender<Word>,
-}
-
-/// What a replica tells the others about a session, since no row says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Word {
-    /// A preparation goes on.
-    Progress(SessionId, Progress),
-    /// So long nobody may act until the session ends; none: somebody acted.
-    Idle(SessionId, Option<Duration>),
 }
 
 /// Words on their way to the other replicas.

@@ -207,7 +207,7 @@ impl Deadlines {
             }
             look.outlooks.push((session.id, outlook(&ends, now.steady)));
             if heard.is_some()
-                && let Some(left) = watch.to_tell(&ends, now.steady)
+                && let Some(left) = watch.news(&ends, now.steady)
             {
                 look.idle.push((session.id, left));
             }
@@ -314,7 +314,7 @@ impl Watch {
     }
 
     /// What the other controls are to be told about an idle end, if it is news or the last word may have been lost.
-    fn to_tell(&mut self, ends: &[End], now: Steady) -> Option<Option<Duration>> {
+    fn news(&mut self, ends: &[End], now: Steady) -> Option<Option<Duration>> {
         let idle = ends.iter().find(|end| end.reason == CloseReason::Idle);
         let Some(near) = idle.filter(|end| end.is_near(now)) else {
             return self.told.take().map(|_| None);

@@ -14,8 +14,8 @@ use crate::domain::lease::{Event, STARTUP_TIMEOUT};
 use crate::domain::session::{Advance, Session};
 use crate::domain::time::UnixMs;
 use crate::jobs::duty::Duty;
-use crate::replica::Word;
 use crate::store::audit::Actor;
+use crate::store::feed::Word;
 use crate::store::{Store, StoreError};
 
 /// How much longer than the agent control waits, so that the agent's own reason arrives.

@@ -13,8 +13,9 @@ use crate::domain::deadlines::Look;
 use crate::domain::session::{Presence, Session};
 use crate::domain::time::{Moment, UnixMs};
 use crate::jobs::reset;
-use crate::replica::{self, Word};
+use crate::replica;
 use crate::store::audit::Actor;
+use crate::store::feed::Word;
 use crate::store::{Store, StoreError};
 
 /// How often leases are looked at: the promise is an end within a second.
@@ -72,7 +73,7 @@ async fn look_at_leases(app: &Shared) -> Result<(), StoreError> {
         match ended {
             Ok(changed) => App::changed(app, changed),
             Err(error) => {
-                tracing::error!(%error, "a lease whose time is over could not be ended; it is tried again")
+                tracing::error!(%error, "a lease whose time is over could not be ended; it is tried again");
             }
         }
     }

@@ -10,13 +10,13 @@
 
 use std::time::Duration;
 
-use protocol::{HostId, LeaseId};
+use protocol::agent::Progress;
+use protocol::{HostId, LeaseId, SessionId};
 use sqlx::postgres::PgListener;
 use uuid::Uuid;
 
 use super::database::Pool;
 use super::{Store, StoreError};
-use crate::replica::Word;
 
 /// The channel. Payloads end at 8000 bytes; ours have a hundred.
 const CHANNEL: &str = "farglass";
@@ -33,6 +33,15 @@ pub(crate) enum News {
     Reply(Uuid),
     /// What no row says.
     Word(Word),
+}
+
+/// What a replica tells the others about a session, since no row says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// A preparation goes on.
+    Progress(SessionId, Progress),
+    /// So long nobody may act until the session ends; none: somebody acted.
+    Idle(SessionId, Option<Duration>),
 }
 
 /// A replica's ear.
@@ -116,8 +125,7 @@ fn parse(payload: &str, own: &str) -> Option<News> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::SessionId;
-    use protocol::agent::{Progress, Stage};
+    use protocol::agent::Stage;
 
     #[test]
     fn a_replica_hears_others_and_not_itself() {
