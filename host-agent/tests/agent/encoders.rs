@@ -181,7 +181,7 @@ fn of_device(habit: Habit) -> Option<Row> {
                 (seen.noise, seen.messages),
                 (seen.pictures, seen.pictures),
                 "{seen:?}"
-            )
+            );
         },
         Habit::SizeIgnored => |seen| assert_eq!(seen.size, (352, 640), "{seen:?}"),
     };
@@ -371,7 +371,7 @@ async fn touch(show: &Show, viewer: &mut Viewer, (width, height): (u16, u16)) {
                     Ok(ToViewer::Picture { generation, .. }) => Some(generation),
                     _ => None,
                 })
-                .last();
+                .next_back();
             generation.is_some() && peer.open.len() == Channel::ALL.len()
         })
         .await;
