@@ -99,7 +99,9 @@ async fn a_replica_goes_on_hearing_after_the_database_was_restarted() {
     app.ready().await;
     // Connections that write find out one by one that their server was another one.
     let revoked = async { while app.revoke(&link).await.status != 200 {} };
-    tokio::time::timeout(crate::support::DEADLINE, revoked).await.unwrap();
+    tokio::time::timeout(crate::support::DEADLINE, revoked)
+        .await
+        .unwrap();
     assert_eq!(events.until("ended").await["end_reason"], "link_revoked");
 }
 

@@ -22,6 +22,18 @@ on_both![
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
+impl Log {
+    /// What this process logs from now on.
+    fn of_everything() -> Self {
+        let log = Self::default();
+        let everything = tracing_subscriber::fmt()
+            .with_writer(log.clone())
+            .with_max_level(tracing::Level::TRACE);
+        tracing::subscriber::set_global_default(everything.finish()).unwrap();
+        log
+    }
+}
+
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
@@ -48,12 +60,7 @@ fn holds(haystack: &[u8], needle: &str) -> bool {
 }
 
 async fn no_secret_is_in_the_database_or_in_the_logs(on: Base) {
-    let log = Log::default();
-    let everything = tracing_subscriber::fmt()
-        .with_writer(log.clone())
-        .with_max_level(tracing::Level::TRACE);
-    tracing::subscriber::set_global_default(everything.finish()).unwrap();
-
+    let log = Log::of_everything();
     let mut app = TestApp::start(on).await;
     let join = std::fs::read_to_string(app.folder.path().join("join-token")).unwrap();
     let join = join.split('.').next().unwrap().to_owned();

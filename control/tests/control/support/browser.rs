@@ -265,6 +265,8 @@ pub struct Events {
 impl Events {
     /// The next state, or none at the end of the stream.
     pub async fn next(&mut self) -> Option<Value> {
+        // Of the whole wait: a silent stream says every few seconds that it is alive.
+        let deadline = tokio::time::Instant::now() + DEADLINE;
         loop {
             if let Some((event, rest)) = self.buffer.split_once("\n\n") {
                 let (event, rest) = (event.to_owned(), rest.to_owned());
@@ -276,7 +278,7 @@ impl Events {
                 }
                 continue;
             }
-            let chunk = tokio::time::timeout(DEADLINE, self.response.chunk())
+            let chunk = tokio::time::timeout_at(deadline, self.response.chunk())
                 .await
                 .expect("an event in time");
             self.buffer.push_str(&String::from_utf8_lossy(&chunk.unwrap()?));
