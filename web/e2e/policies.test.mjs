@@ -145,3 +145,28 @@ test('whoever does not wait for the next try is not disturbed by it when it woul
   await house.device.touchesSince(mark);
   assert.equal(launches, 2, 'no third one');
 });
+
+test('a launch whose answer was lost finds its lease again', async () => {
+  const link = await house.link({ ...MOTION, maxUses: 1 });
+  /** What the server answered to whom nobody heard. @type {number[]} */
+  const unheard = [];
+  const viewer = await Viewer.open(browser, 'about:blank');
+  await viewer.page.route('**/api/v1/launch', async (route) => {
+    if (unheard.length > 0) return route.continue();
+    // The server does its work, over another connection; the answer, with its cookie, goes nowhere.
+    const request = route.request();
+    const answer = await fetch(request.url(), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': request.headers()['idempotency-key'] ?? '' },
+      body: request.postData(),
+    });
+    unheard.push(answer.status);
+    await answer.text();
+    return route.abort('connectionreset');
+  });
+  await viewer.page.goto(link.url);
+  await viewer.becomes('stopped', 'network');
+  assert.deepEqual(unheard, [202]);
+  await viewer.press('Try again');
+  await viewer.plays();
+});
