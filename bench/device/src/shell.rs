@@ -30,6 +30,7 @@ mod settings;
 mod simulated;
 mod storage;
 mod surroundings;
+pub mod terminal;
 pub mod words;
 
 #[doc(hidden)]
@@ -44,6 +45,7 @@ use tokio::sync::mpsc;
 use crate::files::{Attributes, FileError};
 use crate::userland::Userland;
 use console::{HungUp, Interrupt, Io, Print, Sink};
+use terminal::Terminal;
 use words::{Fd, Join, Redirect, Simple, Target};
 
 /// Variables that a script may set. More are ignored.
@@ -62,6 +64,7 @@ pub struct Session {
     exited: bool,
     /// Unix time in seconds at the start, for the files that are written.
     now_s: u32,
+    terminal: Option<Terminal>,
 }
 
 /// How a command ended that answers at once.
@@ -96,6 +99,7 @@ pub(crate) struct Call<'a> {
     pub(crate) args: &'a [String],
     pub(crate) variables: &'a BTreeMap<String, String>,
     pub(crate) now_s: u32,
+    pub(crate) terminal: Option<&'a Terminal>,
 }
 
 impl Session {
@@ -115,7 +119,15 @@ impl Session {
             last_exit: 0,
             exited: false,
             now_s,
+            terminal: None,
         }
+    }
+
+    /// The same on a terminal.
+    #[must_use]
+    pub fn on(mut self, terminal: Terminal) -> Self {
+        self.terminal = Some(terminal);
+        self
     }
 
     /// Runs a script and returns its exit code. Safe to drop half way: what the script started ends then.
@@ -205,6 +217,7 @@ impl Session {
             args,
             variables: &variables,
             now_s: self.now_s,
+            terminal: self.terminal.as_ref(),
         };
         let io = Io {
             out,

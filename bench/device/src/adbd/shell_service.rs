@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use crate::shell::Session;
 use crate::shell::console::{Interrupt, Print, QUEUE};
 use crate::shell::interactive;
+use crate::shell::terminal::{self, Size};
 use crate::shell::words::Fd;
 use crate::userland::Userland;
 
@@ -78,8 +79,12 @@ pub(super) async fn serve(stream: Stream, request: Request, userland: Userland, 
     let (prints, to_print) = mpsc::channel(QUEUE);
     let (to_input, input) = mpsc::channel(QUEUE);
     let interrupt = Interrupt::default();
+    let screen = terminal::Terminal::default();
     let running = async {
         let mut session = Session::new(userland, prints.clone(), input, now_s);
+        if request.terminal == Terminal::Yes {
+            session = session.on(screen.clone());
+        }
         let code = match (request.command.as_str(), request.terminal) {
             ("", terminal) => interactive::run(&mut session, terminal == Terminal::Yes, &interrupt).await,
             (command, _) => session.run_interruptible(command, &interrupt).await,
@@ -104,7 +109,7 @@ pub(super) async fn serve(stream: Stream, request: Request, userland: Userland, 
     };
     tokio::select! {
         () = whole => {}
-        () = feed(reader, &request, to_input, &interrupt) => {}
+        () = feed(reader, &request, to_input, &interrupt, &screen) => {}
     }
 }
 
@@ -141,7 +146,13 @@ async fn print_all(
 }
 
 /// Gives the host's input to the shell; returns when the host hangs up or cannot be understood.
-async fn feed(mut reader: Reader, request: &Request, input: mpsc::Sender<Bytes>, interrupt: &Interrupt) {
+async fn feed(
+    mut reader: Reader,
+    request: &Request,
+    input: mpsc::Sender<Bytes>,
+    interrupt: &Interrupt,
+    screen: &terminal::Terminal,
+) {
     let mut keyboard = Keyboard {
         input: Some(input),
         interrupt: (request.terminal == Terminal::Yes).then_some(interrupt),
@@ -157,8 +168,13 @@ async fn feed(mut reader: Reader, request: &Request, input: mpsc::Sender<Bytes>,
             match decoder.next_frame() {
                 Ok(Some(Frame::Stdin(data))) => keyboard.give(data).await,
                 Ok(Some(Frame::CloseStdin)) => keyboard.input = None,
-                // Sizes of windows mean nothing here; the rest is not for a device.
-                Ok(Some(Frame::WindowSize(_) | Frame::Stdout(_) | Frame::Stderr(_) | Frame::Exit(_))) => {}
+                Ok(Some(Frame::WindowSize(text))) => {
+                    if let Some(size) = Size::parse(&text) {
+                        screen.resize(size);
+                    }
+                }
+                // What only a device says.
+                Ok(Some(Frame::Stdout(_) | Frame::Stderr(_) | Frame::Exit(_))) => {}
                 Ok(None) => break,
                 Err(_) => return,
             }

@@ -39,6 +39,7 @@ pub fn fuzz_commands(bytes: &[u8]) {
                 args,
                 variables: &variables,
                 now_s: 1,
+                terminal: None,
             };
             if name == "logcat" {
                 logcat::fuzz(&userland.android, args);

@@ -8,7 +8,7 @@
 
 use super::{
     Call, Done, activity, display, find, image, input, logcat, packages, root, services, settings, simulated,
-    storage, surroundings,
+    storage, surroundings, terminal,
 };
 
 /// Runs a command that answers at once; `None` when there is none of this name.
@@ -36,6 +36,7 @@ pub(super) fn run(call: &Call<'_>) -> Option<Done> {
         "sha256sum" => find::sha256sum(&find::Tree::of_shell(files), &args),
         "ls" => storage::ls(files, &args),
         "rm" => storage::rm(files, &args),
+        "stty" => terminal::stty(call, &args),
         "stat" => storage::stat(files, &args),
         "base64" => storage::base64(files, &args),
         "mkdir" => storage::mkdir(files, &args, call.now_s),

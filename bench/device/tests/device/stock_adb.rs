@@ -11,6 +11,7 @@ mod install;
 mod large;
 mod rig;
 mod server;
+mod terminal;
 
 use std::process::Stdio;
 
