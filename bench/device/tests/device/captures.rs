@@ -8,7 +8,9 @@
 
 use std::time::Duration;
 
-use device::display::{CaptureHandle, CaptureOptions, FirstSize, Packet};
+use device::Android;
+use device::android::{App, Model};
+use device::display::{CaptureHandle, CaptureOptions, Display, FirstSize, Packet};
 use device::encode::Habit;
 use tokio::time::timeout;
 
@@ -26,4 +28,15 @@ pub(crate) const OPTIONS: CaptureOptions = CaptureOptions {
 
 pub(crate) async fn packet(capture: &mut CaptureHandle) -> Packet {
     timeout(DEADLINE, capture.packets.recv()).await.unwrap().unwrap()
+}
+
+/// A display on which something moves all the time.
+pub(crate) fn moving(width: u16, height: u16) -> Display {
+    let android = Android::new(Model {
+        name: "Display".into(),
+        width,
+        height,
+    });
+    android.start(App::Motion.package()).unwrap();
+    Display::spawn(android, 60).unwrap().0
 }

@@ -1,21 +1,9 @@
 //! What a capture of the display gets, without sockets.
 
-use device::Android;
-use device::android::{App, Model};
-use device::display::{CaptureHandle, CaptureOptions, Display, PACKETS_MAX, Packet};
+use device::display::{CaptureHandle, CaptureOptions, PACKETS_MAX, Packet};
 use scrcpy::Pts;
 
-use crate::captures::{OPTIONS, packet};
-
-fn moving() -> Display {
-    let android = Android::new(Model {
-        name: "Display".into(),
-        width: 360,
-        height: 640,
-    });
-    android.start(App::Motion.package()).unwrap();
-    Display::spawn(android, 60).unwrap().0
-}
+use crate::captures::{OPTIONS, moving, packet};
 
 async fn frame(capture: &mut CaptureHandle) -> Pts {
     loop {
@@ -27,7 +15,7 @@ async fn frame(capture: &mut CaptureHandle) -> Pts {
 
 #[tokio::test]
 async fn max_fps_keeps_pictures_apart() {
-    let display = moving();
+    let display = moving(360, 640);
     let mut capture = display
         .capture(CaptureOptions {
             max_fps: Some(20.0),
@@ -45,7 +33,7 @@ async fn max_fps_keeps_pictures_apart() {
 
 #[tokio::test]
 async fn a_reader_that_is_behind_misses_pictures_and_then_gets_the_newest() {
-    let display = moving();
+    let display = moving(360, 640);
     let mut slow = display.capture(OPTIONS).unwrap();
     let mut quick = display.capture(OPTIONS).unwrap();
     for _ in 0..30 {
@@ -60,7 +48,7 @@ async fn a_reader_that_is_behind_misses_pictures_and_then_gets_the_newest() {
 
 #[tokio::test]
 async fn a_reset_of_one_capture_leaves_the_other_alone() {
-    let display = moving();
+    let display = moving(360, 640);
     let mut one = display.capture(OPTIONS).unwrap();
     let mut other = display.capture(OPTIONS).unwrap();
     for capture in [&mut one, &mut other] {
