@@ -3,6 +3,8 @@
 //!
 //! Longer ones are run by hand: `farglass bench storm --seconds 300`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
 use std::process::Command;
 
 /// Seconds of killing; the start and the quiet moment at the end take some more.
