@@ -27,8 +27,6 @@ const WRITERS_MAX: u32 = 4;
 const READ_TIMEOUT: Duration = Duration::from_millis(900);
 /// How long it waits for a connection to write: for the writers before it, that is.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection that rested for this long is asked whether it still stands before it is used.
-const FRESH: Duration = Duration::from_secs(1);
 /// How long a connection may take to come up before we say that the server is out of reach.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What every connection asks of the server. Waiting for a turn, a statement, and a transaction in which nothing
@@ -56,17 +54,12 @@ pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(Pg
         .options(SETTINGS);
     check(&options).await?;
     let pool = |max, timeout| {
-        let pool = PgPoolOptions::new().max_connections(max).acquire_timeout(timeout);
-        // One that was used a moment ago is as good as asked; if the server died since, one request is told to come again.
-        pool.test_before_acquire(false)
-            .before_acquire(|connection, idle| {
-                Box::pin(async move {
-                    if idle.idle_for >= FRESH {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
+        // Each is asked whether it still stands before it is used: after the server was restarted a person would else
+        // be told to come again once for every connection that was left.
+        PgPoolOptions::new()
+            .max_connections(max)
+            .acquire_timeout(timeout)
+            .test_before_acquire(true)
     };
     let write = pool(WRITERS_MAX, WRITE_TIMEOUT)
         .connect_with(options.clone())
