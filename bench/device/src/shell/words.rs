@@ -147,12 +147,16 @@ pub fn parse(script: &str) -> Result<Vec<(Join, Simple)>, SyntaxError> {
         commands: Vec::new(),
         join: Join::Always,
     };
-    while parser.command()? {
+    loop {
+        let more = parser.command()?;
+        // Also the last one is counted.
         if parser.commands.len() > MAX_COMMANDS {
             return Err(SyntaxError::TooLong);
         }
+        if !more {
+            return Ok(parser.commands);
+        }
     }
-    Ok(parser.commands)
 }
 
 struct Parser<'a> {

@@ -95,5 +95,9 @@ fn what_the_shell_does_not_have_is_refused_by_name() {
     assert_eq!(parse("a >"), Err(SyntaxError::Unexpected("newline".into())));
     assert_eq!(parse("echo 'a"), Err(SyntaxError::OpenQuote));
     assert_eq!(parse(&"a;".repeat(300)), Err(SyntaxError::TooLong));
+    // One too many, with nothing after it.
+    let most = "a;".repeat(MAX_COMMANDS);
+    assert_eq!(parse(&most).map(|commands| commands.len()), Ok(MAX_COMMANDS));
+    assert_eq!(parse(&format!("{most}a")), Err(SyntaxError::TooLong));
     assert_eq!(parse(&"a".repeat(MAX_SCRIPT + 1)), Err(SyntaxError::TooLong));
 }
