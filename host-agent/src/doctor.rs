@@ -23,6 +23,15 @@ pub use host::{Places, adb_key, host, media_port};
 pub use link::link;
 pub use servers::{KNOWN_SERVERS, known_version};
 
+/// Entry point for fuzzing: any bytes as what devices and Docker answer the doctor.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    for check in device::read_any(bytes) {
+        assert!(!check.found.is_empty(), "{} tells nothing", check.name);
+    }
+    let _ = host::version_in(bytes);
+}
+
 /// How one thing is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use signaling::error::{Code, Problem};
 
 use super::idempotency::{self, IdempotencyKey};
+use super::launch::OFFLINE_RETRY_S;
 use super::link_wish::labels;
 use super::request::{Admin, Json};
 use crate::app::Shared;
@@ -128,6 +129,7 @@ async fn start_reset(app: &Shared, admin: &Admin, id: DeviceId) -> Result<Device
             Code::DeviceOffline,
             "The device's host is offline. Start its agent first.",
         )
+        .retry_after(OFFLINE_RETRY_S)
     };
     if !replica::linked(app).await?.contains(&device.host) {
         return Err(offline());

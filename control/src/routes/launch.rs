@@ -33,7 +33,7 @@ use crate::watch::View;
 /// How often a silent event stream says that it is alive, for proxies that cut silent ones.
 const SSE_KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// When a host may be back, seconds: its first wait before dialling again, and some.
-const OFFLINE_RETRY_S: u32 = 5;
+pub(super) const OFFLINE_RETRY_S: u32 = 5;
 
 #[derive(Deserialize)]
 pub(crate) struct Token {

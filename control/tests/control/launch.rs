@@ -17,6 +17,7 @@ on_both![
     a_failed_set_up_gives_the_use_back_and_cleans_up,
     an_agent_that_breaks_off_a_release_leaves_its_device_quarantined,
     a_device_that_could_not_be_cleaned_is_quarantined_until_an_operator_resets_it,
+    a_reset_while_the_host_is_away_is_put_off_and_says_until_when,
 ];
 
 async fn a_link_opens_its_device_and_shows_true_progress(on: Base) {
@@ -272,6 +273,25 @@ async fn an_agent_that_breaks_off_a_release_leaves_its_device_quarantined(on: Ba
     app.agent.release(Manner::BreaksOff);
     browser.end(&session).await;
     app.device_shows("occupancy", "quarantined").await;
+}
+
+async fn a_reset_while_the_host_is_away_is_put_off_and_says_until_when(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({})).await;
+    app.agent.release(Manner::Fails);
+    let mut browser = app.browser();
+    let session = browser.opens(&link.token).await;
+    browser.end(&session).await;
+    app.device_shows("occupancy", "quarantined").await;
+    app.agent.stop();
+    app.device_shows("status", "offline").await;
+    let device = app.device().await["id"].as_str().unwrap().to_owned();
+    let reset = app
+        .admin
+        .post(&format!("/api/v1/devices/{device}/reset"), &json!({}))
+        .await;
+    assert_eq!((reset.status, reset.code().as_str()), (503, "DEVICE_OFFLINE"));
+    assert_eq!(reset.header("retry-after"), "5");
 }
 
 async fn a_device_that_could_not_be_cleaned_is_quarantined_until_an_operator_resets_it(on: Base) {

@@ -249,6 +249,18 @@ fn judge(name: &'static str, output: &Output) -> Check {
     }
 }
 
+/// Any bytes as what `getprop` lists and as what the server prints.
+pub(super) fn read_any(bytes: &[u8]) -> Vec<Check> {
+    let output = Output {
+        stdout: bytes.to_vec(),
+        stderr: Vec::new(),
+        exit: Some(0),
+    };
+    let mut checks = properties(&String::from_utf8_lossy(bytes)).to_vec();
+    checks.push(judge("encoders", &output));
+    checks
+}
+
 struct Encoder<'a> {
     name: &'a str,
     in_software: bool,

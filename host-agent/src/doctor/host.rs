@@ -100,14 +100,16 @@ async fn ask_docker(socket: &Path) -> io::Result<String> {
         .await?;
     let mut answer = Vec::new();
     docker.take(ANSWER_LEN_MAX).read_to_end(&mut answer).await?;
-    let body = answer
-        .windows(4)
-        .position(|end| end == b"\r\n\r\n")
-        .map_or(&[][..], |end| &answer[end + 4..]);
-    let strange = || io::Error::new(io::ErrorKind::InvalidData, "what answers is not Docker");
-    let json: serde_json::Value = serde_json::from_slice(body).map_err(|_| strange())?;
-    let text = |name: &str| json[name].as_str().map(str::to_owned).ok_or_else(strange);
-    Ok(format!(
+    version_in(&answer)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "what answers is not Docker"))
+}
+
+/// What an HTTP answer says of Docker's version.
+pub(super) fn version_in(answer: &[u8]) -> Option<String> {
+    let end = answer.windows(4).position(|end| end == b"\r\n\r\n")?;
+    let json: serde_json::Value = serde_json::from_slice(&answer[end + 4..]).ok()?;
+    let text = |name: &str| json[name].as_str();
+    Some(format!(
         "Docker {}, API {}",
         text("Version")?,
         text("ApiVersion")?
