@@ -22,6 +22,7 @@ pub(crate) mod figures;
 pub mod frames;
 pub mod histogram;
 pub mod page;
+pub(crate) mod ports;
 pub mod procs;
 pub mod product;
 pub mod quick;

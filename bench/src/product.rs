@@ -11,7 +11,6 @@
 //! machine. Dropping a started product sends SIGTERM, waits, and kills what is left.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,6 +24,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::ports::Ports;
 use crate::procs::Pid;
 
 /// The app whose every frame carries a barcode.
@@ -38,8 +38,6 @@ const READY_POLL: Duration = Duration::from_millis(50);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// One request on loopback.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-/// How often a pair of free ports is looked for.
-const PORT_TRIES: u32 = 20;
 /// A link of the bench lives as long as any run; it is deleted at the end of each.
 const LINK_NAME: &str = "bench";
 
@@ -166,13 +164,15 @@ struct Up {
     child: Child,
     url: String,
     folder: TempDir,
+    _ports: Ports,
 }
 
 impl Up {
     fn start(binary: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("farglass-bench-").tempdir()?;
         let log = File::create(folder.path().join(LOG))?;
-        let port = free_port()?;
+        let mut ports = Ports::default();
+        let port = ports.free()?;
         let child = Command::new(binary)
             .args(["up", "--port", &port.to_string(), "--data"])
             .arg(folder.path().join(DATA))
@@ -186,6 +186,7 @@ impl Up {
             child,
             url: format!("http://localhost:{port}"),
             folder,
+            _ports: ports,
         })
     }
 
@@ -247,18 +248,6 @@ impl Drop for Up {
 
 const LOG: &str = "up.log";
 const DATA: &str = "data";
-
-/// A port that is free for TCP and UDP: HTTP and the agents' link share the number.
-fn free_port() -> anyhow::Result<u16> {
-    for _ in 0..PORT_TRIES {
-        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = tcp.local_addr()?.port();
-        if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no port is free for both TCP and UDP")
-}
 
 /// What `up.json` says.
 #[derive(Debug, Deserialize)]

@@ -7,7 +7,6 @@
 //!
 //! It knows the command lines of the parts and nothing of their insides. Who dies when is not its business.
 
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,7 @@ use super::database::Source;
 use super::part::{Part, Spec};
 use super::postgres::Cluster;
 use super::{DatabaseKind, StormConfig};
+use crate::ports::Ports;
 
 /// From a start to all devices ready, in a debug build on a loaded machine.
 pub(crate) const READY_LIMIT: Duration = Duration::from_secs(90);
@@ -27,10 +27,6 @@ pub(crate) const READY_LIMIT: Duration = Duration::from_secs(90);
 const READY_POLL: Duration = Duration::from_millis(10);
 /// The scrcpy version whose wire agent and devices speak here.
 const SCRCPY: &str = "4.1";
-/// Tries to find a port that is free for TCP and UDP and that no adb server claims.
-const PORT_TRIES: u32 = 64;
-/// Ports that adb servers look for emulators on.
-const CLAIMED_BY_ADB: std::ops::RangeInclusive<u16> = 5555..=5585;
 
 /// What can be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +64,8 @@ pub(crate) struct House {
     parts: Vec<(Kind, Part)>,
     cluster: Option<Cluster>,
     agents: usize,
+    /// Held as long as anything may be started again.
+    ports: Ports,
     folder: TempDir,
 }
 
@@ -99,15 +97,15 @@ impl House {
             parts: Vec::new(),
             cluster,
             agents: usize::from(config.agents),
+            ports,
             folder,
         };
-        house.plan(config, &mut ports)?;
-        drop(ports);
+        house.plan(config)?;
         house.first_start(config).await?;
         Ok(house)
     }
 
-    fn plan(&mut self, config: &StormConfig, ports: &mut Ports) -> anyhow::Result<()> {
+    fn plan(&mut self, config: &StormConfig) -> anyhow::Result<()> {
         let folder = self.folder.path().to_owned();
         std::fs::create_dir(folder.join("logs"))?;
         std::fs::write(
@@ -148,7 +146,7 @@ impl House {
                 .with("--scrcpy-version", SCRCPY)
                 .with("--media", "127.0.0.1:0");
             for device in 0..config.devices {
-                let (name, port) = (format!("device-{agent}-{device}"), ports.free()?);
+                let (name, port) = (format!("device-{agent}-{device}"), self.ports.free()?);
                 self.adb.push(format!("127.0.0.1:{port}"));
                 spec = spec.with("--device", format!("{name}=127.0.0.1:{port}"));
                 let device = house(name.clone(), "device")
@@ -418,25 +416,5 @@ impl Seen {
     fn is_later_than(&self, before: &[Self]) -> bool {
         let before = before.iter().find(|before| before.id == self.id);
         before.is_none_or(|before| self.seen_at > before.seen_at)
-    }
-}
-
-/// Ports that are free for TCP and UDP, none given out twice.
-#[derive(Debug, Default)]
-struct Ports {
-    held: Vec<TcpListener>,
-}
-
-impl Ports {
-    fn free(&mut self) -> anyhow::Result<u16> {
-        for _ in 0..PORT_TRIES {
-            let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-            let port = tcp.local_addr()?.port();
-            self.held.push(tcp);
-            if !CLAIMED_BY_ADB.contains(&port) && UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return Ok(port);
-            }
-        }
-        bail!("no port is free for both TCP and UDP")
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod browser;
+pub mod port;
 pub mod postgres;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use agent::FakeAgent;
 use browser::{Answer, Browser};
+use port::Port;
 use postgres::Postgres;
 
 /// Generous: everything here takes milliseconds on an idle machine.
@@ -64,6 +66,7 @@ pub struct TestApp {
     pub admin: Browser,
     /// The server, if the database is PostgreSQL.
     pub postgres: Option<Postgres>,
+    port: Port,
     stop: CancellationToken,
     served: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -74,7 +77,8 @@ impl TestApp {
         let folder = tempfile::tempdir().unwrap();
         let postgres = (on == Base::Postgres).then(Postgres::start);
         let url = postgres.as_ref().map(Postgres::url);
-        let (address, stop, served) = control_in(folder.path(), url, 0).await;
+        let port = Port::free();
+        let (address, stop, served) = control_in(folder.path(), url, port.address).await;
         let agent = FakeAgent::join(address, folder.path()).await;
         let mut admin = Browser::new(address);
         let login: Value =
@@ -88,6 +92,7 @@ impl TestApp {
             agent,
             admin,
             postgres,
+            port,
             stop,
             served: Some(served),
         };
@@ -113,7 +118,8 @@ impl TestApp {
     /// Starts a stopped control again on the same data and port.
     pub async fn start_again(&mut self) {
         let url = self.postgres.as_ref().map(Postgres::url);
-        let (_, stop, served) = control_in(self.folder.path(), url, self.address.port()).await;
+        self.port.left().await;
+        let (_, stop, served) = control_in(self.folder.path(), url, self.address).await;
         self.stop = stop;
         self.served = Some(served);
         self.ready().await;
@@ -267,7 +273,7 @@ impl TestApp {
             .unwrap();
         }
         let url = self.postgres.as_ref().map(Postgres::url);
-        let (address, stop, _served) = control_in(folder.path(), url, 0).await;
+        let (address, stop, _served) = control_in(folder.path(), url, ([127, 0, 0, 1], 0).into()).await;
         Beside {
             address,
             _folder: folder,
@@ -311,10 +317,10 @@ const FILE: &str = "control.db";
 async fn control_in(
     folder: &Path,
     database: Option<String>,
-    port: u16,
+    listen: SocketAddr,
 ) -> (SocketAddr, CancellationToken, JoinHandle<anyhow::Result<()>>) {
     let config = Config {
-        listen: ([127, 0, 0, 1], port).into(),
+        listen,
         data: data(folder),
         database,
         public_url: None,
