@@ -6,6 +6,8 @@
 
 /* global document, HTMLVideoElement, OffscreenCanvas, window */
 
+import assert from 'node:assert/strict';
+
 import { chromium } from 'playwright-core';
 
 import { until } from './until.mjs';
@@ -45,6 +47,7 @@ export class Viewer {
       viewer.complaints.push(`${message.text()} ${message.location().url}`);
     });
     page.on('pageerror', (error) => viewer.complaints.push(error.message));
+    viewer.#guard(new URL(url).hash.slice(1));
     await page.goto(url);
     return viewer;
   }
@@ -61,6 +64,27 @@ export class Viewer {
     this.page = page;
     /** What the page complained about on its console. @type {string[]} */
     this.complaints = [];
+    /** Requests whose address or referrer gave the link's token away. @type {string[]} */
+    this.leaks = [];
+    /** How many requests were looked at for that; not a number for a page without a token. */
+    this.asked = Number.NaN;
+  }
+
+  /**
+   * Looks at what servers get to see of a link's token: the address of every request and the page it says it came from.
+   * @param {string} token
+   */
+  #guard(token) {
+    if (token === '') return;
+    this.asked = 0;
+    this.context.on('request', (request) => {
+      this.asked += 1;
+      const seen = [request.url(), request.headers()['referer'] ?? ''];
+      if (seen.some((text) => text.includes(token))) this.leaks.push(request.url());
+    });
+    this.page.on('websocket', (socket) => {
+      if (socket.url().includes(token)) this.leaks.push(socket.url());
+    });
   }
 
   /** What a witness in the page has written down. @param {string} name of its global */
@@ -240,6 +264,8 @@ export class Viewer {
 
   async close() {
     await this.context.close();
+    assert.deepEqual(this.leaks, [], 'a server saw the token of the link');
+    assert.notEqual(this.asked, 0, 'requests are looked at');
   }
 }
 
