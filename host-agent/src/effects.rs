@@ -30,6 +30,7 @@ use crate::hand::{Order, Pass};
 use crate::keyframes::STALL;
 use crate::probe::Boot;
 use crate::reset::baseline::Baseline;
+use crate::reset::names::{Listed, Names, Room};
 use crate::reset::survey::Survey;
 
 /// How long a device that is away is waited for: a lost connection is tried again at least twice within it.
@@ -127,12 +128,12 @@ impl Effects {
         run(&reached.host, command).await
     }
 
-    /// Runs a command that prints a list; gives `bytes_max` of it at most, and hangs up then.
-    pub(crate) async fn list(&self, command: &str, bytes_max: usize) -> Result<Listed, EffectError> {
+    /// Runs a command that prints names; takes as many as there is room for, and hangs up then.
+    pub(crate) async fn list(&self, command: &str, room: &mut Room) -> Result<Listed, EffectError> {
         self.pause().await;
         let reached = self.while_current(present(self.reach.host.clone())).await??;
         self.check()?;
-        list(&reached.host, command, bytes_max).await
+        list(&reached.host, command, room).await
     }
 
     /// Which boot of the device this is.
@@ -272,28 +273,25 @@ pub(crate) async fn run(host: &Host, command: &str) -> Result<String, EffectErro
                 failed(error.to_string())
             }
         })?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = text(output.stdout);
     match output.exit {
         Some(0) | None => Ok(said),
         Some(code) => {
-            let words = String::from_utf8_lossy(&output.stderr).into_owned() + &said;
+            let words = text(output.stderr) + &said;
             let words: String = words.trim().chars().take(SAID_MAX).collect();
             Err(failed(format!("exit code {code}: {words}")))
         }
     }
 }
 
-/// A list that a command printed.
-#[derive(Debug)]
-pub(crate) struct Listed {
-    pub(crate) text: String,
-    /// Whether it is all of it.
-    pub(crate) whole: bool,
+/// What a device printed, without a second copy where it is what it should be.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// Runs a command that prints a list and changes nothing; gives `bytes_max` of it at most, and hangs up then. It may
+/// Runs a command that prints names and changes nothing; takes as many as there is room for, and hangs up then. It may
 /// take as long as it likes if it prints something every [`SHELL_TIMEOUT`].
-pub(crate) async fn list(host: &Host, command: &str, bytes_max: usize) -> Result<Listed, EffectError> {
+pub(crate) async fn list(host: &Host, command: &str, room: &mut Room) -> Result<Listed, EffectError> {
     let late = || EffectError::Late(command.to_owned());
     let failed = |why: String| match host.end() {
         Some(_) => EffectError::Away,
@@ -308,29 +306,22 @@ pub(crate) async fn list(host: &Host, command: &str, bytes_max: usize) -> Result
         .map_err(|_| late())?
         .map_err(|error| failed(error.to_string()))?;
     let tells_its_end = host.banner().has("shell_v2");
-    let mut bytes = Vec::new();
-    let whole = loop {
+    let mut names = Names::default();
+    loop {
         let next = tokio::time::timeout(SHELL_TIMEOUT, shell.next());
         match next
             .await
             .map_err(|_| late())?
             .map_err(|error| failed(error.to_string()))?
         {
-            Some(ShellEvent::Stdout(more)) => bytes.extend_from_slice(&more),
+            Some(ShellEvent::Stdout(more)) if names.push(&more, room) => {}
+            Some(ShellEvent::Stdout(_)) => return Ok(names.cut()),
             Some(ShellEvent::Stderr(_)) => {}
-            Some(ShellEvent::Exit(_)) => break true,
+            Some(ShellEvent::Exit(_)) => return Ok(names.end(room)),
             None if tells_its_end => return Err(failed("it was cut off".to_owned())),
-            None => break true,
+            None => return Ok(names.end(room)),
         }
-        if bytes.len() > bytes_max {
-            // The last word may be half a path, which is another one.
-            let end = bytes.iter().rposition(|byte| *byte == 0).map_or(0, |at| at + 1);
-            bytes.truncate(end);
-            break false;
-        }
-    };
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Listed { text, whole })
+    }
 }
 
 /// The part once it is there.

@@ -37,6 +37,8 @@ pub mod input;
 mod job;
 mod keyframes;
 pub mod label;
+#[cfg(test)]
+mod liars;
 mod lifecycle;
 #[cfg(test)]
 mod mayhem;

@@ -15,6 +15,7 @@ mod files;
 mod findings;
 mod full;
 pub(crate) mod listing;
+pub(crate) mod names;
 pub mod plan;
 pub mod survey;
 pub mod wipe;

@@ -9,12 +9,15 @@
 //! What is new is of interest by its highest folder only, and a person may have left more names than fit in memory: a
 //! list is cut at its limit, and the survey says that there is more. Files whose names hold line feeds have no print.
 //!
+//! What a device prints is what somebody made it print: only what was asked for is taken in, and only in its own form.
+//!
 //! It does not know what is done about what it finds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::effects::EffectError;
 use crate::reset::listing;
+use crate::reset::names::Room;
 use crate::reset::survey::{Shell, Survey, lines};
 use crate::shell_words::quote;
 
@@ -29,10 +32,17 @@ const WALLPAPERS: [&str; 4] = [
     "/data/system/users/0/wallpaper_lock",
     "/data/system/users/0/wallpaper_lock_orig",
 ];
-/// Names that a baseline may hold, bytes: half a million files. A device with more is refused.
-const BASELINE_BYTES_MAX: usize = 32 << 20;
-/// Names beyond those of the baseline that one look takes in, bytes; the next look sees the rest.
-const NEW_BYTES_MAX: usize = 8 << 20;
+/// Folders that a baseline may hold, and as many files: more than any phone comes with, and some 30 MiB here. A device
+/// with more is refused.
+const BASELINE: Room = Room {
+    names: 50_000,
+    bytes: 4 << 20,
+};
+/// Folders beyond those of the baseline that one look takes in, and as many files; the next look sees the rest.
+const NEW: Room = Room {
+    names: 50_000,
+    bytes: 4 << 20,
+};
 /// A longer file is known by its size and time alone: hashing gigabytes at every wipe takes minutes.
 const HASHED_BYTES_MAX: u64 = 1 << 20;
 /// Bytes that are hashed at most, of all files together: some seconds on a slow device.
@@ -41,6 +51,8 @@ const HASHED_TOTAL_MAX: u64 = 64 << 20;
 const KEPT_BYTES_MAX: u64 = 16 * 1024;
 /// Bytes of all files that are brought back: they are a part of the baseline's file.
 const KEPT_TOTAL_MAX: u64 = 1 << 20;
+/// What a file that is brought back counts for at least, bytes: reading each is a command of its own, of some 20 ms.
+const KEPT_BYTES_MIN: u64 = 512;
 /// What begins a print that is no hash.
 const BY_SIZE: &str = "size ";
 
@@ -64,33 +76,37 @@ pub(crate) async fn look(
 }
 
 async fn list(shell: &impl Shell, baseline: Option<&Survey>, found: &mut Survey) -> Result<(), EffectError> {
-    let (starts, depth, limit) = match baseline {
-        None => (lines(ROOTS.map(quote).into_iter()), "", BASELINE_BYTES_MAX),
+    let (starts, depth, mut folders, mut files) = match baseline {
+        None => (lines(ROOTS.map(quote).into_iter()), "", BASELINE, BASELINE),
         Some(known) => {
-            let names = known.folders.iter().chain(known.files.keys());
-            let limit = NEW_BYTES_MAX + names.map(|name| name.len() + 1).sum::<usize>();
             let roots = ROOTS.iter().copied();
             let starts = roots.chain(known.folders.iter().map(String::as_str));
-            (lines(starts.map(quote)), " -maxdepth 1", limit)
+            let (folders, files) = (NEW.and(known.folders.iter()), NEW.and(known.files.keys()));
+            (lines(starts.map(quote)), " -maxdepth 1", folders, files)
         }
     };
     for starts in starts {
         // Folders of apps on shared storage are closed even to the shell; `pm clear` empties those.
         let find =
             |test: &str| format!("find {starts} -mindepth 1{depth} {test} -print0 2>/dev/null || true");
-        let folders = shell.list(&find("-type d"), limit).await;
-        let folders = folders.map_err(|error| error.of("listing folders"))?;
-        let files = shell.list(&find("! -type d"), limit).await;
-        let files = files.map_err(|error| error.of("listing files"))?;
-        found.more |= !folders.whole || !files.whole;
-        found.folders.extend(listing::paths(&folders.text));
-        let files = listing::paths(&files.text).into_iter();
-        found.files.extend(files.map(|path| (path, None)));
+        let listed = shell.list(&find("-type d"), &mut folders).await;
+        let listed = listed.map_err(|error| error.of("listing folders"))?;
+        found.more |= !listed.whole;
+        found.folders.extend(listed.names);
+        let listed = shell.list(&find("! -type d"), &mut files).await;
+        let listed = listed.map_err(|error| error.of("listing files"))?;
+        found.more |= !listed.whole;
+        found
+            .files
+            .extend(listed.names.into_iter().map(|path| (path, None)));
     }
     if baseline.is_none() && found.more {
         return Err(EffectError::Failed {
             what: "listing files".to_owned(),
-            why: format!("more than {BASELINE_BYTES_MAX} bytes of names"),
+            why: format!(
+                "more than {} folders or files, or {} bytes of their names",
+                BASELINE.names, BASELINE.bytes
+            ),
         });
     }
     Ok(())
@@ -98,7 +114,7 @@ async fn list(shell: &impl Shell, baseline: Option<&Survey>, found: &mut Survey)
 
 /// The prints of a baseline.
 async fn first_prints(shell: &impl Shell, found: &mut Survey) -> Result<(), EffectError> {
-    let sizes = sizes(shell, words(found.files.keys())).await?;
+    let sizes = sizes(shell, words(found.files.keys()), &found.files).await?;
     let (mut small, mut room) = (Vec::new(), HASHED_TOTAL_MAX);
     for (path, Size { bytes, .. }) in &sizes {
         if *bytes <= HASHED_BYTES_MAX.min(room) {
@@ -106,26 +122,42 @@ async fn first_prints(shell: &impl Shell, found: &mut Survey) -> Result<(), Effe
             small.push(path);
         }
     }
-    let hashes = hashes(shell, "", words(small.into_iter())).await?;
+    let hashes = hashes(shell, "", words(small.into_iter()), |path| {
+        sizes.contains_key(path)
+    })
+    .await?;
     let mut room = KEPT_TOTAL_MAX;
-    for (path, size) in &sizes {
-        let hash = hashes.get(path);
-        let fits = size.bytes <= KEPT_BYTES_MAX.min(room);
-        if hash.is_some() && fits && !is_of_an_app(path) {
-            let command = format!("base64 {} 2>/dev/null || true", quote(path));
-            let text = shell.shell(&command).await;
-            let text = text.map_err(|error| error.of("reading small files"))?;
-            let text: String = text.split_whitespace().collect();
-            // An image without the tool says nothing.
-            if size.bytes == 0 || !text.is_empty() {
-                room -= size.bytes;
-                found.kept.insert(path.clone(), text);
-            }
+    for (path, size) in sizes {
+        let hash = hashes.get(&path);
+        let fits = size.bytes <= KEPT_BYTES_MAX && size.bytes.max(KEPT_BYTES_MIN) <= room;
+        if hash.is_some() && fits && !is_of_an_app(&path) {
+            let text = text(shell, &path, size.bytes, &mut room).await?;
+            found.kept.extend(text.map(|text| (path.clone(), text)));
         }
         let print = hash.cloned().unwrap_or_else(|| size.print());
-        found.files.insert(path.clone(), Some(print));
+        found.files.insert(path, Some(print));
     }
     Ok(())
+}
+
+/// The text of a file of so many bytes; none when that is not what comes: an image without the tool says nothing, and a
+/// file that is being written is another one by now. Whatever comes is taken off `room`.
+async fn text(
+    shell: &impl Shell,
+    path: &str,
+    bytes: u64,
+    room: &mut u64,
+) -> Result<Option<String>, EffectError> {
+    let text = if bytes == 0 {
+        String::new()
+    } else {
+        let command = format!("base64 {} 2>/dev/null || true", quote(path));
+        let text = shell.shell(&command).await;
+        text.map_err(|error| error.of("reading small files"))?
+    };
+    *room = room.saturating_sub(bytes.max(KEPT_BYTES_MIN).max(text.len() as u64 / 2));
+    let text: String = text.split_whitespace().collect();
+    Ok((text.len() as u64 == 4 * bytes.div_ceil(3)).then_some(text))
 }
 
 /// The prints of those files that the baseline has one of.
@@ -137,10 +169,11 @@ async fn prints_again(shell: &impl Shell, baseline: &Survey, found: &mut Survey)
     let (large, small): (Vec<_>, Vec<_>) = known.partition(|(_, by_size)| *by_size);
     let large = words(large.into_iter().map(|(path, _)| path));
     let small = words(small.into_iter().map(|(path, _)| path));
-    for (path, size) in sizes(shell, large).await? {
+    for (path, size) in sizes(shell, large, &found.files).await? {
         found.files.insert(path, Some(size.print()));
     }
-    for (path, hash) in hashes(shell, "", small).await? {
+    let hashes = hashes(shell, "", small, |path| found.files.contains_key(path)).await?;
+    for (path, hash) in hashes {
         found.files.insert(path, Some(hash));
     }
     Ok(())
@@ -156,8 +189,13 @@ pub(crate) async fn wallpapers(shell: &impl Shell, found: &mut Survey) -> Result
         .shell(&find)
         .await
         .map_err(|error| error.of("looking at the wallpaper"))?;
-    let there = listing::paths(&there);
-    let mut hashes = hashes(shell, "su 0 ", words(there.iter())).await?;
+    let there: Vec<String> = WALLPAPERS
+        .into_iter()
+        .filter(|path| there.split('\0').any(|named| named == *path))
+        .map(str::to_owned)
+        .collect();
+    let asked = |path: &str| there.iter().any(|there| there == path);
+    let mut hashes = hashes(shell, "su 0 ", words(there.iter()), asked).await?;
     for path in there {
         let hash = hashes.remove(&path);
         found.files.insert(path, hash);
@@ -168,8 +206,8 @@ pub(crate) async fn wallpapers(shell: &impl Shell, found: &mut Survey) -> Result
 /// What is known of a file without reading it.
 struct Size {
     bytes: u64,
-    /// Of the last change, as the device says it.
-    time: String,
+    /// Of the last change, Unix seconds by the device's clock.
+    time: i64,
 }
 
 impl Size {
@@ -184,7 +222,12 @@ fn words<'a>(paths: impl Iterator<Item = &'a String>) -> Vec<String> {
     lines(printable.map(|path| quote(path)))
 }
 
-async fn sizes(shell: &impl Shell, paths: Vec<String>) -> Result<BTreeMap<String, Size>, EffectError> {
+/// What `stat` says of these paths, as far as they are of `files`.
+async fn sizes(
+    shell: &impl Shell,
+    paths: Vec<String>,
+    files: &BTreeMap<String, Option<String>>,
+) -> Result<BTreeMap<String, Size>, EffectError> {
     let mut sizes = BTreeMap::new();
     for words in paths {
         let command = format!("stat -c '%s %Y %n' {words} 2>/dev/null || true");
@@ -195,18 +238,21 @@ async fn sizes(shell: &impl Shell, paths: Vec<String>) -> Result<BTreeMap<String
         let sized = text.lines().filter_map(|line| {
             let (bytes, line) = line.split_once(' ')?;
             let (time, path) = line.split_once(' ')?;
-            let (bytes, time) = (bytes.parse().ok()?, time.to_owned());
-            Some((path.to_owned(), Size { bytes, time }))
+            let (path, _) = files.get_key_value(path)?;
+            let (bytes, time) = (bytes.parse().ok()?, time.parse().ok()?);
+            Some((path.clone(), Size { bytes, time }))
         });
         sizes.extend(sized);
     }
     Ok(sizes)
 }
 
+/// The sums of these paths, as far as they were asked for.
 async fn hashes(
     shell: &impl Shell,
     su: &str,
     paths: Vec<String>,
+    asked: impl Fn(&str) -> bool,
 ) -> Result<BTreeMap<String, String>, EffectError> {
     let mut hashes = BTreeMap::new();
     for words in paths {
@@ -215,7 +261,8 @@ async fn hashes(
             .shell(&command)
             .await
             .map_err(|error| error.of("hashing files"))?;
-        hashes.extend(listing::hashes(&text));
+        let of_these = listing::hashes(&text).filter(|(_, path)| asked(path));
+        hashes.extend(of_these.map(|(hash, path)| (path.to_owned(), hash.to_owned())));
     }
     Ok(hashes)
 }

@@ -5,7 +5,7 @@
 //!   pm list packages -f       package:PATH=NAME, and a path may hold =
 //!   package query-activities  PACKAGE/ACTIVITY, on a line of its own with --brief
 //!   settings list             KEY=VALUE, and a value may hold line feeds
-//!   find -print0              PATH NUL
+//!   find -print0              PATH NUL                         names.rs
 //!   sha256sum                 HEX, two spaces, PATH
 //!   dumpsys account           Account {name=N, type=T} · AuthenticatorDescription {type=T}, ComponentInfo{PKG/CLASS}
 //!   dumpsys notification      NotificationRecord(0x…: pkg=PKG …
@@ -77,17 +77,16 @@ pub(crate) fn settings(text: &str) -> BTreeMap<String, String> {
     settings
 }
 
-pub(crate) fn paths(text: &str) -> BTreeSet<String> {
-    let paths = text.split('\0').filter(|path| path.starts_with('/'));
-    paths.map(str::to_owned).collect()
+/// Sums and the paths that they are of.
+pub(crate) fn hashes(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = text.lines().filter_map(|line| line.split_once("  "));
+    lines.filter(|(hash, _)| {
+        hash.len() == SHA256_DIGITS && hash.bytes().all(|digit| digit.is_ascii_hexdigit())
+    })
 }
 
-pub(crate) fn hashes(text: &str) -> BTreeMap<String, String> {
-    let lines = text.lines().filter_map(|line| line.split_once("  "));
-    lines
-        .map(|(hash, path)| (path.to_owned(), hash.to_owned()))
-        .collect()
-}
+/// Hexadecimal digits of a sum.
+const SHA256_DIGITS: usize = 64;
 
 pub(crate) fn accounts(text: &str) -> BTreeSet<Account> {
     let lines = text
@@ -145,8 +144,9 @@ pub(crate) fn recents(text: &str) -> BTreeSet<String> {
 pub fn fuzz(bytes: &[u8]) {
     let text = &*String::from_utf8_lossy(bytes);
     let _ = (packages(text), code(text), activities(text), settings(text));
-    let _ = (paths(text), hashes(text), accounts(text), authenticators(text));
+    let _ = (hashes(text).count(), accounts(text), authenticators(text));
     let _ = (notifying(text), recents(text));
+    super::names::fuzz(bytes);
 }
 
 #[cfg(test)]
@@ -186,13 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn paths_end_with_nul_and_may_hold_anything_else() {
-        assert_eq!(
-            paths("/sdcard/a b\0/sdcard/c\nd\0"),
-            set(&["/sdcard/a b", "/sdcard/c\nd"])
-        );
-        assert_eq!(paths(""), set(&[]));
-        assert_eq!(hashes("00ff  /sdcard/a  b\n")["/sdcard/a  b"], "00ff");
+    fn a_sum_has_a_form_and_its_path_may_hold_what_separates_them() {
+        let sum = "0123456789abcdef".repeat(4);
+        let text = format!("{sum}  /sdcard/a  b\n00ff  /sdcard/c\n\\{sum}  /sdcard/d\n{sum}");
+        assert_eq!(hashes(&text).collect::<Vec<_>>(), [(&*sum, "/sdcard/a  b")]);
     }
 
     #[test]

@@ -202,6 +202,10 @@ fn files(baseline: &Survey, now: &Survey, spare: Spare, actions: &mut Vec<Action
     actions.extend(shared.map(|paths| action("files", format!("rm -rf {paths}"))));
     let private = lines(private.into_iter().map(quote)).into_iter();
     actions.extend(private.map(|paths| action("wallpaper", format!("su 0 rm -f {paths}"))));
+    if now.more {
+        // What was not seen may be there. Another look follows, and it finds what is missing.
+        return;
+    }
     let (folders, gone) = missing(baseline, now);
     let folders = lines(folders.into_iter().map(quote)).into_iter();
     actions.extend(folders.map(|folders| action("bring back folders", format!("mkdir -p {folders}"))));

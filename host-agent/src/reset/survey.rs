@@ -16,28 +16,50 @@ use std::future::Future;
 use adb::Host;
 use serde::{Deserialize, Serialize};
 
-use crate::effects::{self, EffectError, Effects, Listed};
+use crate::effects::{self, EffectError, Effects};
 use crate::reset::files;
 use crate::reset::listing::{self, Account};
+use crate::reset::names::{Listed, Room};
 use crate::shell_words::quote;
 
 /// The namespaces of Android's settings.
 pub(crate) const NAMESPACES: [&str; 3] = ["system", "secure", "global"];
 /// Bytes of words on one command line: an adb server takes 64 KiB, and a shell twice that.
 pub(crate) const LINE_BYTES_MAX: usize = 32 * 1024;
-/// Names of private files that a look takes in, bytes for each line of packages: that there is one is all that counts.
-const PRIVATE_BYTES_MAX: usize = 1 << 20;
+/// Names of private files that a look takes in: that there is one is all that counts.
+const PRIVATE: Room = Room {
+    names: 1_000,
+    bytes: 256 << 10,
+};
+
+/// What an answer may be: a device that says more is refused, for all of it is kept.
+#[derive(Clone, Copy)]
+struct Bound {
+    lines: usize,
+    bytes: usize,
+}
+
+/// Packages, activities, settings of a namespace: a phone has some hundreds of each.
+const LIST: Bound = Bound {
+    lines: 10_000,
+    bytes: 1 << 20,
+};
+/// What a service tells of itself: some thousand lines, of which few are kept.
+const DUMP: Bound = Bound {
+    lines: 40_000,
+    bytes: adb::host::MAX_SHELL_OUTPUT,
+};
 
 /// Who runs commands on a device: the agent under an epoch, or the one who has just reached it.
 pub(crate) trait Shell {
     /// Runs a command to its end; gives its output. An exit code other than 0 is a failure.
     fn shell(&self, command: &str) -> impl Future<Output = Result<String, EffectError>> + Send;
 
-    /// Runs a command that prints a list; gives that much of it at most, and hangs up then.
+    /// Runs a command that prints names; takes as many as there is room for, and hangs up then.
     fn list(
         &self,
         command: &str,
-        bytes_max: usize,
+        room: &mut Room,
     ) -> impl Future<Output = Result<Listed, EffectError>> + Send;
 }
 
@@ -46,8 +68,8 @@ impl Shell for Effects {
         Effects::shell(self, command).await
     }
 
-    async fn list(&self, command: &str, bytes_max: usize) -> Result<Listed, EffectError> {
-        Effects::list(self, command, bytes_max).await
+    async fn list(&self, command: &str, room: &mut Room) -> Result<Listed, EffectError> {
+        Effects::list(self, command, room).await
     }
 }
 
@@ -56,8 +78,8 @@ impl Shell for Host {
         effects::run(self, command).await
     }
 
-    async fn list(&self, command: &str, bytes_max: usize) -> Result<Listed, EffectError> {
-        effects::list(self, command, bytes_max).await
+    async fn list(&self, command: &str, room: &mut Room) -> Result<Listed, EffectError> {
+        effects::list(self, command, room).await
     }
 }
 
@@ -101,11 +123,11 @@ pub struct Survey {
 
 /// Looks at everything. With a baseline, files are compared with its own.
 pub(crate) async fn survey(shell: &impl Shell, baseline: Option<&Survey>) -> Result<Survey, EffectError> {
-    let code = listing::code(&asked(shell, "packages", "pm list packages -f").await?);
+    let code = listing::code(&asked(shell, LIST, "packages", "pm list packages -f").await?);
     let mut found = Survey {
         packages: code.keys().cloned().collect(),
         code,
-        third_party: listing::packages(&asked(shell, "packages", "pm list packages -3").await?),
+        third_party: listing::packages(&asked(shell, LIST, "packages", "pm list packages -3").await?),
         ..Survey::default()
     };
     for category in ["LAUNCHER", "HOME"] {
@@ -114,20 +136,20 @@ pub(crate) async fn survey(shell: &impl Shell, baseline: Option<&Survey>) -> Res
             "cmd package query-activities --brief -a android.intent.action.MAIN -c android.intent.category.{category} \
              2>/dev/null || true"
         );
-        let activities = asked(shell, "activities", &query).await?;
+        let activities = asked(shell, LIST, "activities", &query).await?;
         found.openable.extend(listing::activities(&activities));
     }
     for namespace in NAMESPACES {
-        let settings = asked(shell, "settings", &format!("settings list {namespace}")).await?;
+        let settings = asked(shell, LIST, "settings", &format!("settings list {namespace}")).await?;
         let settings = listing::settings(&settings);
         found.settings.insert(namespace.to_owned(), settings);
     }
-    let accounts = asked(shell, "accounts", "dumpsys account").await?;
+    let accounts = asked(shell, DUMP, "accounts", "dumpsys account").await?;
     found.accounts = listing::accounts(&accounts);
     found.authenticators = listing::authenticators(&accounts);
     // Whose they are is all that counts: what they say stays on the device.
-    found.notifying = listing::notifying(&asked(shell, "notifications", "dumpsys notification").await?);
-    found.recents = listing::recents(&asked(shell, "overview", "dumpsys activity recents").await?);
+    found.notifying = listing::notifying(&asked(shell, DUMP, "notifications", "dumpsys notification").await?);
+    found.recents = listing::recents(&asked(shell, DUMP, "overview", "dumpsys activity recents").await?);
     files::look(shell, baseline, &mut found).await?;
     of_root(shell, &mut found).await?;
     Ok(found)
@@ -135,7 +157,7 @@ pub(crate) async fn survey(shell: &impl Shell, baseline: Option<&Survey>) -> Res
 
 /// What only root sees.
 async fn of_root(shell: &impl Shell, found: &mut Survey) -> Result<(), EffectError> {
-    let who = asked(shell, "asking for root", "su 0 id 2>/dev/null || true").await?;
+    let who = asked(shell, DUMP, "asking for root", "su 0 id 2>/dev/null || true").await?;
     if !who.contains("uid=0(") {
         return Ok(());
     }
@@ -144,21 +166,26 @@ async fn of_root(shell: &impl Shell, found: &mut Survey) -> Result<(), EffectErr
         .third_party
         .iter()
         .map(|package| quote(&format!("/data/data/{package}")));
-    let mut private = BTreeSet::new();
+    let (mut private, mut room) = (BTreeSet::new(), PRIVATE);
     for folders in lines(folders) {
         let find = format!("su 0 find {folders} -type f -print0 2>/dev/null || true");
-        let listed = shell.list(&find, PRIVATE_BYTES_MAX).await;
-        private.extend(listing::paths(
-            &listed.map_err(|error| error.of("private files"))?.text,
-        ));
+        let listed = shell.list(&find, &mut room).await;
+        private.extend(listed.map_err(|error| error.of("private files"))?.names);
     }
     found.private = Some(private);
     Ok(())
 }
 
 /// A command's output; what fails is told by what it was for and not by its words, which may hold a person's.
-async fn asked(shell: &impl Shell, what: &str, command: &str) -> Result<String, EffectError> {
-    shell.shell(command).await.map_err(|error| error.of(what))
+async fn asked(shell: &impl Shell, bound: Bound, what: &str, command: &str) -> Result<String, EffectError> {
+    let text = shell.shell(command).await.map_err(|error| error.of(what))?;
+    if text.len() > bound.bytes || text.lines().nth(bound.lines).is_some() {
+        return Err(EffectError::Failed {
+            what: what.to_owned(),
+            why: format!("more than {} lines or {} bytes", bound.lines, bound.bytes),
+        });
+    }
+    Ok(text)
 }
 
 /// The words on as few lines as [`LINE_BYTES_MAX`] allows.
