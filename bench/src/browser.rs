@@ -34,8 +34,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const START_POLL: Duration = Duration::from_millis(20);
 /// Any call that does not wait for a fact in the page.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
-/// A browser that does not end by itself within this is killed.
-const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// A browser that does not end by itself within this is killed: at its end it writes its profile, and disks may be busy.
+const CLOSE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Places where Linux distributions put it.
 const PLACES: [&str; 5] = [

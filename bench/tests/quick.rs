@@ -21,7 +21,7 @@ async fn a_quick_run_reports_every_figure_and_leaves_no_link_behind() {
         admin: file("up.json"),
     };
     let config = QuickConfig {
-        seconds: 1,
+        seconds: 3,
         taps: 4,
         starts: 2,
         json: Some(file("out.json")),

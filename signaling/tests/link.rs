@@ -99,6 +99,18 @@ struct Control {
     task: JoinHandle<()>,
 }
 
+/// Waits until QUIC's own tasks have let go of a stopped control's socket, some turns of the scheduler after it ended.
+async fn left(address: SocketAddr) {
+    let left = async {
+        while UdpSocket::bind(address).is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, left)
+        .await
+        .expect("the port is never freed");
+}
+
 fn control(authority: &Arc<Authority>, token: Option<JoinToken>, port: u16, welcome: bool) -> Control {
     let socket = UdpSocket::bind(("127.0.0.1", port)).unwrap();
     let address = socket.local_addr().unwrap();
@@ -373,6 +385,7 @@ async fn a_host_comes_back_with_its_certificate_after_control_restarts() {
     first.stop.cancel();
     first.task.await.unwrap();
     assert!(matches!(agent.event().await, Event::Down));
+    left(first.address).await;
     // The second control has no token left: only the certificate speaks for the host.
     let mut second = control(&authority, None, first.address.port(), true);
     agent.greet().await;
@@ -399,7 +412,7 @@ async fn a_host_notices_a_killed_control_before_its_idle_timeout() {
     }));
     assert!(matches!(agent.event().await, Event::Down));
     assert!(
-        since.elapsed() < IDLE_TIMEOUT / 2,
+        since.elapsed() < IDLE_TIMEOUT,
         "noticed only after {:?}",
         since.elapsed()
     );
@@ -422,7 +435,7 @@ async fn a_host_hears_that_nobody_listens_at_control_before_its_idle_timeout() {
     let since = Instant::now();
     assert!(matches!(agent.event().await, Event::Down));
     assert!(
-        since.elapsed() < IDLE_TIMEOUT / 2,
+        since.elapsed() < IDLE_TIMEOUT,
         "noticed only after {:?}",
         since.elapsed()
     );

@@ -7,8 +7,11 @@ import { House } from './rig/house.mjs';
 import { DESKTOP, PHONE, Viewer, launch } from './rig/viewer.mjs';
 import { hears, watchesOffers, watchesSteps } from './rig/witness.mjs';
 
-/** Promised of a picture that stands still, on an idle machine and on a busy one. */
-const AT_ONCE_MS = 1000;
+/**
+ * A picture that is asked for: without it a still page waits for as long as the device draws nothing, which is for ever.
+ * How long it takes is measured by `farglass bench quick`.
+ */
+const AT_ONCE_MS = 10_000;
 /** What the loading page calls its steps, and which one control's stages belong to. */
 const STEPS = ['Checking your link', 'Cleaning the device', 'Starting the app', 'Connecting the picture'];
 const STEP_OF = { reset: 1, launch: 2, connect: 3, ready: 3 };
@@ -95,7 +98,7 @@ async function showsPaper(viewer) {
   await viewer.colouredAt('the still page', [{ x: 20, y: 1240 }, { x: 700, y: 1240 }], [0xfa, 0xfb, 0xfd]);
 }
 
-test('a page that stands still is shown within a second of being ready', async () => {
+test('a page that stands still is shown once it is ready', async () => {
   await visit({ app: 'dev.farglass.still', witnesses: [hears] }, async (viewer) => {
     await showsPaper(viewer);
     const heard = await viewer.witnessed('farglassHeard');

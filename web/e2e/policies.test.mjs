@@ -42,7 +42,7 @@ test('a pause leaves the person who is in where he is', async () => {
 });
 
 test('a scheduled link says when it opens, and opens by itself at its time', async () => {
-  const begin = Date.now() + 4000;
+  const begin = Date.now() + 12_000;
   const link = await house.link({ ...MOTION, wish: { not_before: new Date(begin).toISOString() } });
   const viewer = await Viewer.open(browser, link.url);
   const { words } = await viewer.becomes('waiting', 'scheduled');

@@ -25,6 +25,8 @@ use crate::ports::Ports;
 pub(crate) const READY_LIMIT: Duration = Duration::from_secs(90);
 /// How often readiness is asked for: finer than the times that are told.
 const READY_POLL: Duration = Duration::from_millis(10);
+/// What a control says whose database cannot be reached at its start.
+const OUT_OF_REACH: &str = "the server cannot be reached";
 /// The scrcpy version whose wire agent and devices speak here.
 const SCRCPY: &str = "4.1";
 
@@ -274,12 +276,16 @@ impl House {
         }
     }
 
-    /// Fails when a part has ended although nobody killed it.
+    /// Fails when a part has ended although nobody killed it. A control that started while its PostgreSQL was down says
+    /// so and ends, and is started again as by any service manager.
     pub(crate) fn nobody_ended(&mut self) -> anyhow::Result<()> {
-        match self.parts.iter_mut().find_map(|(_, part)| part.ended()) {
-            Some(told) => bail!(told),
-            None => Ok(()),
+        for (kind, part) in &mut self.parts {
+            let Some(told) = part.ended() else { continue };
+            let found_no_database = *kind == Kind::Control && told.contains(OUT_OF_REACH);
+            anyhow::ensure!(self.cluster.is_some() && found_no_database, told);
+            part.start()?;
         }
+        Ok(())
     }
 
     /// The devices as control shows them; none while it does not answer.

@@ -1,10 +1,10 @@
 //! TLS to PostgreSQL, against a real server with `ssl=on`: what an address may ask for, and what a wrong authority says.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 use uuid::Uuid;
 
 use crate::postgres_child::Postgres as Server;
@@ -24,6 +24,7 @@ fn authority(name: &str) -> (String, Issuer<'static, KeyPair>) {
 struct Rig {
     _server: Server,
     port: u16,
+    _held: TcpSocket,
     folder: TempDir,
 }
 
@@ -33,12 +34,11 @@ impl Rig {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &issuer).unwrap();
-        // Free a moment ago; the server cannot choose one by itself.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        // The server cannot choose one by itself; bound and not listened on it stays free for the server alone.
+        let held = TcpSocket::new_v4().unwrap();
+        held.set_reuseaddr(true).unwrap();
+        held.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let port = held.local_addr().unwrap().port();
         let server = Server::start_with_tls(port, &certificate.pem(), &key.serialize_pem());
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("own.pem"), pem).unwrap();
@@ -46,6 +46,7 @@ impl Rig {
         Self {
             _server: server,
             port,
+            _held: held,
             folder,
         }
     }

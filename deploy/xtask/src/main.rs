@@ -62,10 +62,15 @@ fn run(args: &[String]) -> anyhow::Result<ExitCode> {
     Ok(report.close())
 }
 
-fn seconds(rest: &[String]) -> anyhow::Result<u32> {
+fn seconds(rest: &[String]) -> anyhow::Result<Option<u32>> {
     match rest {
-        [] => Ok(fuzz::SECONDS_EACH),
-        [n] => n.parse().with_context(|| format!("{n} is no number of seconds")),
+        [] => Ok(None),
+        [n] => {
+            let n = n
+                .parse()
+                .with_context(|| format!("{n} is no number of seconds"))?;
+            Ok(Some(n))
+        }
         _ => bail!("usage: cargo xtask fuzz [SECONDS]"),
     }
 }

@@ -20,7 +20,7 @@ const ADB_FOLDER = mkdtempSync(path.join(tmpdir(), 'farglass-adb-'));
 process.on('exit', () => rmSync(ADB_FOLDER, { recursive: true, force: true }));
 const ADB_SERVER = `localfilesystem:${ADB_FOLDER}/adb.sock`;
 /** An answer comes in milliseconds; a device that is silent for this long is not well. */
-const ANSWER_MS = 15_000;
+const ANSWER_MS = 30_000;
 
 export class Device {
   #connected = false;

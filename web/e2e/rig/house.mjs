@@ -20,7 +20,7 @@ export const FARGLASS = process.env['FARGLASS_BIN'] ?? path.join(TOP, 'target/de
 /** A start takes a few seconds on an idle machine. */
 const READY_MS = 60_000;
 /** Each of control, agent and devices has five seconds before it is killed. */
-const END_MS = 20_000;
+const END_MS = 60_000;
 
 /** A `farglass up` that may or may not become ready. */
 export class Up {

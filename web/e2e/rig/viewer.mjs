@@ -18,7 +18,7 @@ const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
   '--disable-component-update', '--disable-sync'];
 
 /** A button that is there is pressed long before this. */
-const ACTION_MS = 15_000;
+const ACTION_MS = 30_000;
 
 /** A phone held upright, and a desktop's window. */
 export const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 3, hasTouch: true, isMobile: true };
