@@ -21,7 +21,7 @@ use crate::procs;
 /// Where Debian keeps the server's programs, newest last.
 const DEBIAN: &str = "/usr/lib/postgresql";
 /// From a start to the first connection: crash recovery took half a second, and disks may be busy.
-const START_LIMIT: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = Duration::from_secs(90);
 /// How often a server that starts is asked.
 const START_POLL: Duration = Duration::from_millis(20);
 
@@ -57,7 +57,7 @@ impl Cluster {
             .as_its_user("initdb", "initdb")
             .word("-D")
             .word(cluster.data());
-        let args = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"];
+        let args = ["-A", "trust", "-U", "postgres", "-E", "UTF8"];
         let output = Command::new(&spec.program)
             .args(&spec.args)
             .args(args)

@@ -86,6 +86,8 @@ pub(crate) fn debian(needed: &[Needed]) -> anyhow::Result<()> {
         process::run(
             name,
             command("apt-get")
+                // A mirror that hangs up once is asked again, as npm and cargo do by themselves.
+                .args(["-o", "Acquire::Retries=5"])
                 .args(args)
                 .env("DEBIAN_FRONTEND", "noninteractive"),
         )?
