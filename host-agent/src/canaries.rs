@@ -187,7 +187,7 @@ impl Rig {
     /// A person leaves all of it, and takes something of the operator's away.
     pub(crate) async fn plant(&self) {
         self.shell()
-            .shell("rm -rf /sdcard/Music/own /sdcard/Empty")
+            .shell("rm -rf /sdcard/Music/own /sdcard/Empty; wm user-rotation lock 1")
             .await
             .unwrap();
         let canaries = canaries();
@@ -250,12 +250,12 @@ impl Rig {
 
     /// The device is as its operator made it.
     pub(crate) async fn is_as_before(&self) {
-        let look = "cat /sdcard/Music/own; cat /sdcard/Music/used; ls -d /sdcard/Empty; settings get global operator; settings get system font_scale; pm list \
+        let look = "cat /sdcard/Music/own; cat /sdcard/Music/used; ls -d /sdcard/Empty; settings get global operator; settings get system font_scale; wm user-rotation; pm list \
                     packages accounts; dumpsys account";
         let shown = self.shell().shell(look).await.unwrap();
         let shown = String::from_utf8(shown.stdout).unwrap();
         assert!(
-            shown.starts_with("own\nown\n/sdcard/Empty\nown\n1.0\npackage:dev.farglass.accounts\n"),
+            shown.starts_with("own\nown\n/sdcard/Empty\nown\n1.0\nlock 0\npackage:dev.farglass.accounts\n"),
             "{shown}"
         );
     }

@@ -23,6 +23,7 @@ mod notifications;
 mod packages;
 mod peripherals;
 mod private;
+mod rotation;
 mod settings;
 pub mod surroundings;
 mod view;
@@ -123,7 +124,10 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     model: Model,
+    /// How the picture is turned.
     rotation: Rotation,
+    /// How the hand holds it.
+    held: Rotation,
     screen_on: bool,
     foreground: App,
     /// Apps left by HOME or by another app, newest last, each once.
@@ -166,6 +170,7 @@ impl Android {
         let properties = settings::properties(&model);
         let state = State {
             rotation: Rotation::default(),
+            held: Rotation::default(),
             screen_on: true,
             foreground: App::Launcher,
             recent: Vec::new(),
@@ -214,21 +219,6 @@ impl Android {
             width: state.model.width,
             height: state.model.height,
         }
-    }
-
-    /// How the device is held.
-    pub fn rotation(&self) -> Rotation {
-        self.lock().rotation
-    }
-
-    /// Turns the device.
-    pub fn set_rotation(&self, rotation: Rotation) {
-        self.change(|state| state.rotation = rotation);
-    }
-
-    /// Turns the device as scrcpy's ROTATE_DEVICE does: from either upright position to landscape and back.
-    pub fn rotate(&self) {
-        self.change(|state| state.rotation = Rotation((state.rotation.0 & 1) ^ 1));
     }
 
     /// Whether the screen is on.
@@ -291,7 +281,7 @@ impl Android {
         self.shared.clipboard.subscribe()
     }
 
-    /// Back to how it came from its box, except for how it is held: what a fresh container would be.
+    /// Back to how it came from its box, except for how a hand holds it: what a fresh container would be.
     pub fn factory_reset(&self) {
         self.change(|state| {
             let old = std::mem::replace(&mut state.packages, packages::built_in());
@@ -306,6 +296,7 @@ impl Android {
             state.recent.clear();
             state.pointers.clear();
             state.settings = settings::defaults();
+            state.turn_by_settings();
             state.accounts.clear();
             state.notifications.clear();
             state.wallpaper = None;

@@ -15,7 +15,6 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::Android;
-use crate::android::Rotation;
 use crate::android::surroundings::{Fix, Sensor};
 
 /// Clients at once. Reached: the next one's connection is closed.
@@ -117,8 +116,7 @@ impl Session {
             ["geo", rest @ ..] => geo(&self.android, rest),
             ["power", rest @ ..] => power(&self.android, rest),
             ["rotate"] => {
-                let quarters = self.android.rotation().quarters();
-                self.android.set_rotation(Rotation::from_quarters(quarters + 1));
+                self.android.turn_in_hand();
                 done()
             }
             _ => ko("unknown command, try 'help'"),

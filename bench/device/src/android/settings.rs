@@ -5,12 +5,12 @@
 //!   properties ro.* once, the rest by setprop
 //! ```
 //!
-//! `system user_rotation` is the only setting that this device itself acts on.
+//! This device itself acts on those of [rotation](super::rotation) only.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Android, Model, Rotation, SETTINGS_MAX};
+use super::{Android, Model, SETTINGS_MAX, State};
 
 /// The namespaces that exist.
 pub const NAMESPACES: [&str; 3] = ["system", "secure", "global"];
@@ -84,6 +84,7 @@ impl Android {
             state.settings.retain(|(of, _), _| of != namespace);
             let first = defaults().into_iter().filter(|((of, _), _)| of == namespace);
             state.settings.extend(first);
+            state.turn_by_settings();
         });
     }
 
@@ -115,24 +116,22 @@ impl Android {
         self.lock().settings.get(&key).cloned()
     }
 
-    /// `settings put NAMESPACE KEY VALUE`. `system user_rotation` turns the device.
+    /// `settings put NAMESPACE KEY VALUE`.
     pub fn set_setting(&self, namespace: &str, key: &str, value: &str) {
         self.change(|state| {
-            if state.settings.len() < SETTINGS_MAX {
-                state
-                    .settings
-                    .insert((namespace.to_owned(), key.to_owned()), value.to_owned());
-            }
-            if let ("system", "user_rotation", Ok(quarters)) = (namespace, key, value.parse()) {
-                state.rotation = Rotation::from_quarters(quarters);
-            }
+            state.put(namespace, key, value);
+            state.turn_by_settings();
         });
     }
 
     /// `settings delete NAMESPACE KEY`; whether it was there.
     pub fn delete_setting(&self, namespace: &str, key: &str) -> bool {
         let key = (namespace.to_owned(), key.to_owned());
-        self.lock().settings.remove(&key).is_some()
+        self.change(|state| {
+            let there = state.settings.remove(&key).is_some();
+            state.turn_by_settings();
+            there
+        })
     }
 
     /// A value of `getprop NAME`.
@@ -156,5 +155,25 @@ impl Android {
         if state.properties.len() < SETTINGS_MAX {
             state.properties.insert(name.to_owned(), value.to_owned());
         }
+    }
+}
+
+impl State {
+    fn put(&mut self, namespace: &str, key: &str, value: &str) {
+        if self.settings.len() < SETTINGS_MAX {
+            let key = (namespace.to_owned(), key.to_owned());
+            self.settings.insert(key, value.to_owned());
+        }
+    }
+
+    /// Writes a setting of the namespace `system`.
+    pub(super) fn put_system(&mut self, key: &str, value: &str) {
+        self.put("system", key, value);
+    }
+
+    /// A setting of the namespace `system`.
+    pub(super) fn system(&self, key: &str) -> Option<&str> {
+        let key = ("system".to_owned(), key.to_owned());
+        self.settings.get(&key).map(String::as_str)
     }
 }

@@ -1,7 +1,7 @@
 //! `wm` and those services of `dumpsys` that tell what the display and the device are like now.
 //!
 //! ```text
-//!   wm size | density | user-rotation [lock 0-3]
+//!   wm size | density | user-rotation [free | lock [0-3]]
 //!   dumpsys window | display | power | activity activities | simulated
 //! ```
 //!
@@ -10,7 +10,7 @@
 
 use super::Done;
 use super::activity::ACTIVITY;
-use crate::android::Android;
+use crate::android::{Android, Rotation};
 
 /// Dots per inch that the device claims; what redroid and many phones of its size have.
 const DENSITY_DPI: u32 = 320;
@@ -22,17 +22,26 @@ pub(super) fn wm(android: &Android, args: &[&str]) -> Done {
             Done::ok(format!("Physical size: {}x{}\n", size.width, size.height))
         }
         ["density"] => Done::ok(format!("Physical density: {DENSITY_DPI}\n")),
+        ["user-rotation"] if android.rotation_follows() => Done::ok("free\n"),
         ["user-rotation"] => Done::ok(format!("lock {}\n", android.rotation().quarters())),
+        ["user-rotation", "free"] => {
+            android.free_rotation();
+            Done::default()
+        }
+        ["user-rotation", "lock"] => {
+            android.lock_rotation(android.rotation());
+            Done::default()
+        }
         ["user-rotation", "lock", quarters] => match quarters.parse() {
             Ok(quarters @ 0..=3) => {
-                android.set_rotation(crate::android::Rotation::from_quarters(quarters));
+                android.lock_rotation(Rotation::from_quarters(quarters));
                 Done::default()
             }
             _ => Done::fail(255, "Error: rotation is 0, 1, 2 or 3\n"),
         },
         // The panel has one size and one density; changing them is not simulated.
         ["size" | "density", ..] => Done::fail(255, "Error: the simulated display cannot be overridden\n"),
-        _ => Done::fail(255, "usage: wm size | density | user-rotation [lock 0-3]\n"),
+        _ => Done::fail(255, "usage: wm size | density | user-rotation [free | lock [0-3]]\n"),
     }
 }
 

@@ -93,9 +93,9 @@ fn what_is_drawn_bit_by_bit_is_what_a_screenshot_shows() {
             android.paste("日 é");
             screen.draw(&android, Moment::default());
         }
-        android.set_rotation(Rotation::from_quarters(1));
+        android.lock_rotation(Rotation::from_quarters(1));
         screen.draw(&android, Moment::default());
-        android.set_rotation(Rotation::default());
+        android.lock_rotation(Rotation::default());
         screen.draw(&android, Moment::default());
         let shown = below_barcode(screen.canvas().pixels());
         assert!(
