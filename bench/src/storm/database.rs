@@ -18,9 +18,10 @@ use serde::de::DeserializeOwned;
 
 use super::rows::{Fence, Rows};
 
-const DEVICES: &str = "SELECT id, name, occupancy, epoch FROM devices WHERE lifecycle <> 'gone'";
+const DEVICES: &str =
+    "SELECT id, name, occupancy, epoch, quarantine_reason AS why FROM devices WHERE lifecycle <> 'gone'";
 const LEASES: &str =
-    "SELECT l.id, l.device_id, l.link_id, s.id AS session, l.epoch, l.release_epoch, l.state, l.reason
+    "SELECT l.id, l.device_id, l.link_id, s.id AS session, l.epoch, l.release_epoch, l.state, l.reason, l.left_as
      FROM leases l LEFT JOIN sessions s ON s.lease_id = l.id";
 const LINKS: &str = "SELECT id, max_uses FROM links";
 const AUDIT: &str = "SELECT action, resource_id, count(*) AS n FROM audit_log GROUP BY action, resource_id";

@@ -18,6 +18,8 @@ pub(crate) struct DeviceRow {
     pub(crate) name: String,
     pub(crate) occupancy: String,
     pub(crate) epoch: u64,
+    /// Why it is quarantined, if it is.
+    pub(crate) why: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -30,6 +32,8 @@ pub(crate) struct LeaseRow {
     pub(crate) release_epoch: Option<u64>,
     pub(crate) state: String,
     pub(crate) reason: Option<String>,
+    /// How it left its device: `clean` or `quarantined`, once it is released.
+    pub(crate) left_as: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -109,16 +113,23 @@ impl Rows {
         if let Some(lease) = leases.iter().find(|lease| lease.is_live()) {
             found.push(format!("at rest {name} still has a lease: {lease:?}"));
         }
-        let reason = self.audit.iter().any(|row| {
-            let about_device = row.resource_id == device.id && row.action == "device.quarantine";
-            let about_lease =
-                row.action == "lease.release" && leases.iter().any(|lease| lease.id == row.resource_id);
-            about_device || about_lease
-        });
+        let written = self
+            .audit
+            .iter()
+            .filter(|row| row.resource_id == device.id && row.action == "device.quarantine")
+            .map(|row| row.n)
+            .sum();
+        let is_soiled = |lease: &&&LeaseRow| lease.left_as.as_deref() == Some("quarantined");
+        let soiled = leases.iter().filter(is_soiled).count() as u64;
+        if soiled > written {
+            found.push(format!(
+                "{soiled} leases left {name} quarantined, and {written} audit rows say why"
+            ));
+        }
         match device.occupancy.as_str() {
             "free" => {}
-            "quarantined" if reason => {}
-            "quarantined" => found.push(format!("{name} is quarantined and no audit row says why")),
+            "quarantined" if written > 0 && device.why.is_some() => {}
+            "quarantined" => found.push(format!("{name} is quarantined and nothing says why")),
             other => found.push(format!("at rest {name} is {other}")),
         }
     }
@@ -232,6 +243,7 @@ mod tests {
             release_epoch: release,
             state: "released".to_owned(),
             reason: Some("lease_ended".to_owned()),
+            left_as: Some("clean".to_owned()),
         }
     }
 
@@ -249,6 +261,7 @@ mod tests {
             name: "one".to_owned(),
             occupancy: "free".to_owned(),
             epoch: 9,
+            why: None,
         };
         let fence = Fence {
             epoch: 9,
@@ -301,14 +314,28 @@ mod tests {
         assert!(
             broken(|rows| rows.devices[0].occupancy = "wiping".to_owned()).contains("at rest one is wiping")
         );
-        let quarantined = |rows: &mut Rows| rows.devices[0].occupancy = "quarantined".to_owned();
-        assert_eq!(broken(quarantined), "", "its last lease says why");
+        let quarantined = |rows: &mut Rows| {
+            rows.devices[0].occupancy = "quarantined".to_owned();
+            rows.devices[0].why = Some("wipe_failed".to_owned());
+            rows.leases[1].left_as = Some("quarantined".to_owned());
+            rows.audit.push(audit("device.quarantine", "d"));
+        };
+        assert_eq!(broken(quarantined), "");
+        let unwritten = broken(|rows| {
+            quarantined(rows);
+            rows.audit.pop();
+        });
+        assert!(unwritten.contains("0 audit rows say why"), "{unwritten}");
         let silent = broken(|rows| {
             quarantined(rows);
-            rows.leases.clear();
-            rows.audit.clear();
+            rows.devices[0].why = None;
         });
-        assert!(silent.contains("no audit row says why"), "{silent}");
+        assert!(silent.contains("nothing says why"), "{silent}");
+        let twice = broken(|rows| {
+            quarantined(rows);
+            rows.leases[0].left_as = Some("quarantined".to_owned());
+        });
+        assert!(twice.contains("2 leases left one quarantined, and 1"), "{twice}");
     }
 
     #[test]
