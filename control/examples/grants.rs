@@ -76,6 +76,7 @@ async fn main() {
         data: support::data(folder.path()),
         database: server.as_ref().map(Postgres::url),
         public_url: None,
+        proxies: control::proxies::Proxies::default(),
         join_token_file: Some(folder.path().join("join-token")),
     };
     let control = control::Control::open(config, stop.clone()).await.unwrap();

@@ -4,7 +4,9 @@
 //! connections, header time, HTTP/2 streams and resets.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::proxies::Proxies;
 use crate::routes::request::Peer;
 
 /// Connections at the same time; more wait in the kernel's backlog.
@@ -32,8 +35,9 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How long open requests may take when control stops.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Serves until cancelled.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves until cancelled. Whose request it is, these proxies say.
+pub(crate) async fn serve(listener: TcpListener, router: Router, proxies: Proxies, stop: CancellationToken) {
+    let proxies = Arc::new(proxies);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -41,7 +45,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, Peer(peer), router.clone(), stop.clone()));
+                    connections.spawn(connection(stream, peer, router.clone(), proxies.clone(), stop.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -57,12 +61,19 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     }
 }
 
-async fn connection(stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    proxies: Arc<Proxies>,
+    stop: CancellationToken,
+) {
     // Small answers should leave at once; what is written is whole messages.
     let _ = stream.set_nodelay(true);
     let service = tower::service_fn(move |request: axum::http::Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer);
+        let person = Peer(proxies.person(peer, request.headers()));
+        request.extensions_mut().insert(person);
         let router = router.clone();
         async move {
             Ok::<_, Infallible>(

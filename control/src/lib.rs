@@ -30,6 +30,7 @@ mod jobs;
 mod limits;
 mod linkage;
 mod others;
+pub mod proxies;
 mod replica;
 #[cfg(test)]
 mod rig;
@@ -76,6 +77,7 @@ use crate::hosts::Hosts;
 use crate::jobs::duty::Duties;
 use crate::jobs::sweep;
 use crate::limits::Limits;
+use crate::proxies::Proxies;
 use crate::replica::Words;
 use crate::store::Store;
 use crate::store::address::Address;
@@ -98,6 +100,8 @@ pub struct Config {
     /// `http://localhost:PORT`, which only a browser on this machine
     /// reaches: the cookies are `__Host-` ones, so every other browser needs https.
     pub public_url: Option<String>,
+    /// The proxies in front, whose word about a person's address counts.
+    pub proxies: Proxies,
     /// Where to write a fresh one-use join token when no enrolled host can come back by itself.
     pub join_token_file: Option<PathBuf>,
 }
@@ -108,6 +112,7 @@ pub struct Control {
     listener: tokio::net::TcpListener,
     link: LinkServer,
     words: Words,
+    proxies: Proxies,
 }
 
 /// Runs control until cancelled.
@@ -166,6 +171,7 @@ impl Control {
             listener,
             link,
             words,
+            proxies: config.proxies,
         })
     }
 
@@ -187,6 +193,7 @@ impl Control {
             listener,
             link,
             words,
+            proxies,
         } = self;
         let stop = app.stop.clone();
         let router = router::router(&app);
@@ -194,7 +201,7 @@ impl Control {
         let sweep = vital::spawn(&stop, sweep::run(app.clone()));
         let replica = vital::spawn(&stop, replica::run(app.clone(), words));
         let agents = vital::spawn(&stop, link.run(Arc::new(Agents(app.clone())), stop.clone()));
-        http::serve(listener, router, stop.clone()).await;
+        http::serve(listener, router, proxies, stop.clone()).await;
         // HTTP ended because control stops; if it did not, the rest must not go on alone.
         stop.cancel();
         let agents = agents.await.context("the agents' link panicked")?;

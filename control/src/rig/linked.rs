@@ -14,6 +14,7 @@ use crate::domain::device::{Device, Health};
 use crate::domain::lease::State;
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
+use crate::proxies::Proxies;
 use crate::support::agent::FakeAgent;
 use crate::support::postgres::Postgres;
 use crate::support::{Base, DEADLINE, data};
@@ -70,6 +71,7 @@ impl Linked {
             data: data(folder.path()),
             database: server.as_ref().map(Postgres::url),
             public_url: None,
+            proxies: Proxies::default(),
             join_token_file: Some(folder.path().join("join-token")),
         };
         let stop = CancellationToken::new();

@@ -1,6 +1,6 @@
 //! What routes read from a request: a JSON body, the peer's address, a cookie, a bearer token, an admin.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -14,6 +14,7 @@ use signaling::origin;
 
 use crate::app::Shared;
 use crate::domain::time::UnixMs;
+use crate::proxies::Proxies;
 use crate::secret::Hash;
 use crate::store::audit::{Actor, ActorKind};
 use crate::store::users::User;
@@ -93,13 +94,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The address at the other end of the connection.
+/// The address that a request comes from: of the person, as far as our proxies know it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub SocketAddr);
+pub(crate) struct Peer(pub IpAddr);
 
 impl Peer {
     pub(crate) fn ip(self) -> IpAddr {
-        self.0.ip().to_canonical()
+        self.0
     }
 }
 
@@ -211,8 +212,11 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     for line in bytes.split(|byte| *byte == b'\n') {
         if let Ok(value) = header::HeaderValue::from_bytes(line) {
             headers.append(header::AUTHORIZATION, value.clone());
-            headers.append(header::COOKIE, value);
+            headers.append(header::COOKIE, value.clone());
+            headers.append("x-forwarded-for", value);
         }
     }
+    let ours = (Ipv4Addr::LOCALHOST, 1).into();
+    let _ = Proxies::new(vec![IpAddr::from(Ipv4Addr::LOCALHOST).into()]).person(ours, &headers);
     let _ = (bearer(&headers), cookie(&headers, SESSION_COOKIE));
 }

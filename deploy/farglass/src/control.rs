@@ -1,8 +1,9 @@
 //! `farglass control`: its arguments become control's config.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 /// Arguments of `farglass control`.
@@ -25,9 +26,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 
+    /// A proxy in front, as an address or a network like 10.0.0.0/8, whose X-Forwarded-For tells who a request is
+    /// from; may be repeated. Without it all people behind a proxy are one to the limits and the audit log.
+    #[arg(long, value_name = "ADDRESS", value_parser = network)]
+    trusted_proxy: Vec<IpNet>,
+
     /// Where to write a one-time join token at the start, when no enrolled host can come back by itself.
     #[arg(long, value_name = "FILE")]
     join_token_file: Option<PathBuf>,
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let one = || text.parse::<IpAddr>().map(IpNet::from);
+    let parsed = text.parse::<IpNet>().or_else(|_| one());
+    parsed.map_err(|_| format!("{text} is no address like 10.0.0.1 and no network like 10.0.0.0/8"))
 }
 
 pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
@@ -36,6 +48,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         data: args.data,
         database: args.database,
         public_url: args.public_url,
+        proxies: ::control::proxies::Proxies::new(args.trusted_proxy),
         join_token_file: args.join_token_file,
     };
     ::control::run(config, stop).await

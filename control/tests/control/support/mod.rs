@@ -12,10 +12,11 @@ pub mod browser;
 pub mod port;
 pub mod postgres;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use control::proxies::Proxies;
 use control::{Config, Control};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -29,6 +30,9 @@ use postgres::Postgres;
 
 /// Generous: everything here takes milliseconds on an idle machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Where a proxy in front of every [`TestApp`] connects from.
+pub const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 99));
 
 /// Where a test's database is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,6 +293,7 @@ pub async fn refused(folder: &Path, database: String) -> String {
         data: data(folder),
         database: Some(database),
         public_url: None,
+        proxies: Proxies::default(),
         join_token_file: None,
     };
     let opened = Control::open(config, CancellationToken::new()).await;
@@ -324,6 +329,7 @@ async fn control_in(
         data: data(folder),
         database,
         public_url: None,
+        proxies: Proxies::new(vec![PROXY.into()]),
         join_token_file: Some(folder.join("join-token")),
     };
     let stop = CancellationToken::new();
