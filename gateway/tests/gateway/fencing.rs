@@ -214,6 +214,25 @@ fn a_viewer_that_never_comes_is_given_up() {
     assert_eq!(rig.closed(viewer), Some(CloseReason::IceFailed));
 }
 
+/// The offer came over the signalling, which knows whom it let in; whoever else finds the way has no picture.
+#[test]
+fn a_viewer_whose_certificate_is_not_the_one_it_was_let_in_with_sees_and_touches_nothing() {
+    let mut rig = Rig::streaming(13);
+    let named_another = |sdp: String| {
+        let (before, print) = sdp.split_once("a=fingerprint:sha-256 ").unwrap();
+        let other = if print.starts_with('0') { "1" } else { "0" };
+        format!("{before}a=fingerprint:sha-256 {other}{}", &print[1..])
+    };
+    let own = rig.join_as(1, Role::Controller, true, |sdp| sdp).unwrap();
+    let thief = rig.join_as(1, Role::Controller, true, named_another).unwrap();
+    rig.group(60, 500);
+    rig.run(gateway::limits::CONNECT_TIMEOUT + MS);
+    assert!(rig.connected(own).is_some() && !rig.browsers[own].packets.is_empty());
+    assert_eq!(rig.connected(thief), None);
+    assert!(rig.browsers[thief].packets.is_empty());
+    assert_eq!(rig.closed(thief), Some(CloseReason::DtlsFailed));
+}
+
 #[test]
 fn a_connection_id_is_used_once() {
     let mut rig = Rig::streaming(10);

@@ -115,11 +115,22 @@ impl Rig {
     }
 
     pub fn try_join(&mut self, epoch: u64, role: Role, data: bool) -> Result<usize, OfferError> {
+        self.join_as(epoch, role, data, |sdp| sdp)
+    }
+
+    /// A browser whose offer reaches the gateway as something else.
+    pub fn join_as(
+        &mut self,
+        epoch: u64,
+        role: Role,
+        data: bool,
+        edit: impl FnOnce(String) -> String,
+    ) -> Result<usize, OfferError> {
         let index = self.browsers.len();
         let address = ([192, 0, 2, 10], 40_000 + index as u16).into();
         let connection = ConnectionId::from_uuid(Uuid::from_u128(100 + index as u128));
         let mut browser = Browser::new(connection, address, data, self.now);
-        let sdp = browser.offer(self.now);
+        let sdp = edit(browser.offer(self.now));
         let offer = Offer {
             connection,
             device: self.device,
