@@ -23,6 +23,9 @@
 //! link.tell(FromAgent::Report(…));    // at any time
 //! ```
 //!
+//! Of several controls the one that did not welcome us is the last to be dialled next: it may be cut off from its
+//! database, while another one is not.
+//!
 //! This file owns the retry: nobody above it dials. What is told while the link is down is dropped,
 //! because the next Hello says what is true; when telling outruns the link, the link is taken down and
 //! up again for the same reason. Requests may arrive in another order than control sent them.
@@ -178,6 +181,7 @@ pub fn link(config: Config) -> (Link, mpsc::Receiver<Event>, Driver) {
         events,
         resync: resync.clone(),
         up: None,
+        first: 0,
     };
     (Link { outbox, resync }, heard, driver)
 }
@@ -190,6 +194,8 @@ pub struct Driver {
     resync: Arc<Notify>,
     /// Since when control has us, if it does.
     up: Option<Instant>,
+    /// Which of control's addresses is dialled first.
+    first: usize,
 }
 
 impl Driver {
@@ -229,16 +235,23 @@ impl Driver {
         )?;
         let dialled = tokio::select! {
             () = cancel.cancelled() => return Ok(()),
-            dialled = dial(&self.config.control, config) => dialled?,
+            dialled = dial(&self.config.control, config, self.first) => dialled?,
         };
+        self.first = dialled.place + 1;
         let ended = tokio::select! {
             () = cancel.cancelled() => Ok(()),
             () = dialled.refused.cancelled() => Err(ClientError::nobody_listens()),
             ended = self.session(&dialled.connection, keeper, identity) => ended,
         };
         let Dialled {
-            endpoint, connection, ..
+            endpoint,
+            connection,
+            place,
+            ..
         } = dialled;
+        if self.up.is_some() {
+            self.first = place;
+        }
         // A broken stream is how a broken connection looks from within; that one has the reason.
         let broken = connection.close_reason();
         connection.close(0u32.into(), b"agent stops");
@@ -257,17 +270,16 @@ impl Driver {
     }
 
     /// The identity to dial with, joined for if need be.
-    async fn enrolled(&self, keeper: &Keeper) -> Result<Identity, ClientError> {
-        let token = self.config.join.as_ref();
+    async fn enrolled(&mut self, keeper: &Keeper) -> Result<Identity, ClientError> {
+        let token = self.config.join.clone();
+        let is_of_it = |identity: &Identity| {
+            let token = token.as_ref();
+            token.is_none_or(|token| identity.is_of(token.authority()))
+        };
         match keeper.load()? {
-            Some(identity)
-                if identity.is_good(SystemTime::now())
-                    && token.is_none_or(|token| identity.is_of(token.authority())) =>
-            {
-                Ok(identity)
-            }
+            Some(identity) if identity.is_good(SystemTime::now()) && is_of_it(&identity) => Ok(identity),
             _ => match token {
-                Some(token) => self.join(keeper, token).await,
+                Some(token) => self.join(keeper, &token).await,
                 None => Err(ClientError::NotEnrolled {
                     control: self.config.control.clone(),
                 }),
@@ -275,8 +287,9 @@ impl Driver {
         }
     }
 
-    async fn join(&self, keeper: &Keeper, token: &JoinToken) -> Result<Identity, ClientError> {
-        let dialled = dial(&self.config.control, join_config(token.authority())?).await?;
+    async fn join(&mut self, keeper: &Keeper, token: &JoinToken) -> Result<Identity, ClientError> {
+        let dialled = dial(&self.config.control, join_config(token.authority())?, self.first).await?;
+        self.first = dialled.place + 1;
         let connection = dialled.connection;
         let request = JoinRequest {
             token: token.secret().to_owned(),
@@ -297,6 +310,7 @@ impl Driver {
                 ca_pem,
             } => {
                 tracing::info!(host.id = %host_id, "this host joined");
+                self.first = dialled.place;
                 Ok(keeper.keep(certificate_pem, ca_pem)?)
             }
             JoinReply::Refused(refusal) => Err(ClientError::Refused(refusal)),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   a:3000,b:3000 ──► every address of every name ──► try 1 ─────────────────────────────► first handshake wins
-//!                                                      try 2   at once when try 1 is refused, else a second later
+//!                     from the one that is asked for   try 2   at once when try 1 is refused, else a second later
 //!                                                      try 3 …                              nobody within 10 s: away
 //! ```
 //!
@@ -32,13 +32,20 @@ pub(super) struct Dialled {
     pub(super) connection: quinn::Connection,
     /// Cancelled when its host says that nobody listens there any more.
     pub(super) refused: CancellationToken,
+    /// Which of the addresses it is.
+    pub(super) place: usize,
 }
 
-/// Dials `control`: one `host:port`, or several separated by commas.
-pub(super) async fn dial(control: &str, config: quinn::ClientConfig) -> Result<Dialled, ClientError> {
+/// Dials `control`: one `host:port`, or several separated by commas. Of all addresses the one at `first` is tried
+/// first, counted from the front again where they end.
+pub(super) async fn dial(
+    control: &str,
+    config: quinn::ClientConfig,
+    first: usize,
+) -> Result<Dialled, ClientError> {
     let away = |why: &dyn std::fmt::Display| ClientError::Away(format!("{control}: {why}"));
     let addresses = lookup(control).await.map_err(|error| away(&error))?;
-    let mut next = addresses.iter().cycle();
+    let mut next = turns(addresses.len(), first);
     let mut untried = addresses.len();
     let mut tries = JoinSet::new();
     let mut again = tokio::time::interval(TRY_EVERY);
@@ -56,10 +63,16 @@ pub(super) async fn dial(control: &str, config: quinn::ClientConfig) -> Result<D
                 Err(error) => return Err(away(&error)),
             },
         }
-        let address = next.next().ok_or_else(|| away(&"the name has no address"))?;
+        let place = next.next().ok_or_else(|| away(&"the name has no address"))?;
         untried = untried.saturating_sub(1);
-        tries.spawn(one_try(*address, config.clone()));
+        tries.spawn(one_try(addresses[place], place, config.clone()));
     }
+}
+
+/// The places of so many addresses, again and again, from one of them on.
+fn turns(many: usize, first: usize) -> impl Iterator<Item = usize> {
+    let skipped = first.checked_rem(many).unwrap_or(0);
+    (0..many).cycle().skip(skipped)
 }
 
 async fn lookup(control: &str) -> std::io::Result<Vec<SocketAddr>> {
@@ -78,7 +91,11 @@ fn named(control: &str, error: ClientError) -> ClientError {
     }
 }
 
-async fn one_try(address: SocketAddr, config: quinn::ClientConfig) -> Result<Dialled, ClientError> {
+async fn one_try(
+    address: SocketAddr,
+    place: usize,
+    config: quinn::ClientConfig,
+) -> Result<Dialled, ClientError> {
     let network = |error: &dyn std::fmt::Display| ClientError::Network(error.to_string());
     let (ear, refused) = Ear::to(address).map_err(|error| network(&error))?;
     let runtime = Arc::new(quinn::TokioRuntime);
@@ -100,6 +117,7 @@ async fn one_try(address: SocketAddr, config: quinn::ClientConfig) -> Result<Dia
         endpoint,
         connection,
         refused,
+        place,
     })
 }
 
@@ -142,7 +160,7 @@ mod tests {
         let (control, address) = listening(&other);
         let accept = tokio::spawn(async move { control.accept().await.unwrap().await.map(drop) });
 
-        let dialled = dial(&address, join_config(wanted.fingerprint()).unwrap()).await;
+        let dialled = dial(&address, join_config(wanted.fingerprint()).unwrap(), 0).await;
         let said = dialled.err().unwrap();
         assert!(matches!(&said, ClientError::Network(why) if why.contains("UnknownIssuer")));
         assert!(
@@ -154,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn where_nobody_listens_a_dial_ends_with_the_word_of_that_host_and_not_with_a_timeout() {
         let authority = authority();
-        let dialled = dial(&nobody(), join_config(authority.fingerprint()).unwrap()).await;
+        let dialled = dial(&nobody(), join_config(authority.fingerprint()).unwrap(), 0).await;
         let said = dialled.err().unwrap();
         assert!(
             matches!(&said, ClientError::Away(why) if why.ends_with("nobody listens there")),
@@ -170,7 +188,7 @@ mod tests {
             .unwrap();
         let address = silent.local_addr().unwrap().to_string();
         let config = join_config(authority.fingerprint()).unwrap();
-        let mut dialling = tokio::spawn(async move { dial(&address, config).await });
+        let mut dialling = tokio::spawn(async move { dial(&address, config, 0).await });
         let mut first = None;
         let mut datagram = [0; 2048];
         loop {
@@ -192,11 +210,24 @@ mod tests {
         let (control, address) = listening(&authority);
         let accept = tokio::spawn(async move { control.accept().await.unwrap().await.map(drop) });
         let several = format!("{}, {},{address}", nobody(), nobody());
-        let dialled = dial(&several, join_config(authority.fingerprint()).unwrap()).await;
+        let dialled = dial(&several, join_config(authority.fingerprint()).unwrap(), 0).await;
         assert_eq!(
             dialled.ok().unwrap().connection.remote_address().to_string(),
             address
         );
         accept.await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn the_address_that_is_asked_for_is_the_first_and_after_the_last_comes_the_first_again() {
+        let turns = |many, first| turns(many, first).take(4).collect::<Vec<_>>();
+        assert_eq!(turns(3, 0), [0, 1, 2, 0]);
+        assert_eq!(turns(3, 2), [2, 0, 1, 2]);
+        assert_eq!(
+            turns(3, 4),
+            [1, 2, 0, 1],
+            "a name has fewer addresses than it had"
+        );
+        assert!(turns(0, 1).is_empty());
     }
 }
