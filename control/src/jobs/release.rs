@@ -9,9 +9,10 @@ use signaling::link::call::CallError;
 
 use crate::app::{App, Shared};
 use crate::domain::device::Soiled;
-use crate::domain::lease::{Event, RELEASE_TIMEOUT};
+use crate::domain::lease::Event;
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
+use crate::jobs::cleaning;
 use crate::jobs::duty::Duty;
 use crate::store::audit::Actor;
 use crate::store::{Store, StoreError};
@@ -29,7 +30,7 @@ async fn run(app: &Shared, session: &Session) -> Result<(), StoreError> {
     let (Some(release), Some(host)) = (request(session), app.hosts.get(session.host)) else {
         return Ok(());
     };
-    let answered = host.call(release, RELEASE_TIMEOUT, |_| {}).await;
+    let answered = cleaning::ask(&host, release).await;
     if let Some(changed) = conclude(&app.store, session, answered, host.is_up(), UnixMs::now()).await? {
         App::changed(app, changed);
     }

@@ -10,8 +10,8 @@ use signaling::link::call::CallError;
 
 use crate::app::Shared;
 use crate::domain::device::{Reset, Soiled};
-use crate::domain::lease::RELEASE_TIMEOUT;
 use crate::domain::time::UnixMs;
+use crate::jobs::cleaning;
 use crate::jobs::duty::Duty;
 use crate::store::{Store, StoreError};
 
@@ -23,7 +23,7 @@ pub(crate) fn spawn(app: &Shared, reset: Reset) {
         let Some(host) = app.hosts.get(reset.host) else {
             return;
         };
-        let answered = host.call(request(&reset), RELEASE_TIMEOUT, |_| {}).await;
+        let answered = cleaning::ask(&host, request(&reset)).await;
         if let Err(error) = conclude(&app.store, &reset, answered, host.is_up(), UnixMs::now()).await {
             tracing::error!(device.id = %reset.device, %error, "a cleaned device could not be noted");
         }

@@ -21,6 +21,7 @@ use crate::app::App;
 on_both_linked![
     a_claim_whose_browser_hung_up_is_prepared_all_the_same,
     a_preparation_whose_end_could_not_be_written_is_asked_for_again,
+    a_release_that_is_not_possible_now_is_asked_for_again_and_quarantines_nothing,
     an_operators_reset_whose_control_died_is_done_by_the_next,
     a_reset_whose_end_could_not_be_written_is_asked_for_again,
     a_connection_that_comes_up_while_nothing_can_be_written_counts_afterwards,
@@ -68,6 +69,25 @@ async fn quarantined(on: &mut Linked) {
     on.device_is(|device| device.occupancy == Occupancy::Quarantined)
         .await;
     on.agent.unasked();
+}
+
+async fn a_release_that_is_not_possible_now_is_asked_for_again_and_quarantines_nothing(mut on: Linked) {
+    let session = on.claim_and_hang_up().await;
+    App::set_about(&on.rig.app, session.clone());
+    on.lease_is(&session, |state| matches!(state, State::Grace { .. }))
+        .await;
+    on.agent.release(Manner::Busy);
+    let end = Event::End(CloseReason::LeaseEnded);
+    let store = &on.rig.app.store;
+    let ended = store
+        .step(session.lease, end, &Actor::SYSTEM, UnixMs::now())
+        .await;
+    ended.unwrap().unwrap();
+    let first = on.agent.released().await;
+    on.agent.release(Manner::Well);
+    assert_eq!(on.agent.released().await, first);
+    let device = on.device_is(|device| device.occupancy != Occupancy::Wiping).await;
+    assert_eq!(device.occupancy, Occupancy::Free);
 }
 
 async fn an_operators_reset_whose_control_died_is_done_by_the_next(mut on: Linked) {

@@ -28,6 +28,7 @@ use protocol::agent::{
 };
 use quinn::crypto::rustls::HandshakeData;
 use rustls::pki_types::CertificateDer;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,8 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTIONS_MAX: usize = 10_000;
 /// How long the last packets may take when control stops.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Between two looks at what came over a link, while somebody waits for it.
+const HEARD_EVERY: Duration = Duration::from_millis(20);
 /// Longest name of a host that is kept, bytes.
 const NAME_BYTES_MAX: usize = 128;
 
@@ -124,6 +127,49 @@ impl Host {
         tokio::time::timeout(deadline, answer)
             .await
             .unwrap_or(Err(CallError::TimedOut))
+    }
+
+    /// Asks for something that may take long: waits as long as the agent tells of its progress, for `silence` without a
+    /// word of it, and for `longest` in all.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn call_while<C: Call>(
+        &self,
+        call: C,
+        silence: Duration,
+        longest: Duration,
+    ) -> Result<C::Done, CallError> {
+        let word = Notify::new();
+        let answer = self.call(call, longest, |_| word.notify_one());
+        tokio::pin!(answer);
+        loop {
+            tokio::select! {
+                answered = &mut answer => return answered,
+                heard = tokio::time::timeout(silence, word.notified()) => {
+                    heard.map_err(|_| CallError::TimedOut)?;
+                }
+            }
+        }
+    }
+
+    /// Waits until the agent's end says something more, be it that it is there. False when the link is closed.
+    pub async fn heard(&self) -> bool {
+        let before = self.packets();
+        let mut look = tokio::time::interval(HEARD_EVERY);
+        while self.packets() == before {
+            tokio::select! {
+                _ = self.connection.closed() => return false,
+                _ = look.tick() => {}
+            }
+        }
+        self.is_up()
+    }
+
+    /// What arrived and only the agent can have sent: acknowledgements and touches.
+    fn packets(&self) -> u64 {
+        let frames = self.connection.stats().frame_rx;
+        frames.acks + frames.ping
     }
 
     /// Whether the link still stands, as far as is known.
