@@ -23,6 +23,7 @@ pub(crate) mod constraint;
 mod database;
 pub(crate) mod devices;
 pub(crate) mod feed;
+mod generation;
 pub(crate) mod hosts;
 pub(crate) mod leases;
 pub(crate) mod links;
@@ -36,6 +37,7 @@ pub(crate) mod statement;
 #[cfg(test)]
 mod tls_tests;
 pub(crate) mod users;
+pub(crate) mod viewer_tokens;
 
 use std::sync::Arc;
 

@@ -5,16 +5,20 @@
 //! deadlock to retry; that many claims are committed at once is what makes it fast (see `batch`).
 //!
 //! A server that loses commits could give an epoch out twice, so `synchronous_commit` is on whatever the server's
-//! default is. A writer that hangs loses its turn: the server ends it. It knows no table.
+//! default is. One that takes its place, or is put back from a backup, may have lost them all the same: before anything
+//! is written to a server that was not there before, epochs are raised above all that were given out (`generation`).
+//! A writer that hangs loses its turn: the server ends it. It knows no table.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, Postgres};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, Postgres};
 use sqlx::{ConnectOptions as _, Connection as _, PgPool, Row as _, Transaction};
 use uuid::Uuid;
 
-use super::{OpenError, READERS_MAX};
+use super::{OpenError, READERS_MAX, generation};
+use crate::domain::time::UnixMs;
 
 /// Waits for the writers' turn. The number is "farglass" in ASCII; such locks belong to one database of a server. It is
 /// a statement of the transaction and no part of its BEGIN: when the turn does not come the driver knows that there is
@@ -41,6 +45,9 @@ const SETTINGS: [(&str, &str); 4] = [
 /// What the connection that makes or updates the tables asks for instead: a step that rewrites a table takes what it
 /// takes, and another replica waits for it.
 const UNHURRIED: [(&str, &str); 2] = [("lock_timeout", "0"), ("statement_timeout", "0")];
+/// What another server says of itself, and the same one that was started anew: when that was, in microseconds.
+const SERVER: &str = "SELECT CAST(EXTRACT(EPOCH FROM pg_postmaster_start_time()) * 1000000 AS BIGINT)";
+
 /// Codes of PostgreSQL (its manual, appendix A) that say nothing about the statement: whole classes for connections,
 /// resources and an operator's intervention; a turn that did not come, or came and was not used; a deadlock; a standby.
 const AWAY: [&str; 7] = ["08", "53", "57", "55P03", "25P03", "40P01", "25006"];
@@ -61,14 +68,44 @@ pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(Pg
             .acquire_timeout(timeout)
             .test_before_acquire(true)
     };
-    let write = pool(WRITERS_MAX, WRITE_TIMEOUT)
-        .connect_with(options.clone())
-        .await?;
     let mut migrating = unhurried(options.clone()).connect().await?;
     MIGRATIONS.run(&mut migrating).await?;
     migrating.close().await?;
+    let known = Known::default();
+    let write = pool(WRITERS_MAX, WRITE_TIMEOUT)
+        .after_connect(move |connection, _| {
+            let known = known.clone();
+            Box::pin(async move { known.meets(connection).await })
+        })
+        .connect_with(options.clone())
+        .await?;
     let read = pool(READERS_MAX, READ_TIMEOUT).connect_with(options).await?;
     Ok((write, read))
+}
+
+/// The server that this process writes to.
+#[derive(Debug, Clone, Default)]
+struct Known(Arc<Mutex<Option<i64>>>);
+
+impl Known {
+    /// A new connection, before it is used: on a server that is not the known one a new generation of epochs begins.
+    /// Commits that it has lost took with them epochs that agents may have acted for.
+    async fn meets(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let server: i64 = sqlx::query(SERVER)
+            .fetch_one(&mut *connection)
+            .await?
+            .try_get(0)?;
+        let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_some_and(|known| known != server) {
+            let begun = sqlx::query(generation::BEGIN.sql).bind(UnixMs::now().0);
+            begun.execute(&mut *connection).await?;
+            tracing::warn!(
+                "the database's server is another one or was started anew; epochs rise above all before"
+            );
+        }
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+        Ok(())
+    }
 }
 
 fn unhurried(options: PgConnectOptions) -> PgConnectOptions {

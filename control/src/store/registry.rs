@@ -21,18 +21,20 @@ use super::*;
 use crate::postgres_child::Postgres as Server;
 
 /// The statements of each file.
-const FILES: [(&str, &[Listed]); 11] = [
+const FILES: [(&str, &[Listed]); 13] = [
     ("answers.rs", answers::STATEMENTS),
     ("audit.rs", audit::STATEMENTS),
     ("claims.rs", claims::STATEMENTS),
     ("connections.rs", connections::STATEMENTS),
     ("devices.rs", devices::STATEMENTS),
+    ("generation.rs", generation::STATEMENTS),
     ("hosts.rs", hosts::STATEMENTS),
     ("leases.rs", leases::STATEMENTS),
     ("links.rs", links::STATEMENTS),
     ("mod.rs", STATEMENTS),
     ("replicas.rs", replicas::STATEMENTS),
     ("users.rs", users::STATEMENTS),
+    ("viewer_tokens.rs", viewer_tokens::STATEMENTS),
 ];
 
 /// What a database says about a statement: its parameters' kinds where it knows them, and its columns.
