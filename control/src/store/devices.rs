@@ -4,9 +4,10 @@ use protocol::agent::DeviceFact;
 use protocol::{DeviceId, Epoch, HostId};
 
 use super::audit::{self, Actor, Deed};
+use super::connections::unheard;
 use super::row::Row;
 use super::statement::{args, statements};
-use super::{Store, StoreError, Write};
+use super::{Store, StoreError, Write, generation};
 use crate::domain::device::{Device, Health, Lifecycle, Occupancy, Reset, Soiled, axes};
 use crate::domain::labels::Labels;
 use crate::domain::time::UnixMs;
@@ -38,8 +39,6 @@ pub(super) use next_epoch;
 statements! {
     DEVICES() device_where!("d.lifecycle <> 'gone' ORDER BY d.name, d.id");
     DEVICE(Text) device_where!("d.id = $1");
-    BEGIN_GENERATION(Number)
-        "UPDATE generation SET since = $1 WHERE since < $1 AND EXISTS (SELECT 1 FROM devices)";
     /// What another control is linked to is its business.
     UNLINKED_OFFLINE()
         "UPDATE devices SET health = 'offline'
@@ -63,7 +62,9 @@ statements! {
     NOTE_FACT(Text, Text, Text, Text, Text, Number, Number, Text, Text, Number, Number, Text)
         "INSERT INTO devices (id, host_id, name, serial, model, width, height, lifecycle, health, occupancy, epoch, seen_at,
              told_labels)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 > 0 THEN 'quarantined' ELSE 'free' END, $10, $11, $12)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 > 0 OR EXISTS
+             (SELECT 1 FROM devices o WHERE o.host_id = $2 AND o.name = $3 AND o.id <> $1)
+             THEN 'quarantined' ELSE 'free' END, $10, $11, $12)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, serial = excluded.serial, model = excluded.model,
              width = excluded.width, height = excluded.height, lifecycle = excluded.lifecycle,
              health = excluded.health, seen_at = excluded.seen_at, told_labels = excluded.told_labels,
@@ -87,16 +88,12 @@ impl Store {
         row.as_ref().map(device).transpose()
     }
 
-    /// Control has just started: what no other control is linked to is out of reach.
-    ///
-    /// From now on epochs of devices are given out above the milliseconds of this start. A database that was put back
-    /// from a backup does not remember the epochs that were given out since, and the agents' fences tell
-    /// only of those that reached them; one process gives out fewer than one per device and millisecond, so
-    /// none comes twice as long as the clock is right. A database that knows no device has nothing to forget.
+    /// Control has just started: what no other control is linked to is out of reach, and a generation of epochs begins.
     pub(crate) async fn settle_devices(&self, now: UnixMs) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        tx.run(&BEGIN_GENERATION, args![now]).await?;
+        tx.run(&generation::BEGIN, args![now]).await?;
         tx.run(&UNLINKED_OFFLINE, []).await?;
+        unheard(&mut tx).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -217,7 +214,8 @@ pub(super) async fn name_quarantine(
 /// Writes a host's facts. A fence above our epoch means that we lost commits (an old backup, say): the
 /// epoch follows it, so that the next grant is above everything that the agent has seen. A device that we took
 /// for free is then not: somebody whom we forgot may be on it, and no wipe that we know of was for that epoch. Nor is
-/// one that an operator had cleaned when the backup was made: it was cleaned, or was not, and went on.
+/// one that an operator had cleaned when the backup was made: it was cleaned, or was not, and went on. Nor is a device
+/// that a host has under a name that it used for another one: its agent may have lost what it knew of who was on it.
 pub(super) async fn note_facts(
     tx: &mut Write,
     host: HostId,

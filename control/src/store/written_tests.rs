@@ -6,10 +6,13 @@ use uuid::Uuid;
 
 use crate::domain::device::{Occupancy, Reset, Soiled};
 use crate::domain::lease::Event;
-use crate::rig::{Rig, after};
+use crate::rig::{Rig, after, on_both};
 use crate::secret::Hash;
 use crate::store::audit::{Actor, ActorKind};
-use crate::store::connections::{NewViewerToken, Owner};
+use crate::store::connections::Owner;
+use crate::store::viewer_tokens::{NewViewerToken, Operator};
+
+on_both![a_device_under_the_name_of_one_that_its_host_does_not_know_any_more_is_quarantined];
 
 /// The reasons of all quarantines, and how the device shows the last.
 async fn quarantines(rig: &Rig) -> (Vec<String>, Option<Soiled>) {
@@ -104,20 +107,28 @@ async fn whoever_only_watches_is_written_down_with_who_let_them_in() {
         ip: None,
     };
     let token = Hash::of("token");
+    let signed_in = Hash::of("signed in");
+    store
+        .sign_in(&admin, signed_in, &operator, after(1))
+        .await
+        .unwrap();
+    let user = admin.id;
     let new = NewViewerToken {
         token,
         lease: session.lease,
         role: Role::Observer,
-        operator: Some(admin.id),
+        operator: Some(Operator { user, signed_in }),
     };
     store.add_viewer_token(new, &operator, after(2)).await.unwrap();
-    let owner = store.viewer(token, session.lease).await.unwrap().unwrap();
+    let viewer = async |lease, seconds| store.viewer(token, lease, after(seconds)).await.unwrap();
+    let owner = viewer(session.lease, 2).await.unwrap();
+    assert!(
+        viewer(session.lease, 12 * 3600 + 1).await.is_none(),
+        "a sign-in that is not used ends, and its look with it"
+    );
     assert_eq!((owner.role, owner.operator), (Role::Observer, Some(admin.id)));
     let other = protocol::LeaseId::from_uuid(Uuid::now_v7());
-    assert!(
-        store.viewer(token, other).await.unwrap().is_none(),
-        "a token is for one lease"
-    );
+    assert!(viewer(other, 2).await.is_none(), "a token is for one lease");
     let opened = store
         .open_connection(owner, 1, &operator, after(3))
         .await
@@ -148,4 +159,18 @@ async fn whoever_only_watches_is_written_down_with_who_let_them_in() {
         ["connection.observe", "user", &who, &opened.id.to_string()].map(str::to_owned),
     ];
     assert_eq!(said, expected, "and the holder's own connection is none of these");
+}
+
+async fn a_device_under_the_name_of_one_that_its_host_does_not_know_any_more_is_quarantined(mut rig: Rig) {
+    assert_eq!(quarantines(&rig).await, (vec![], None));
+    // The agent lost its folder: it takes the device, on which somebody may have been, for one that it never saw.
+    rig.device = protocol::DeviceId::from_uuid(Uuid::now_v7());
+    rig.hello(Epoch(0), after(1)).await;
+    let forgotten = "forgotten".to_owned();
+    assert_eq!(
+        quarantines(&rig).await,
+        (vec![forgotten], Some(Soiled::Forgotten))
+    );
+    rig.hello(Epoch(0), after(2)).await;
+    assert_eq!(quarantines(&rig).await.0.len(), 1, "it is said once");
 }
