@@ -3,17 +3,22 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use protocol::HostId;
-use protocol::agent::{ConnectionEvent, DeviceFact, Hello, Refusal, RefusalCode, Report, Touched};
+use protocol::agent::{
+    CloseConnection, ConnectionEvent, DeviceFact, Hello, Refusal, RefusalCode, Report, Touched,
+};
+use protocol::{CloseReason, HostId};
 use signaling::link::server::{Backend, Host, Join, close_code};
 
 use crate::app::{App, Shared};
 use crate::domain::deadlines::Deadlines;
 use crate::domain::session::Presence;
 use crate::domain::time::{Steady, UnixMs};
+use crate::doubt;
+use crate::jobs::hang_up;
 use crate::secret::Hash;
 use crate::store::StoreError;
 use crate::store::audit::{Actor, ActorKind};
+use crate::store::connections::{Adopted, Noted};
 use crate::store::hosts::{JoinRefused, NewHost};
 
 /// Wait before a connection's change is written again: a server that was restarted is back within half a second.
@@ -58,6 +63,9 @@ impl Backend for Agents {
     }
 
     async fn up(&self, host: Host, hello: Hello) -> Result<(), Refusal> {
+        if self.0.replica.sight.is_lost() {
+            return Err(out_of_sight());
+        }
         let _turn = self.0.hosts.turn(host.id()).await;
         let now = UnixMs::now();
         if !self
@@ -74,13 +82,11 @@ impl Backend for Agents {
         if let Some(older) = self.0.hosts.get(host.id())
             && older.peer.ip() != host.peer.ip()
         {
-            tracing::error!(host.id = %host.id(), older = %older.peer, newer = %host.peer,
-                "ALARM: a host's certificate is used from a second address; the newer link is refused");
-            let detail = "this host is linked from another address".to_owned();
-            return Err(Refusal {
-                code: RefusalCode::Busy,
-                detail,
-            });
+            return Err(second(&host, &older.peer));
+        }
+        let elsewhere = doubt::still_answers(&self.0, host.id()).await;
+        if let Some(other) = elsewhere.map_err(|error| failed(&error))? {
+            return Err(second(&host, &format_args!("at the control {other}")));
         }
         self.0
             .deadlines()
@@ -94,7 +100,7 @@ impl Backend for Agents {
             .link_host(host.id(), replica.id, *authority, now)
             .await
             .map_err(|error| failed(&error))?;
-        let live = self
+        let Adopted { live, strays } = self
             .0
             .store
             .adopt(host.id(), &hello, now)
@@ -107,6 +113,10 @@ impl Backend for Agents {
         }
         for session in live {
             App::changed(&self.0, session);
+        }
+        for stray in strays {
+            tracing::warn!(connection.id = %stray.connection, host.id = %linked, "a host has a connection that is over here");
+            hang_up::spawn(&self.0, linked, stray);
         }
         self.attend(linked, &hello.devices);
         Ok(())
@@ -140,12 +150,13 @@ impl Backend for Agents {
                 .connection_changed(host.id(), &event, UnixMs::now())
                 .await;
             match written {
-                Ok(changed) => {
+                Ok(Noted::Known(changed)) => {
                     if let Some(changed) = changed {
                         App::changed(&self.0, changed);
                     }
                     return;
                 }
+                Ok(Noted::Stray(reason)) => return self.hang_up(host, &event, reason),
                 Err(error) if error.is_away() && host.is_up() => {
                     tracing::warn!(connection.id = %event.connection, %error, "a connection's change waits for the database");
                     tokio::time::sleep(WRITE_RETRY).await;
@@ -174,6 +185,18 @@ impl Backend for Agents {
 }
 
 impl Agents {
+    /// A connection came up that is over here.
+    fn hang_up(&self, host: &Host, event: &ConnectionEvent, reason: CloseReason) {
+        tracing::warn!(connection.id = %event.connection, reason = reason.as_str(), "a connection came up that is over here");
+        let close = CloseConnection {
+            connection: event.connection,
+            device: event.device,
+            epoch: event.epoch,
+            reason,
+        };
+        hang_up::spawn(&self.0, host.id(), close);
+    }
+
     /// Whoever watches a session learns how its device is.
     fn attend(&self, host: HostId, facts: &[DeviceFact]) {
         let health = |device| {
@@ -212,6 +235,24 @@ fn unauthorised(detail: &str) -> Refusal {
     Refusal {
         code: RefusalCode::Unauthorised,
         detail: detail.to_owned(),
+    }
+}
+
+/// Two at once have this host's certificate: one of them is a thief, and nobody knows which.
+fn second(newer: &Host, older: &dyn std::fmt::Display) -> Refusal {
+    tracing::error!(host.id = %newer.id(), %older, newer = %newer.peer,
+        "ALARM: a host's certificate is used a second time; the newer link is refused");
+    Refusal {
+        code: RefusalCode::Busy,
+        detail: "this host is linked already, and its link answers".to_owned(),
+    }
+}
+
+/// Another control may see what this one does not.
+fn out_of_sight() -> Refusal {
+    Refusal {
+        code: RefusalCode::Internal,
+        detail: "this control does not see its database".to_owned(),
     }
 }
 

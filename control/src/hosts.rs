@@ -29,6 +29,11 @@ impl Hosts {
         self.links.iter().map(|link| *link.key()).collect()
     }
 
+    /// Their links.
+    pub(crate) fn links(&self) -> Vec<Host> {
+        self.links.iter().map(|link| link.clone()).collect()
+    }
+
     /// Links that are registered and stand no more.
     pub(crate) fn broken(&self) -> Vec<Host> {
         let broken = self.links.iter().filter(|link| !link.is_up());
@@ -68,6 +73,11 @@ impl Hosts {
     /// Forgets what a host said last, because it could not be noted.
     pub(crate) fn forget_facts(&self, host: HostId) {
         self.facts.remove(&host);
+    }
+
+    /// Forgets what every host said: the database may have been put back to before it.
+    pub(crate) fn forget_all_facts(&self) {
+        self.facts.clear();
     }
 
     /// Whether a report says something new; remembers it.

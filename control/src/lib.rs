@@ -23,6 +23,7 @@ mod agents;
 mod app;
 mod boot;
 pub mod domain;
+mod doubt;
 mod headers;
 mod hosts;
 mod http;
@@ -37,6 +38,7 @@ mod rig;
 mod router;
 mod routes;
 mod secret;
+mod sight;
 #[cfg(test)]
 #[path = "../sim/mod.rs"]
 mod sim;
@@ -200,12 +202,14 @@ impl Control {
         tracing::info!(address = %listener.local_addr()?, url = %app.origins[0], "control serves");
         let sweep = vital::spawn(&stop, sweep::run(app.clone()));
         let replica = vital::spawn(&stop, replica::run(app.clone(), words));
+        let sight = vital::spawn(&stop, sight::run(app.clone()));
         let agents = vital::spawn(&stop, link.run(Arc::new(Agents(app.clone())), stop.clone()));
         http::serve(listener, router, proxies, stop.clone()).await;
         // HTTP ended because control stops; if it did not, the rest must not go on alone.
         stop.cancel();
         let agents = agents.await.context("the agents' link panicked")?;
         replica.await.context("the look at other replicas panicked")?;
+        sight.await.context("the watch over the look panicked")?;
         sweep.await.context("the sweep panicked")?;
         app.jobs.close();
         if tokio::time::timeout(FAREWELL, app.jobs.wait()).await.is_err() {

@@ -28,13 +28,17 @@ use uuid::Uuid;
 use crate::app::{App, Shared};
 use crate::domain::session::Advance;
 use crate::domain::time::UnixMs;
+use crate::doubt::{self, Doubts};
 use crate::linkage;
 use crate::others::Others;
+use crate::sight::Sight;
 use crate::store::StoreError;
 use crate::store::feed::{Feed, News, Word};
 
 /// How often a replica says that it is there, five times in what makes the others give it up, and looks at its links.
 const SEEN_EVERY: Duration = Duration::from_secs(2);
+/// A look that takes longer has failed: its connection may lead to a server that is not there any more.
+const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Wait before listening anew after the server was lost: it is back within half a second when it was restarted.
 const LISTEN_RETRY: Duration = Duration::from_millis(250);
 /// Words that wait to be told, as many as one look at idle sessions may bring; more are dropped: a later one says more.
@@ -48,7 +52,13 @@ pub(crate) struct Replica {
     many: bool,
     /// Questions of ours that other replicas ask for us.
     asked: DashMap<Uuid, oneshot::Sender<()>>,
+    /// Questions of others that are being asked here. After a broken connection one may be found as well as heard.
+    serving: DashMap<Uuid, ()>,
+    /// What other replicas are asked about their links.
+    pub doubts: Doubts,
     tell: mpsc::Sender<Word>,
+    /// Whether this one sees the database.
+    pub sight: Sight,
 }
 
 /// Words on their way to the other replicas.
@@ -70,9 +80,17 @@ impl Replica {
             id,
             many,
             asked: DashMap::new(),
+            serving: DashMap::new(),
+            doubts: Doubts::default(),
             tell,
+            sight: Sight::default(),
         };
         (replica, words)
+    }
+
+    /// Whether others may share the database.
+    pub(crate) const fn may_have_others(&self) -> bool {
+        self.many
     }
 
     /// Tells the others.
@@ -90,8 +108,11 @@ impl Reach {
         if let Some(here) = app.hosts.get(host) {
             return Ok(Some(Self::Here(here)));
         }
-        let linked = app.replica.many && app.store.is_linked_elsewhere(host, app.replica.id).await?;
-        Ok(linked.then(|| Self::There(app.clone(), host)))
+        if !app.replica.many {
+            return Ok(None);
+        }
+        let there = app.store.linked_to(host, app.replica.id).await?;
+        Ok(there.map(|_| Self::There(app.clone(), host)))
     }
 
     /// Asks the agent, as [`Host::call`] does.
@@ -163,10 +184,10 @@ pub(crate) async fn run(app: Shared, mut words: Words) {
         tokio::select! {
             () = app.stop.cancelled() => break,
             _ = seen.tick() => {
-                if let Err(error) = look_around(&app, &mut others).await {
-                    tracing::error!(%error, "the other replicas could not be looked at");
-                }
-                if feed.is_none() && app.replica.many {
+                if !looks(&app, &mut others).await {
+                    // What brings the notices may lead nowhere as well, and would not say so.
+                    feed = None;
+                } else if feed.is_none() && app.replica.many {
                     feed = listen(&app).await;
                 }
             }
@@ -190,10 +211,25 @@ pub(crate) async fn run(app: Shared, mut words: Words) {
     }
 }
 
+/// Looks around in time. Whether it came to its end.
+async fn looks(app: &Shared, others: &mut Others) -> bool {
+    let began = app.now().steady;
+    match tokio::time::timeout(LOOK_MAX, look_around(app, others)).await {
+        Ok(Ok(())) => {
+            app.replica.sight.saw(began);
+            return true;
+        }
+        Ok(Err(error)) => tracing::error!(%error, "the other replicas could not be looked at"),
+        Err(_) => tracing::error!("the other replicas could not be looked at in time"),
+    }
+    false
+}
+
 /// Starts to listen, and looks at everything that may have been told before.
 async fn listen(app: &Shared) -> Option<Feed> {
     let listening = async {
         let feed = app.store.feed().await?;
+        app.hosts.forget_all_facts();
         for session in app.store.live().await? {
             app.heard(session);
         }
@@ -202,10 +238,13 @@ async fn listen(app: &Shared) -> Option<Feed> {
                 app.watches.publish(&session);
             }
         }
+        for (id, host) in app.store.open_calls(app.replica.id).await? {
+            serve(app, host, id);
+        }
         Ok::<_, StoreError>(feed)
     };
+    let listening = tokio::time::timeout(LOOK_MAX, listening).await.ok()?;
     listening
-        .await
         .inspect_err(|error| tracing::error!(%error, "the database's notices cannot be heard"))
         .ok()
         .flatten()
@@ -239,12 +278,9 @@ async fn hear(app: &Shared, news: News) {
                 let _ = asked.send(());
             }
         }
-        News::Call(id, host) => {
-            if let Some(host) = app.hosts.get(host) {
-                let shared = app.clone();
-                app.jobs.spawn(async move { serve(&shared, &host, id).await });
-            }
-        }
+        News::Word(Word::Answers(id, host, whom)) => doubt::asked(app, id, host, whom),
+        News::Word(Word::Answered(id, answers)) => app.replica.doubts.told(id, answers),
+        News::Call(id, host) => serve(app, host, id),
     }
 }
 
@@ -257,8 +293,22 @@ async fn follow(app: &Shared, lease: LeaseId) {
     }
 }
 
-/// Asks our agent what another replica wants to know.
-async fn serve(app: &Shared, host: &Host, id: Uuid) {
+/// Asks our agent what another replica wants to know, unless that is being done.
+fn serve(app: &Shared, host: HostId, id: Uuid) {
+    let Some(host) = app.hosts.get(host) else {
+        return;
+    };
+    if app.replica.serving.insert(id, ()).is_some() {
+        return;
+    }
+    let shared = app.clone();
+    app.jobs.spawn(async move {
+        serve_now(&shared, &host, id).await;
+        shared.replica.serving.remove(&id);
+    });
+}
+
+async fn serve_now(app: &Shared, host: &Host, id: Uuid) {
     let served = async {
         let Some((request, deadline)) = app.store.open_call(id).await? else {
             return Ok(());
@@ -288,3 +338,7 @@ impl App {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "replica_tests.rs"]
+mod tests;

@@ -4,11 +4,14 @@
 //! A test is a function of a [`Rig`], and [`on_both!`] runs it on both databases.
 
 pub(crate) mod linked;
+pub(crate) mod pair;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use protocol::agent::{ConnectionEvent, ConnectionState, DeviceFact, DeviceHealth, Hello, PROTOCOL, Role};
+use protocol::agent::{
+    ConnectionEvent, ConnectionState, DeviceFact, DeviceHealth, Hello, LiveConnection, PROTOCOL, Role,
+};
 use protocol::{CloseReason, DeviceId, Epoch, HostId, LinkId};
 use signaling::link::token::Fingerprint;
 use tempfile::TempDir;
@@ -127,6 +130,16 @@ impl Rig {
 
     /// The host says Hello with this fence and no connections.
     pub(crate) async fn hello(&self, fence: Epoch, now: UnixMs) -> Vec<Session> {
+        self.hello_with(fence, vec![], now).await
+    }
+
+    /// The same, with connections.
+    pub(crate) async fn hello_with(
+        &self,
+        fence: Epoch,
+        connections: Vec<LiveConnection>,
+        now: UnixMs,
+    ) -> Vec<Session> {
         let fact = DeviceFact {
             id: self.device,
             name: "one".to_owned(),
@@ -143,9 +156,9 @@ impl Rig {
             agent_version: String::new(),
             name: "host".to_owned(),
             devices: vec![fact],
-            connections: vec![],
+            connections,
         };
-        self.app.store.adopt(self.host, &hello, now).await.unwrap()
+        self.app.store.adopt(self.host, &hello, now).await.unwrap().live
     }
 
     /// A link with this token.
@@ -240,6 +253,11 @@ impl Rig {
         for ended in sweep::end_due(&self.app.store, &look, now).await {
             ended.unwrap();
         }
+    }
+
+    /// The PostgreSQL that this stands on.
+    pub(crate) fn server(&mut self) -> &mut Server {
+        self.server.as_mut().expect("the test is on PostgreSQL")
     }
 
     /// The session as it is kept.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   a commit ── trigger ── NOTIFY farglass, 'lease ID WHO' │ 'call ID HOST' │ 'reply ID' ──► every replica's LISTEN
-//!   a word of a replica ── NOTIFY farglass, 'progress SESSION JSON' │ 'idle SESSION MS' ──►
+//!   a word of a replica ── NOTIFY farglass, 'progress SESSION JSON' │ 'idle SESSION MS' │ 'answers ID HOST REPLICA'
+//!                                            │ 'answered ID yes' ──►
 //! ```
 //!
 //! A notice is a hint to look: what is true stands in the tables. Notices are lost while the connection is down, so
@@ -35,13 +36,17 @@ pub(crate) enum News {
     Word(Word),
 }
 
-/// What a replica tells the others about a session, since no row says it.
+/// What a replica tells the others, since no row says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Word {
     /// A preparation goes on.
     Progress(SessionId, Progress),
     /// So long nobody may act until the session ends; none: somebody acted.
     Idle(SessionId, Option<Duration>),
+    /// Somebody asks whether the host's link at that replica still answers.
+    Answers(Uuid, HostId, Uuid),
+    /// Whether the link that was asked for does.
+    Answered(Uuid, bool),
 }
 
 /// A replica's ear.
@@ -99,6 +104,9 @@ fn payload(word: Word) -> String {
         }
         Word::Idle(session, Some(left)) => format!("idle {session} {}", left.as_millis()),
         Word::Idle(session, None) => format!("idle {session}"),
+        Word::Answers(id, host, replica) => format!("answers {id} {host} {replica}"),
+        Word::Answered(id, true) => format!("answered {id} yes"),
+        Word::Answered(id, false) => format!("answered {id} no"),
     }
 }
 
@@ -118,6 +126,12 @@ fn parse(payload: &str, own: &str) -> Option<News> {
             let left = (!rest.is_empty()).then(|| rest.parse().map(Duration::from_millis));
             Some(News::Word(Word::Idle(id.parse().ok()?, left.transpose().ok()?)))
         }
+        "answers" => {
+            let (host, replica) = rest.split_once(' ')?;
+            let (host, replica) = (host.parse().ok()?, replica.parse().ok()?);
+            Some(News::Word(Word::Answers(id.parse().ok()?, host, replica)))
+        }
+        "answered" => Some(News::Word(Word::Answered(id.parse().ok()?, rest == "yes"))),
         _ => None,
     }
 }
@@ -144,6 +158,9 @@ mod tests {
             Word::Idle(session, Some(Duration::from_millis(7))),
             Word::Idle(session, None),
             Word::Progress(session, progress),
+            Word::Answers(Uuid::nil(), HostId::from_uuid(Uuid::now_v7()), Uuid::now_v7()),
+            Word::Answered(Uuid::nil(), true),
+            Word::Answered(Uuid::nil(), false),
         ] {
             assert_eq!(parse(&payload(word), "farglass 1"), Some(News::Word(word)));
         }

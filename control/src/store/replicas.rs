@@ -18,6 +18,7 @@ use protocol::{HostId, LeaseId};
 use signaling::link::token::Fingerprint;
 use uuid::Uuid;
 
+use super::connections::unheard;
 use super::leases::{session, session_where};
 use super::statement::{args, statements};
 use super::{Store, StoreError};
@@ -51,10 +52,13 @@ statements! {
         "UPDATE devices SET health = 'offline' WHERE health <> 'offline'
          AND NOT EXISTS (SELECT 1 FROM host_links h WHERE h.host_id = devices.host_id)";
     LINKED_ELSEWHERE(Text) "SELECT host_id FROM host_links WHERE replica_id <> $1";
-    IS_LINKED_ELSEWHERE(Text, Text) "SELECT host_id FROM host_links WHERE host_id = $1 AND replica_id <> $2";
+    LINKED_TO(Text, Text) "SELECT replica_id FROM host_links WHERE host_id = $1 AND replica_id <> $2";
     ADD_CALL(Text, Text, Text, Number, Number)
         "INSERT INTO calls (id, host_id, request, deadline_ms, asked_at) VALUES ($1, $2, $3, $4, $5)";
     CALL(Text) "SELECT request, deadline_ms FROM calls WHERE id = $1 AND reply IS NULL";
+    OPEN_CALLS(Text)
+        "SELECT calls.id, calls.host_id FROM calls JOIN host_links h ON h.host_id = calls.host_id
+         WHERE h.replica_id = $1 AND calls.reply IS NULL";
     ANSWER_CALL(Text, Text) "UPDATE calls SET reply = $1 WHERE id = $2 AND reply IS NULL";
     TAKE_CALL(Text) "DELETE FROM calls WHERE id = $1 RETURNING reply";
     FORGET_CALLS(Number) "DELETE FROM calls WHERE asked_at < $1";
@@ -153,6 +157,7 @@ impl Store {
         let mut tx = self.begin().await?;
         tx.run(&UNLINK_HOST, args![host, replica]).await?;
         tx.run(&UNLINKED_ARE_OFFLINE, []).await?;
+        unheard(&mut tx).await?;
         tx.commit().await
     }
 
@@ -163,6 +168,7 @@ impl Store {
         }
         let mut tx = self.begin().await?;
         tx.run(&UNLINKED_ARE_OFFLINE, []).await?;
+        unheard(&mut tx).await?;
         tx.commit().await
     }
 
@@ -178,13 +184,10 @@ impl Store {
         rows.iter().map(|row| row.parsed("host_id")).collect()
     }
 
-    /// Whether another replica has the host's link.
-    pub(crate) async fn is_linked_elsewhere(&self, host: HostId, replica: Uuid) -> Result<bool, StoreError> {
-        let row = self
-            .read
-            .maybe(&IS_LINKED_ELSEWHERE, args![host, replica])
-            .await?;
-        Ok(row.is_some())
+    /// The other replica that has the host's link.
+    pub(crate) async fn linked_to(&self, host: HostId, replica: Uuid) -> Result<Option<Uuid>, StoreError> {
+        let row = self.read.maybe(&LINKED_TO, args![host, replica]).await?;
+        row.map(|row| row.parsed("replica_id")).transpose()
     }
 
     /// Asks a host's agent through the replica that has its link. What it says comes as [`super::feed::News::Reply`].
@@ -213,6 +216,14 @@ impl Store {
         let request =
             serde_json::from_str(&row.text("request")?).map_err(|_| StoreError::Damaged("request"))?;
         Ok(Some((request, Duration::from_millis(row.number("deadline_ms")?))))
+    }
+
+    /// Calls to the hosts of this replica that wait for their reply.
+    pub(crate) async fn open_calls(&self, replica: Uuid) -> Result<Vec<(Uuid, HostId)>, StoreError> {
+        let rows = self.read.all(&OPEN_CALLS, args![replica]).await?;
+        rows.iter()
+            .map(|row| Ok((row.parsed("id")?, row.parsed("host_id")?)))
+            .collect()
     }
 
     /// Answers a call.

@@ -4,7 +4,6 @@
 //! in [`FakeAgent::asked`], in order.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -27,13 +26,22 @@ pub enum Manner {
     /// Waits for [`FakeAgent::let_go`].
     Held,
     Fails,
+    /// Cannot now.
+    Busy,
     /// Ends the call without a reply.
     BreaksOff,
 }
 
+/// A viewer's connection, from its offer on.
+#[derive(Clone, Copy)]
+struct Viewer {
+    epoch: Epoch,
+    connected: bool,
+}
+
 struct State {
     fact: DeviceFact,
-    live: BTreeMap<ConnectionId, Epoch>,
+    live: BTreeMap<ConnectionId, Viewer>,
     prepare: Manner,
     release: Manner,
     offer: Manner,
@@ -51,8 +59,8 @@ pub struct FakeAgent {
 }
 
 impl FakeAgent {
-    /// Joins with the token that control wrote.
-    pub async fn join(control: SocketAddr, folder: &Path) -> Self {
+    /// Joins with the token that control wrote. Of several controls all addresses are given, separated by commas.
+    pub async fn join(control: impl std::fmt::Display, folder: &Path) -> Self {
         let token = std::fs::read_to_string(folder.join("join-token")).unwrap();
         let config = Config {
             control: control.to_string(),
@@ -197,11 +205,21 @@ impl FakeAgent {
 
     /// Has a connection that control did not ask for.
     pub fn negotiated(&self, connection: ConnectionId, epoch: Epoch) {
-        self.state.lock().unwrap().live.insert(connection, epoch);
+        let connected = false;
+        let viewer = Viewer { epoch, connected };
+        self.state.lock().unwrap().live.insert(connection, viewer);
+    }
+
+    /// Has none of its connections any more, and tells nobody, as an agent that was restarted.
+    pub fn forget(&self) {
+        self.state.lock().unwrap().live.clear();
     }
 
     /// ICE and DTLS are through.
     pub fn connected(&self, connection: ConnectionId) {
+        let mut state = self.state.lock().unwrap();
+        state.live.get_mut(&connection).unwrap().connected = true;
+        drop(state);
         self.connection(connection, ConnectionState::Connected);
     }
 
@@ -255,7 +273,7 @@ impl FakeAgent {
     }
 
     fn connection(&self, connection: ConnectionId, event: ConnectionState) {
-        let epoch = self.state.lock().unwrap().live[&connection];
+        let epoch = self.state.lock().unwrap().live[&connection].epoch;
         let event = ConnectionEvent {
             connection,
             device: self.device,
@@ -277,10 +295,11 @@ struct Worker {
 impl Worker {
     fn hello(&self) -> Hello {
         let state = self.state.lock().unwrap();
-        let live = |(&connection, &epoch): (&ConnectionId, &Epoch)| LiveConnection {
+        let live = |(&connection, viewer): (&ConnectionId, &Viewer)| LiveConnection {
             connection,
             device: state.fact.id,
-            epoch,
+            epoch: viewer.epoch,
+            connected: viewer.connected,
         };
         Hello {
             protocol: vec![PROTOCOL],
@@ -342,7 +361,7 @@ impl Worker {
                 Request::Release(release) => release.reason,
                 _ => CloseReason::LeaseEnded,
             };
-            for (connection, epoch) in std::mem::take(&mut state.live) {
+            for (connection, Viewer { epoch, .. }) in std::mem::take(&mut state.live) {
                 let closed = ConnectionState::Closed { reason };
                 self.link.tell(FromAgent::Connection(ConnectionEvent {
                     connection,
@@ -384,8 +403,8 @@ impl Worker {
                 }
             }),
             Request::CloseConnection(close) => {
-                let epoch = self.state.lock().unwrap().live.remove(&close.connection);
-                if let Some(epoch) = epoch {
+                let closed = self.state.lock().unwrap().live.remove(&close.connection);
+                if let Some(Viewer { epoch, .. }) = closed {
                     let state = ConnectionState::Closed { reason: close.reason };
                     let (connection, device) = (close.connection, close.device);
                     self.link.tell(FromAgent::Connection(ConnectionEvent {
@@ -407,7 +426,8 @@ impl Worker {
             let code = RefusalCode::BadSdp;
             return Some(Reply::Refused(Refusal { code, detail }));
         }
-        state.live.insert(offer.connection, offer.epoch);
+        let (epoch, connected) = (offer.epoch, false);
+        state.live.insert(offer.connection, Viewer { epoch, connected });
         Some(Reply::Answer {
             sdp: "v=0\r\n".to_owned(),
             etag: format!("ice-{}", offer.connection),
@@ -422,12 +442,13 @@ impl Worker {
                 self.go.notified().await;
                 Some(well)
             }
-            Manner::Fails => {
+            Manner::Fails | Manner::Busy => {
                 let detail = "the test wants it to fail".to_owned();
-                Some(Reply::Refused(Refusal {
-                    code: RefusalCode::SetupFailed,
-                    detail,
-                }))
+                let code = match manner {
+                    Manner::Busy => RefusalCode::Busy,
+                    _ => RefusalCode::SetupFailed,
+                };
+                Some(Reply::Refused(Refusal { code, detail }))
             }
             Manner::BreaksOff => None,
         }

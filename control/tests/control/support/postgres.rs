@@ -106,6 +106,11 @@ impl Postgres {
         format!("postgres://{ROLE}@localhost/postgres?host={}", socket.display())
     }
 
+    /// The socket that it is reached over.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket/.s.PGSQL.5432")
+    }
+
     /// Ends the server as a fault would: nothing is said, nothing is written.
     pub(crate) fn kill(&mut self) {
         self.server.kill().unwrap();
@@ -196,6 +201,8 @@ fn serve(folder: &Path, settings: &[String]) -> Child {
         }
         let mut server = command
             .stderr(Stdio::piped())
+            // Backends that outlive it for a moment would hold the test's own.
+            .stdout(Stdio::null())
             .stdin(Stdio::null())
             .spawn()
             .unwrap();

@@ -1,0 +1,153 @@
+//! Two controls in the test's own process on one PostgreSQL, the first of which reaches it over a way that can be cut.
+//!
+//! ```text
+//!   first ──► Way ──┐
+//!   second ─────────┴──► PostgreSQL
+//! ```
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::app::Shared;
+use crate::domain::session::Session;
+use crate::support::postgres::Postgres;
+use crate::support::{DEADLINE, data};
+use crate::{Config, Control};
+
+/// A control, and what it stands on.
+pub(crate) struct Half {
+    pub app: Shared,
+    /// Where agents dial it.
+    pub address: String,
+    pub folder: TempDir,
+    _stop: DropGuard,
+}
+
+pub(crate) struct Pair {
+    pub first: Half,
+    pub second: Half,
+    pub server: Postgres,
+    pub way: Way,
+}
+
+impl Pair {
+    pub(crate) async fn start() -> Self {
+        let server = Postgres::start();
+        let way = Way::to(server.socket()).await;
+        let first = Half::start(tempfile::tempdir().unwrap(), way.url.clone()).await;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(data(folder.path())).unwrap();
+        for name in ["authority.pem", "authority.key"] {
+            let from = data(first.folder.path()).join(name);
+            std::fs::copy(from, data(folder.path()).join(name)).unwrap();
+        }
+        let second = Half::start(folder, server.url()).await;
+        Self {
+            first,
+            second,
+            server,
+            way,
+        }
+    }
+
+    /// Where an agent dials both, the first one first.
+    pub(crate) fn addresses(&self) -> String {
+        format!("{},{}", self.first.address, self.second.address)
+    }
+}
+
+impl Half {
+    async fn start(folder: TempDir, database: String) -> Self {
+        let config = Config {
+            listen: ([127, 0, 0, 1], 0).into(),
+            data: data(folder.path()),
+            database: Some(database),
+            public_url: None,
+            proxies: crate::proxies::Proxies::default(),
+            join_token_file: Some(folder.path().join("join-token")),
+        };
+        let stop = CancellationToken::new();
+        let control = Control::open(config, stop.clone()).await.unwrap();
+        let address = control.address().unwrap().to_string();
+        let app = control.app.clone();
+        tokio::spawn(control.serve());
+        Self {
+            app,
+            address,
+            folder,
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    /// Waits until this one has as many links.
+    pub(crate) async fn has_links(&self, many: usize) {
+        until(async || self.app.hosts.here().len() == many).await;
+    }
+
+    /// Waits until a lease is as asked for.
+    pub(crate) async fn lease_is(&self, session: &Session, wanted: impl Fn(&Session) -> bool) {
+        until(async || {
+            let read = self.app.store.session(session.id).await;
+            read.ok().flatten().is_some_and(|session| wanted(&session))
+        })
+        .await;
+    }
+}
+
+/// Looks until something is so.
+pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let looks = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, looks)
+        .await
+        .expect("it never is so");
+}
+
+/// The way to a server: what a network is.
+pub(crate) struct Way {
+    pub url: String,
+    stands: watch::Sender<bool>,
+}
+
+impl Way {
+    async fn to(socket: PathBuf) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (stands, standing) = watch::channel(true);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if *standing.borrow() {
+                    tokio::spawn(carry(client, socket.clone(), standing.clone()));
+                }
+            }
+        });
+        let url = format!("postgres://farglass@127.0.0.1:{port}/postgres?sslmode=disable");
+        Self { url, stands }
+    }
+
+    /// Breaks every connection; a new one is closed at once.
+    pub(crate) fn cut(&self) {
+        self.stands.send_replace(false);
+    }
+
+    pub(crate) fn mend(&self) {
+        self.stands.send_replace(true);
+    }
+}
+
+async fn carry(mut client: TcpStream, socket: PathBuf, mut standing: watch::Receiver<bool>) {
+    let Ok(mut server) = UnixStream::connect(socket).await else {
+        return;
+    };
+    tokio::select! {
+        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+        _ = standing.wait_for(|stands| !stands) => {}
+    }
+}
