@@ -12,6 +12,9 @@
 //! anew, and for one reconnect window nothing that was held before it runs out but links, for which no agent is
 //! needed. The wall clock is read once per lease and process: how far away the end of its link is.
 //!
+//! While control could not look (the database was away, the process was stopped) nobody could come back either: that
+//! time is not counted against whoever is awaited.
+//!
 //! People's input is heard by the one control that has the agent's link. It tells the others while an idle end is near,
 //! so that a page which another control serves warns as well; only what was heard here ends anything here.
 //!
@@ -30,6 +33,11 @@ use super::time::{Moment, Steady, UnixMs};
 /// After a start no lease that was there before runs out for this long: an agent's longest wait between two dials
 /// is 36 s.
 pub const RECONNECT_WINDOW: Duration = Duration::from_secs(60);
+
+/// Looks that are further apart than this had a pause between them: four were missed.
+const PAUSE_MIN: Duration = Duration::from_secs(2);
+/// After a pause whoever is awaited has at least this long: a page that was put off asks again within a second or two.
+const AFTER_PAUSE: Duration = Duration::from_secs(5);
 
 /// How often another control is told that an idle end is still near: a word may be lost.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -181,6 +189,17 @@ impl Deadlines {
         }
     }
 
+    /// The look that comes now is the first one for so long. Whether that is a pause.
+    pub fn missed(&mut self, apart: Duration, now: Steady) -> bool {
+        let is_pause = apart > PAUSE_MIN;
+        if is_pause {
+            for watch in self.watches.values_mut() {
+                watch.missed(apart, now);
+            }
+        }
+        is_pause
+    }
+
     /// Looks at every held lease. What is not among them is forgotten.
     pub fn look(&mut self, held: &[Session], now: Moment) -> Look {
         let leases: HashSet<LeaseId> = held.iter().map(|session| session.lease).collect();
@@ -244,12 +263,31 @@ impl Watch {
         }
     }
 
+    /// Nobody could look for so long, and whoever is awaited could not come.
+    fn missed(&mut self, apart: Duration, now: Steady) {
+        let Some(length) = self.length() else { return };
+        let stayed = now.since(self.since.plus(apart));
+        self.since = Steady(
+            now.0
+                .saturating_sub(stayed.min(length.saturating_sub(AFTER_PAUSE))),
+        );
+    }
+
+    /// How long the state itself may last.
+    const fn length(&self) -> Option<Duration> {
+        match self.state {
+            State::Preparing { .. } => Some(STARTUP_TIMEOUT),
+            State::Grace { .. } => Some(GRACE),
+            State::Active | State::Releasing { .. } | State::Released { .. } => None,
+        }
+    }
+
     fn see(&mut self, session: &Session, now: Moment) {
         if self.state != session.state {
             self.state = session.state;
             self.since = now.steady;
         }
-        if matches!(session.state, State::Active | State::Grace { .. }) {
+        if self.is_ready() {
             self.running_since.get_or_insert(now.steady);
         }
         let wall = session.link.expires_at;
@@ -259,6 +297,11 @@ impl Watch {
                 at: now.steady.plus(now.wall.until(wall)),
             });
         }
+    }
+
+    /// Whether people may act on the device.
+    const fn is_ready(&self) -> bool {
+        matches!(self.state, State::Active | State::Grace { .. })
     }
 
     fn spent(&self, now: Steady) -> Option<Duration> {
@@ -289,12 +332,12 @@ impl Watch {
         ends.into_iter().flatten().collect()
     }
 
-    /// Nobody acts. An agent tells so every few seconds; between two words somebody may have, and only what
-    /// it said counts.
+    /// Nobody acts, whether the holder is there or away: coming back is no act. An agent tells so every few seconds;
+    /// between two words somebody may have, and only what it said counts.
     fn idle(&self, session: &Session, heard: Option<&Heard>, now: Steady) -> Option<End> {
-        let heard = heard.filter(|heard| heard.epoch == session.epoch && self.state == State::Active)?;
+        let heard = heard.filter(|heard| heard.epoch == session.epoch && self.is_ready())?;
         let told = heard.quiet.unwrap_or(heard.at.since(heard.first));
-        let quiet = told.min(heard.at.since(self.since));
+        let quiet = told.min(heard.at.since(self.running_since?));
         let timeout = session.link.policy.idle_timeout;
         let is_due = quiet >= timeout;
         if !is_due && now.since(heard.at) > HEARD_FOR {
@@ -309,7 +352,7 @@ impl Watch {
 
     /// Another control says that nobody acts. It warned when it was time to, and it will see to the end itself.
     fn idle_elsewhere(&self, told: Option<&Told>) -> Option<End> {
-        let told = told.filter(|_| self.state == State::Active)?;
+        let told = told.filter(|_| self.is_ready())?;
         Some(End::of(CloseReason::Idle, told.at, WARNING))
     }
 
@@ -332,12 +375,7 @@ impl Watch {
 
     /// The state itself lasts only so long.
     fn overstayed(&self, now: Steady) -> Option<End> {
-        let length = match self.state {
-            State::Preparing { .. } => STARTUP_TIMEOUT,
-            State::Grace { .. } => GRACE,
-            State::Active | State::Releasing { .. } | State::Released { .. } => return None,
-        };
-        let at = self.since.plus(length);
+        let at = self.since.plus(self.length()?);
         Some(End {
             event: Event::Deadline {
                 until: self.state.until()?,

@@ -41,6 +41,7 @@ fn case(state: State, policy: Policy, expires_at: Option<UnixMs>) -> Case {
         lease: LeaseId::from_uuid(id),
         state,
         epoch: Epoch(1),
+        own_state: crate::domain::session::State::GRANTED,
         release_epoch: None,
         binding: [0; 32],
         link,
@@ -111,6 +112,30 @@ fn a_grace_lasts_its_time_however_the_wall_clock_jumps() {
             "{jump}"
         );
     }
+}
+
+#[test]
+fn time_in_which_control_could_not_look_is_not_counted_and_nobody_is_cut_off_right_after_it() {
+    let over = Some(Event::Deadline { until: UnixMs(7) });
+    let mut early = case(grace(), Policy::default(), None);
+    early.due(100);
+    early.due(110);
+    assert!(early.deadlines.missed(Duration::from_secs(35), at(145)));
+    assert_eq!(early.due(145), None);
+    assert_eq!(early.due(164), None, "ten seconds of its thirty are over");
+    assert_eq!(early.due(165), over);
+
+    let mut late = case(grace(), Policy::default(), None);
+    late.due(100);
+    late.due(129);
+    late.deadlines.missed(Duration::from_secs(35), at(164));
+    assert_eq!(late.due(168), None, "the page has not asked again");
+    assert_eq!(late.due(169), over);
+
+    let mut busy = case(grace(), Policy::default(), None);
+    busy.due(100);
+    assert!(!busy.deadlines.missed(Duration::from_secs(2), at(102)));
+    assert_eq!(busy.due(130), over, "a look that comes a little late is no pause");
 }
 
 #[test]
@@ -300,6 +325,38 @@ fn what_was_done_under_another_epoch_or_before_a_return_says_nothing_of_the_hold
     assert_eq!(case.due(1010), None);
     case.heard(1020, Some(900));
     assert_eq!(case.due(1020), None, "it became active twenty seconds ago");
+}
+
+#[test]
+fn who_opens_the_page_again_and_again_and_never_acts_does_not_keep_the_device() {
+    let mut case = case(State::Active, policy(300, None, OnExpiry::Cut), None);
+    case.heard(1000, None);
+    case.due(1000);
+    for seconds in (1020..1300).step_by(20) {
+        case.session.state = State::Grace {
+            until: WALL.plus(at(seconds).0),
+        };
+        case.heard(seconds, None);
+        assert_eq!(case.due(seconds), None, "{seconds}");
+    }
+    assert!(case.warning(1290).is_some(), "as if he were there");
+    case.heard(1301, None);
+    assert_eq!(case.due(1301), Some(Event::End(CloseReason::Idle)));
+}
+
+#[test]
+fn a_connection_that_came_back_is_no_act() {
+    let mut case = case(State::Active, policy(300, None, OnExpiry::Cut), None);
+    case.due(1000);
+    case.heard(1200, Some(150));
+    case.session.state = State::Grace { until: UnixMs(7) };
+    assert_eq!(case.due(1201), None);
+    case.session.state = State::Active;
+    assert_eq!(case.due(1210), None);
+    case.heard(1349, Some(299));
+    assert_eq!(case.due(1349), None);
+    case.heard(1350, Some(300));
+    assert_eq!(case.due(1350), Some(Event::End(CloseReason::Idle)));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! applies these rules inside its transactions, the routes turn refusals into problems, and a
 //! simulation can run them millions of times a second.
 
+pub mod absence;
+pub mod connection;
 pub mod deadlines;
 pub mod device;
 pub mod labels;

@@ -9,7 +9,10 @@
 //! A job holds no truth: the rows say what is owed. Whatever becomes of one (its link broke, the database was away, it
 //! panicked, control died), the control that has the host's link starts it again. An agent that did it already says so.
 
+mod cleaning;
 pub(crate) mod duty;
+mod gone;
+pub(crate) mod hang_up;
 pub(crate) mod prepare;
 pub(crate) mod release;
 pub(crate) mod reset;

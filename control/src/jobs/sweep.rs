@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::app::{App, Shared};
-use crate::domain::deadlines::Look;
+use crate::domain::deadlines::{Deadlines, Look};
 use crate::domain::session::{Presence, Session};
-use crate::domain::time::{Moment, UnixMs};
-use crate::jobs::reset;
+use crate::domain::time::{Moment, Steady, UnixMs};
+use crate::jobs::gone::Gone;
+use crate::jobs::{hang_up, reset};
 use crate::replica;
 use crate::store::audit::Actor;
 use crate::store::feed::Word;
@@ -30,27 +31,50 @@ const MEMORY_EVERY: Duration = Duration::from_secs(30);
 pub(crate) async fn run(app: Shared) {
     let mut leases = tokio::time::interval(LEASES_EVERY);
     let mut memory = tokio::time::interval(MEMORY_EVERY);
+    let mut looks = Looks::default();
     loop {
         tokio::select! {
             () = app.stop.cancelled() => return,
             _ = leases.tick() => {
-                if let Err(error) = look_at_leases(&app).await {
+                if let Err(error) = look_at_leases(&app, &mut looks).await {
                     tracing::error!(%error, "leases could not be looked through");
                 }
             }
             _ = memory.tick() => {
                 app.limits.prune(Instant::now());
                 app.watches.prune();
-                if let Err(error) = tidy(&app).await {
+                if let Err(error) = tidy(&app, app.now()).await {
                     tracing::error!(%error, "old rows could not be tidied");
+                }
+                if let Err(error) = looks.gone.look(&app).await {
+                    tracing::error!(%error, "it could not be looked who does not come back");
                 }
             }
         }
     }
 }
 
+/// What one look leaves for the next.
+#[derive(Default)]
+pub(crate) struct Looks {
+    last: Option<Steady>,
+    gone: Gone,
+}
+
+impl Looks {
+    /// What the deadlines say of held leases. What control could not look at meanwhile is not counted.
+    pub(crate) fn at(&mut self, held: &[Session], deadlines: &mut Deadlines, now: Moment) -> Look {
+        let last = self.last.replace(now.steady);
+        let apart = last.map_or(Duration::ZERO, |last| now.steady.since(last));
+        if deadlines.missed(apart, now.steady) {
+            self.gone.missed(apart);
+        }
+        deadlines.look(held, now)
+    }
+}
+
 /// Ends every lease whose time is over, tells the holders of the others, and starts what is owed and nobody is at.
-async fn look_at_leases(app: &Shared) -> Result<(), StoreError> {
+async fn look_at_leases(app: &Shared, looks: &mut Looks) -> Result<(), StoreError> {
     let held = app.store.held().await?;
     let linked = replica::linked(app).await?;
     app.watches.observed(&held, |session| {
@@ -62,7 +86,7 @@ async fn look_at_leases(app: &Shared) -> Result<(), StoreError> {
         (!app.hosts.is_online(session.host)).then_some(presence)
     });
     let now = app.now();
-    let look = app.deadlines().look(&held, now);
+    let look = looks.at(&held, &mut app.deadlines(), now);
     for (session, outlook) in &look.outlooks {
         app.watches.expect(*session, *outlook);
     }
@@ -105,14 +129,15 @@ pub(crate) async fn end_due(store: &Store, look: &Look, now: UnixMs) -> Vec<Resu
     ended.into_iter().filter_map(Result::transpose).collect()
 }
 
-async fn tidy(app: &Shared) -> Result<(), StoreError> {
+async fn tidy(app: &Shared, now: Moment) -> Result<(), StoreError> {
     let held = app.store.held().await?;
-    let Moment { steady, wall } = app.now();
+    let Moment { steady, wall } = now;
     let spent = app.deadlines().spent(&held, steady);
     if !spent.is_empty() {
         app.store.note_spent(&spent).await?;
     }
     app.store.forget_old_sessions(wall).await?;
+    hang_up::all(app, app.store.end_unsigned_looks(wall).await?);
     app.store.forget_viewer_tokens(wall).await?;
     app.store.forget_old_answers(wall).await
 }
@@ -132,6 +157,8 @@ mod tests {
     use protocol::{CloseReason, Epoch};
 
     on_both![
+        a_holder_who_is_away_while_control_could_not_look_still_comes_back,
+        what_a_lease_used_of_its_length_is_kept_for_the_next_control,
         a_lost_holder_keeps_the_device_for_half_a_minute,
         a_holder_whose_next_offer_fails_is_gone,
         coming_back_within_the_grace_starts_it_anew,
@@ -170,6 +197,40 @@ mod tests {
             rig.claim("t", "a", after(141)).await,
             Claimed::Refused(Refused::DeviceInUse)
         ));
+    }
+
+    async fn a_holder_who_is_away_while_control_could_not_look_still_comes_back(rig: Rig) {
+        rig.link("t", None, None).await;
+        let session = rig.granted("t", "a", after(100)).await;
+        rig.app.store.prepared(session.lease, after(101)).await.unwrap();
+        let mut looks = Looks::default();
+        let mut due = async |seconds: u64| {
+            let held = rig.app.store.held().await.unwrap();
+            let (steady, wall) = (Steady(Duration::from_secs(seconds)), after(seconds));
+            let look = looks.at(&held, &mut rig.app.deadlines(), Moment { steady, wall });
+            !look.due.is_empty()
+        };
+        for seconds in 101..=105 {
+            assert!(!due(seconds).await);
+        }
+        // The database is away, or this process is stopped.
+        for seconds in 140..=165 {
+            assert!(!due(seconds).await, "{seconds}");
+        }
+        assert!(due(166).await, "its thirty seconds are over");
+    }
+
+    async fn what_a_lease_used_of_its_length_is_kept_for_the_next_control(rig: Rig) {
+        rig.link("t", None, None).await;
+        let limit = "UPDATE links SET max_duration_s = 100";
+        rig.app.store.run(limit.to_owned()).await.unwrap();
+        let session = rig.granted("t", "a", after(100)).await;
+        rig.app.store.prepared(session.lease, after(101)).await.unwrap();
+        rig.view(&session, false, after(110)).await;
+        rig.sweep(after(110)).await;
+        let (steady, wall) = (Steady(Duration::from_secs(125)), after(125));
+        tidy(&rig.app, Moment { steady, wall }).await.unwrap();
+        assert_eq!(rig.now(&session).await.spent, Duration::from_secs(15));
     }
 
     async fn a_holder_whose_next_offer_fails_is_gone(rig: Rig) {
