@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use host_agent::custody::{Asked, Custody, Effect, Work, overtaken};
@@ -64,6 +64,10 @@ pub(super) struct Device {
     pub(super) acted: Epoch,
     /// What the disk holds if the fence was not persisted.
     unsynced: Option<Vec<u8>>,
+    /// The fence when the last backup was made.
+    kept: Mark,
+    /// Whether the agent's files were ever older than what was done on the device.
+    pub(super) set_back: bool,
 }
 
 /// A viewer's connection.
@@ -74,18 +78,14 @@ pub(super) struct Viewer {
     pub(super) up: bool,
 }
 
-const UNTOUCHED: Mark = Mark {
-    epoch: Epoch(0),
-    stage: Stage::Clean,
-};
-
 impl Device {
     pub(super) fn new(id: DeviceId, folder: PathBuf) -> Self {
+        put_fence(&folder, Mark::NEW);
         Self {
             id,
             folder,
             fence: None,
-            custody: Custody::new(UNTOUCHED),
+            custody: Custody::new(Mark::NEW),
             running: None,
             waiting: Vec::new(),
             meant: BTreeMap::new(),
@@ -96,6 +96,8 @@ impl Device {
             touched: None,
             acted: Epoch(0),
             unsynced: None,
+            kept: Mark::NEW,
+            set_back: false,
         }
     }
 
@@ -104,6 +106,21 @@ impl Device {
         match &self.fence {
             Some(fence) => fence.mark(),
             None => Fence::open(&self.folder).expect("the folder is there").mark(),
+        }
+    }
+
+    /// The agent's folder is copied away.
+    pub(super) fn back_up(&mut self) {
+        self.kept = self.mark();
+    }
+
+    /// The folder of a dead agent is as it was when it was copied away. Left out is one whose device was held then: who
+    /// held it would be let in at once on whatever others left since.
+    pub(super) fn restore(&mut self) {
+        if self.kept.stage == Stage::Clean {
+            put_fence(&self.folder, self.kept);
+            self.acted = self.kept.epoch;
+            self.set_back = true;
         }
     }
 
@@ -129,7 +146,7 @@ impl World<'_> {
                     )
                 })?;
             }
-            let first = device.baseline.is_none() && mark.may_be_surveyed();
+            let first = device.baseline.is_none() && mark.may_be_surveyed() && !device.phone.is_used();
             if first || mutant == Some(Mutant::BaselineOfADirtyDevice) {
                 device.baseline = Some(Arc::new(device.phone.on.clone()));
             }
@@ -152,7 +169,7 @@ impl World<'_> {
                 }
             }
             device.fence = None;
-            device.custody = Custody::new(UNTOUCHED);
+            device.custody = Custody::new(Mark::NEW);
             device.running = None;
             device.waiting.clear();
             device.meant.clear();
@@ -212,17 +229,22 @@ impl World<'_> {
     pub(super) fn live_connections(&self) -> Vec<LiveConnection> {
         let of = |device: &Device| {
             let id = device.id;
-            let live = |viewer: &Viewer| LiveConnection {
-                connection: viewer.connection,
+            let live = |(connection, epoch, connected)| LiveConnection {
+                connection,
                 device: id,
-                epoch: viewer.epoch,
+                epoch,
+                connected,
             };
-            device
-                .viewers
-                .iter()
-                .filter(|viewer| viewer.up)
-                .map(live)
-                .collect::<Vec<_>>()
+            // The agent has an offer in its table from when it takes it in.
+            let offered = device.inbox.iter().filter_map(|(_, request)| match request {
+                Request::WhepOffer(offer) => Some((offer.connection, offer.epoch, false)),
+                _ => None,
+            });
+            let viewers = device.viewers.iter();
+            let viewers = viewers.map(|viewer| (viewer.connection, viewer.epoch, viewer.up));
+            let listed = viewers.chain(offered);
+            let listed = listed.filter(|(_, _, up)| *up || self.mutant != Some(Mutant::HelloLeavesOut));
+            listed.map(live).collect::<Vec<_>>()
         };
         self.devices.iter().flat_map(of).collect()
     }
@@ -320,7 +342,8 @@ impl World<'_> {
     }
 
     fn start(&mut self, at: usize, work: Work, askers: Vec<CallId>, meant: Epoch) {
-        let job = Job::new(work, askers, meant, (self.monotonic, self.agent_wall));
+        let used = self.devices[at].phone.is_used() && self.mutant != Some(Mutant::WitnessIgnored);
+        let job = Job::new(work, used, askers, meant, (self.monotonic, self.agent_wall));
         self.devices[at].running = Some(job);
     }
 
@@ -433,6 +456,12 @@ impl World<'_> {
     fn answer(&mut self, call: CallId, reply: Reply) {
         self.network.send(Message::Answer(call, reply));
     }
+}
+
+/// As the agent keeps it, and without waiting for the disk.
+fn put_fence(folder: &Path, mark: Mark) {
+    let bytes = serde_json::to_vec(&mark).expect("a mark is JSON");
+    fs::write(folder.join("fence.json"), bytes).expect("the folder is there");
 }
 
 pub(super) fn epoch_of(request: &Request) -> Epoch {

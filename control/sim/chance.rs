@@ -274,7 +274,7 @@ impl World<'_> {
         } else {
             self.dice.below(self.network.flying.len())
         };
-        self.deliver(which).await
+        self.deliver(self.network.arrives(which)).await
     }
 
     fn dice_ms(&mut self) -> u64 {

@@ -10,11 +10,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use protocol::agent::{Hello, PROTOCOL, Reply, Report, Request};
-use protocol::{CloseReason, ConnectionId, Epoch, LeaseId};
+use protocol::agent::{CloseConnection, Hello, PROTOCOL, Reply, Report, Request};
+use protocol::{CloseReason, Epoch};
 use signaling::link::call::CallError;
 use uuid::Uuid;
 
+use super::agent_side::Device;
+use super::connections::Offered;
 use super::ground::TABLES;
 use super::mutants::Mutant;
 use super::network::{CallId, Message};
@@ -28,9 +30,10 @@ use crate::domain::lease::Event;
 use crate::domain::session::Session;
 use crate::domain::time::{Moment, Steady, UnixMs};
 use crate::jobs::duty::Duty;
-use crate::jobs::{prepare, release, reset, sweep};
+use crate::jobs::{hang_up, prepare, release, reset, sweep};
 use crate::store::StoreError;
 use crate::store::audit::Actor;
+use crate::store::connections::Adopted;
 
 /// Results of a hundred that a job cannot write.
 const UNWRITTEN: u64 = 4;
@@ -41,9 +44,9 @@ pub(super) enum Call {
     Prepare(Session),
     Release(Session),
     Reset(Reset),
-    Offer(ConnectionId, LeaseId),
-    /// The end of a connection: the agent tells of it by itself.
-    Close,
+    Offer(Offered),
+    /// The end of a connection: asked for until the agent says so.
+    Close(CloseConnection),
 }
 
 /// What a living control has in its memory.
@@ -150,7 +153,7 @@ impl World<'_> {
                 Duty::Reset(order.device, order.epoch),
                 Some(Mutant::ResetAskedOnce),
             ),
-            Call::Offer(..) | Call::Close => return,
+            Call::Offer(..) | Call::Close(_) => return,
         };
         if answered.is_ok() || once.is_none() || self.mutant != once {
             self.control.duties.remove(&duty);
@@ -173,7 +176,8 @@ impl World<'_> {
         self.control
             .deadlines
             .greeted(hello.devices.iter().map(|fact| fact.id));
-        let mut live = self
+        let living = self.living().await?;
+        let Adopted { mut live, mut strays } = self
             .ground
             .store
             .adopt(self.ground.host, &hello, self.now())
@@ -191,7 +195,11 @@ impl World<'_> {
         for session in live {
             self.follow(&session);
         }
-        Ok(())
+        strays.sort_by_key(|stray| self.at(stray.device));
+        for stray in strays {
+            self.hang_up(stray);
+        }
+        self.none_was_given_up(&living).await
     }
 
     pub(super) async fn on_report(&mut self, mut report: Report, sent: u64) -> Checked {
@@ -215,24 +223,13 @@ impl World<'_> {
         match message {
             Message::Hello(hello) => self.on_hello(hello).await,
             Message::Report(report, sent) => self.on_report(report, sent).await,
-            Message::Connection(event) => {
-                if !self.control.host_up {
-                    return Ok(());
-                }
-                let now = self.now();
-                let changed = self
-                    .ground
-                    .store
-                    .connection_changed(self.ground.host, &event, now)
-                    .await?;
-                self.committed(changed)
-            }
+            Message::Connection(event) => self.on_connection(&event).await,
             Message::Answer(call, reply) => self.on_answer(call, reply).await,
             Message::Request(..) => Ok(()),
         }
     }
 
-    fn committed(&mut self, changed: Option<Session>) -> Checked {
+    pub(super) fn committed(&mut self, changed: Option<Session>) -> Checked {
         if let Some(changed) = changed
             && !self.control_dies_here()
         {
@@ -280,17 +277,26 @@ impl World<'_> {
                 reset::conclude(store, &order, answered, up, now).await?;
                 None
             }
-            Call::Offer(connection, lease) if answered.is_err() => {
-                store.drop_connection(connection, lease, now).await?
+            Call::Offer(Offered {
+                connection, lease, ..
+            }) if answered.is_err() => store.drop_connection(connection, lease, now).await?,
+            Call::Offer(offered) => {
+                self.offer_is_answered(offered).await?;
+                None
             }
-            Call::Offer(..) | Call::Close => None,
+            Call::Close(close) => {
+                if up && answered.is_err_and(|error| hang_up::may_stay(&error)) {
+                    self.hang_up(close);
+                }
+                None
+            }
         };
         self.committed(changed)
     }
 
     /// The database is away just when a job would write what it came to.
     fn unwritten(&mut self, call: &Call) -> bool {
-        let is_job = !matches!(call, Call::Offer(..) | Call::Close);
+        let is_job = !matches!(call, Call::Offer(..) | Call::Close(_));
         let away = self.faults && is_job && self.dice.percent(UNWRITTEN);
         if away {
             self.note(|| format!("what came of {call:?} cannot be written"));
@@ -420,15 +426,19 @@ impl World<'_> {
     /// Copies the database away.
     pub(super) async fn back_up(&mut self) {
         self.copy("main", "kept").await;
+        self.devices.iter_mut().for_each(Device::back_up);
         self.backed_up = true;
     }
 
     /// Control dies, and starts on the older database. Whoever puts a backup back sets the clock first.
     pub(super) async fn restore(&mut self) -> Checked {
         self.control_dies();
-        // The agents may go down with it; their fences stay ahead of what is put back.
-        if self.dice.percent(30) {
+        // The agents may go down with it; their fences stay ahead of what is put back, unless they are put back as well.
+        if self.dice.percent(60) {
             self.agent_dies();
+            if self.dice.percent(50) {
+                self.devices.iter_mut().for_each(Device::restore);
+            }
         }
         self.copy("kept", "main").await;
         // The database forgot whom it granted what.

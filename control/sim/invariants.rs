@@ -6,14 +6,14 @@
 //! | I2 | epochs rise, none comes twice, not after a restore either | `epochs_rise`, `Ledger` |
 //! | I3 | effects are of the fence's epoch, and the fence is never lower after a crash | agent_side.rs `acts`, `agent_starts` |
 //! | I4 | free is wiped for its epoch; nobody reads what another left | `free_is_clean`, people.rs `touches` |
-//! | I5 | deadlines are measured by clocks that never jump | work.rs `is_late`, stays.rs |
+//! | I5 | deadlines are measured by clocks that never jump, and none is of who is there | work.rs `is_late`, stays.rs, connections.rs |
 //! | I6 | a late wipe touches nobody of a higher epoch | work.rs `step` |
 //! | I7 | a holder's retry is its own lease | people.rs `refusal_is_right` |
 //! | I8 | nobody holds through a link that was cut off | `links_are_good`; links whose time is over: stays.rs |
 //! | I9 | nothing runs out before agents may be back | `nothing_ran_out` |
 //! | I10 | one audit row for each change; owners only | `all_is_audited`, people.rs `claims`, `ends` |
 //! | I11 | at rest everything is free, held or quarantined | `nothing_hangs` |
-//! | I12 | a connection has one lease and epoch | people.rs `touches` |
+//! | I12 | a connection has one lease and epoch, and agents have those of control | people.rs `touches`, connections.rs |
 //! | I13 | no channel outlives its epoch behind the fence | agent_side.rs `no_channel_outlives_the_fence` |
 //!
 //! Not here: how long a revocation takes (I8, I13: `farglass bench revoke`), DTLS fingerprints and SDP (I12: the
@@ -182,6 +182,7 @@ impl World<'_> {
         let swept = self.sweeping.then_some(settled);
         self.stays
             .check(&before, &after, self.monotonic, swept, self.eyes)?;
+        self.nobody_there_was_put_out(&before, &after).await?;
         self.all_is_audited(&before, &after)?;
         self.before = after;
         Ok(())
@@ -249,10 +250,10 @@ impl World<'_> {
             if mark.epoch > row.epoch {
                 continue;
             }
-            if mark.epoch < row.epoch
-                || mark.stage != Stage::Clean
-                || !self.devices[at].phone.traces().is_empty()
-            {
+            // Where the agent's files went back with control's rows nobody knows but the device itself, until it is asked.
+            let hidden = self.devices[at].set_back && self.devices[at].phone.is_used();
+            let traces = !self.devices[at].phone.traces().is_empty() && !hidden;
+            if mark.epoch < row.epoch || mark.stage != Stage::Clean || traces {
                 let traces = self.devices[at].phone.traces().len();
                 self.eyes.broken(I4, || {
                     format!("device {at} is free at {}: {mark:?}, {traces} traces", row.epoch)

@@ -29,6 +29,8 @@ mutants! {
     PlaceSkipped,
     /// What a person left is taken for the operator's own.
     BaselineOfADirtyDevice,
+    /// That a device says itself that it was used is not looked at.
+    WitnessIgnored,
     /// What the scan found is not looked at.
     ScanIgnored,
     /// The agent says that it cleaned while it is still at it.
@@ -75,6 +77,12 @@ mutants! {
     FenceNotPersisted,
     /// A device whose fence is above what control remembers stays free.
     FreeAboveTheFence,
+    /// Control leaves a connection to the agent that is over.
+    StraysStay,
+    /// The agent's Hello leaves out who is still connecting.
+    HelloLeavesOut,
+    /// Control does not hear that a connection came up.
+    UpUnheard,
 }
 
 /// Which invariant each mutant has to break.
@@ -87,6 +95,7 @@ pub(super) const BREAKS: &[(Mutant, Invariant)] = &[
     (Mutant::SkipWipe, I4),
     (Mutant::PlaceSkipped, I4),
     (Mutant::BaselineOfADirtyDevice, I4),
+    (Mutant::WitnessIgnored, I4),
     (Mutant::ScanIgnored, I4),
     (Mutant::AcknowledgedBeforeDone, I4),
     (Mutant::WipeOfAnotherEpoch, I4),
@@ -95,6 +104,7 @@ pub(super) const BREAKS: &[(Mutant, Invariant)] = &[
     (Mutant::WallClockAtAgent, I5),
     (Mutant::WallClockAtControl, I5),
     (Mutant::DeadlinesForgotten, I5),
+    (Mutant::UpUnheard, I5),
     (Mutant::WipeOutlivesTheFence, I6),
     (Mutant::EpochIgnored, I6),
     (Mutant::RetryNotIdempotent, I7),
@@ -107,5 +117,7 @@ pub(super) const BREAKS: &[(Mutant, Invariant)] = &[
     (Mutant::ResetAskedOnce, I11),
     (Mutant::DeadlinesForgotten, I11),
     (Mutant::ChannelsCarriedOver, I12),
+    (Mutant::StraysStay, I12),
+    (Mutant::HelloLeavesOut, I12),
     (Mutant::ChannelsOutliveTheFence, I13),
 ];

@@ -41,6 +41,18 @@ impl Network {
         }
     }
 
+    /// Which one arrives when this one is about to: nothing that the agent tells overtakes its Hello.
+    pub(super) fn arrives(&self, which: usize) -> usize {
+        let hello = self
+            .flying
+            .iter()
+            .position(|message| matches!(message, Message::Hello(_)));
+        match self.flying[which] {
+            Message::Connection(_) | Message::Report(..) => hello.unwrap_or(which),
+            _ => which,
+        }
+    }
+
     /// The link breaks.
     pub(super) fn cut(&mut self) {
         self.linked = false;

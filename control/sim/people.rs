@@ -5,6 +5,7 @@
 use protocol::agent::{CloseConnection, Request, Role, WhepOffer};
 use protocol::{CloseReason, LeaseId, SessionId};
 
+use super::connections::Offered;
 use super::control_side::Call;
 use super::mutants::Mutant;
 use super::violation::Checked;
@@ -185,23 +186,29 @@ impl World<'_> {
         let (device, epoch) = (session.device, session.epoch);
         for connection in opened.replaced {
             let reason = CloseReason::Replaced;
-            let close = CloseConnection {
+            self.hang_up(CloseConnection {
                 connection,
                 device,
                 epoch,
                 reason,
-            };
-            self.call(Call::Close, Request::CloseConnection(close));
+            });
         }
         let offer = WhepOffer {
             connection: opened.id,
             session: session.id,
+            lease: Some(session.lease),
             device,
             epoch,
             role: Role::Controller,
             sdp: String::new(),
         };
-        self.call(Call::Offer(opened.id, session.lease), Request::WhepOffer(offer));
+        let offered = Offered {
+            connection: opened.id,
+            lease: session.lease,
+            device,
+            epoch,
+        };
+        self.call(Call::Offer(offered), Request::WhepOffer(offer));
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use host_agent::reset::Account;
 use host_agent::reset::survey::Survey;
+use host_agent::reset::witness::WITNESS;
 use protocol::Epoch;
 
 use super::dice::Dice;
@@ -93,6 +94,16 @@ impl Phone {
             }
             _ => drop(self.unseen.insert(epoch)),
         }
+    }
+
+    /// Somebody is let in.
+    pub(super) fn is_let_in(&mut self) {
+        self.on.files.insert(WITNESS.to_owned(), None);
+    }
+
+    /// Whether it bears the witness of use.
+    pub(super) fn is_used(&self) -> bool {
+        self.on.files.contains_key(WITNESS)
     }
 
     /// An app that a person started, and that nobody stopped, writes a file.

@@ -39,10 +39,12 @@ impl World<'_> {
             self.sweeps().await?;
             self.check(true).await?;
             self.sweeping = false;
-            if self.network.flying.is_empty() && self.hangs().is_none() {
+            let quiet = self.network.flying.is_empty() && self.hangs().is_none();
+            if quiet && self.stray().await?.is_none() {
                 return Ok(());
             }
         }
+        self.no_stray_stays().await?;
         self.nothing_hangs()
     }
 

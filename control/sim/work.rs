@@ -4,6 +4,7 @@
 //!   Prepare ── reset ─► launch ─┐            reset = Full: reset::wipe step by step, with reset::plan's commands
 //!   Resume, Return ─────────────┼─► ended ─► custody            WipeApp: apps' data and the clipboard
 //!   Release ── reset ───────────┘                               Keep: nothing
+//!   Fresh: Prepare with a full reset if the device bears the witness of use, which whoever is let in leaves on it
 //! ```
 //!
 //! What a wipe does and what it takes for clean is the agent's own code; here are only the hands that do it.
@@ -32,6 +33,7 @@ const WRITING: u64 = 10;
 /// Work on its way.
 pub(super) struct Job {
     work: Work,
+    reset: Reset,
     pub(super) askers: Vec<CallId>,
     /// The epoch that control gave it.
     meant: Epoch,
@@ -50,23 +52,22 @@ enum Phase {
 }
 
 impl Job {
-    /// `now`: monotonic and wall.
-    pub(super) fn new(work: Work, askers: Vec<CallId>, meant: Epoch, now: (u64, i64)) -> Self {
+    /// `used`: whether the device says that it was used. `now`: monotonic and wall.
+    pub(super) fn new(work: Work, used: bool, askers: Vec<CallId>, meant: Epoch, now: (u64, i64)) -> Self {
+        let reset = match &work {
+            Work::Fresh(_) if used => Reset::Full,
+            Work::Prepare(request) | Work::Fresh(request) => request.reset,
+            Work::Release(request) => request.reset,
+            Work::Resume(_) | Work::Return(_) => Reset::Keep,
+        };
         Self {
             work,
+            reset,
             askers,
             meant,
             began: now.0,
             began_wall: now.1,
             phase: Phase::Fresh,
-        }
-    }
-
-    fn reset(&self) -> Reset {
-        match &self.work {
-            Work::Prepare(request) => request.reset,
-            Work::Release(request) => request.reset,
-            _ => Reset::Keep,
         }
     }
 
@@ -142,7 +143,7 @@ impl World<'_> {
         }
         match &mut job.phase {
             Phase::Fresh => {
-                let Some(phase) = self.begins(at, job.reset()) else {
+                let Some(phase) = self.begins(at, job.reset) else {
                     return Some(failed(RefusalCode::SetupFailed, "no baseline was taken"));
                 };
                 job.phase = phase;
@@ -175,7 +176,12 @@ impl World<'_> {
                 }
                 Next::Over(left) => Some(failed(RefusalCode::SetupFailed, &left.join(", "))),
             },
-            Phase::Clean => Some(job.done()),
+            Phase::Clean => {
+                if !matches!(job.work, Work::Release(_)) {
+                    self.devices[at].phone.is_let_in();
+                }
+                Some(job.done())
+            }
         }
     }
 
@@ -204,7 +210,7 @@ impl World<'_> {
     /// I6: what is cleaned for an epoch meets nobody of a higher one.
     fn cleans_its_own(&self, job: &Job, fence: Epoch) -> Checked {
         let epoch = job.meant.min(job.work.epoch());
-        if job.reset() == Reset::Keep || epoch >= fence {
+        if job.reset == Reset::Keep || epoch >= fence {
             return Ok(());
         }
         self.eyes.broken(I6, || {
@@ -216,7 +222,9 @@ impl World<'_> {
     fn is_late(&self, job: &Job) -> Result<bool, Violation> {
         let deadline = match &job.work {
             Work::Release(_) => RELEASE_DEADLINE_MS,
-            Work::Prepare(prepare) | Work::Resume(prepare) | Work::Return(prepare) => prepare.deadline_ms,
+            Work::Prepare(prepare) | Work::Fresh(prepare) | Work::Resume(prepare) | Work::Return(prepare) => {
+                prepare.deadline_ms
+            }
         };
         let passed = self.monotonic - job.began;
         let late = match self.mutant {

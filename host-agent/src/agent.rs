@@ -168,9 +168,7 @@ impl Agent {
                     self.facts.insert(fact.id, fact);
                     self.report();
                 }
-                Event::Device(DeviceEvent::NotConnected(connection)) => {
-                    self.viewers.remove(&connection);
-                }
+                Event::Device(DeviceEvent::NotConnected(connection)) => self.not_connected(connection),
                 Event::ReportDue => self.report(),
                 Event::Cancelled => {
                     self.stop(sources).await;
@@ -275,6 +273,19 @@ impl Agent {
         }
     }
 
+    /// There will be no such connection. Whoever asked hears it from the refusal, unless it was a control that is gone.
+    fn not_connected(&mut self, connection: ConnectionId) {
+        if let Some(Viewer { device, epoch, .. }) = self.viewers.remove(&connection) {
+            let reason = CloseReason::Error;
+            self.tell(ConnectionEvent {
+                connection,
+                device,
+                epoch,
+                state: ConnectionState::Closed { reason },
+            });
+        }
+    }
+
     fn on_link(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Up(greeting) => greeting.hello(self.hello()),
@@ -359,17 +370,19 @@ impl Agent {
     }
 
     fn hello(&self) -> Hello {
-        let live = self.viewers.iter().filter(|(_, viewer)| viewer.connected);
         Hello {
             protocol: vec![PROTOCOL],
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             name: self.name.clone(),
             devices: self.facts.values().cloned().collect(),
-            connections: live
+            connections: self
+                .viewers
+                .iter()
                 .map(|(connection, viewer)| LiveConnection {
                     connection: *connection,
                     device: viewer.device,
                     epoch: viewer.epoch,
+                    connected: viewer.connected,
                 })
                 .collect(),
         }

@@ -7,6 +7,17 @@
 //!
 //! The stages before `ready` come from the agent's own progress; nothing is invented to fill time. A
 //! stage never goes back while a device is prepared.
+//!
+//! A session's own state follows its lease's:
+//!
+//! ```text
+//!   preparing ──► running ⇄ idle             idle: nobody is there, the lease is in its grace
+//!      │  └──────────┴───────┴──► terminating ──► terminated
+//!      └── the set-up failed ───► failed
+//! ```
+//!
+//! Nothing is ever pending, because a claim is granted or refused at once; and a link's session is over with its lease,
+//! it does not hibernate.
 
 use std::time::Duration;
 
@@ -26,6 +37,8 @@ pub struct Session {
     pub lease: LeaseId,
     /// Where the lease stands.
     pub state: lease::State,
+    /// Where the session itself stands.
+    pub own_state: State,
     /// The lease's epoch.
     pub epoch: Epoch,
     /// The epoch that the release carries, once there is one.
@@ -64,29 +77,81 @@ impl Session {
     pub fn app(&self) -> Option<&App> {
         self.link.app.as_ref()
     }
-
-    /// The session's own state, derived from the lease.
-    #[must_use]
-    pub const fn state_name(&self) -> &'static str {
-        session_state(self.state)
-    }
 }
 
-/// The state of a session whose lease stands like this.
-#[must_use]
-pub const fn session_state(lease: lease::State) -> &'static str {
-    match lease {
-        lease::State::Preparing { .. } => "preparing",
-        lease::State::Active | lease::State::Grace { .. } => "running",
-        lease::State::Releasing {
-            reason: CloseReason::SetupFailed,
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// The device is being made ready.
+    Preparing,
+    /// The holder is on the device.
+    Running,
+    /// The device is ready, and nobody is there.
+    Idle,
+    /// It ended, and the device is being cleaned.
+    Terminating,
+    /// Over, and the device is cleaned or given up.
+    Terminated,
+    /// The device was never ready. Over.
+    Failed,
+}
+
+impl State {
+    /// The session of a lease that was just granted.
+    pub const GRANTED: Self = Self::Preparing;
+
+    /// Every state.
+    pub const ALL: [Self; 6] = [
+        Self::Preparing,
+        Self::Running,
+        Self::Idle,
+        Self::Terminating,
+        Self::Terminated,
+        Self::Failed,
+    ];
+
+    /// The state once the lease stands like this; none when that changes nothing here: it is so already, or it is over.
+    #[must_use]
+    pub const fn after(self, lease: lease::State) -> Option<Self> {
+        use lease::State as Lease;
+        match (self, lease) {
+            (Self::Preparing | Self::Idle, Lease::Active) => Some(Self::Running),
+            (Self::Preparing | Self::Running, Lease::Grace { .. }) => Some(Self::Idle),
+            (
+                Self::Preparing,
+                Lease::Releasing {
+                    reason: CloseReason::SetupFailed,
+                },
+            ) => Some(Self::Failed),
+            (Self::Preparing | Self::Running | Self::Idle, Lease::Releasing { .. }) => {
+                Some(Self::Terminating)
+            }
+            (Self::Terminating, Lease::Released { .. }) => Some(Self::Terminated),
+            // What is over stays over, what is ready is not prepared again, and nothing is cleaned that was not ended.
+            (_, Lease::Preparing { .. } | Lease::Released { .. })
+            | (Self::Running | Self::Terminating | Self::Terminated | Self::Failed, Lease::Active)
+            | (Self::Idle | Self::Terminating | Self::Terminated | Self::Failed, Lease::Grace { .. })
+            | (Self::Terminating | Self::Terminated | Self::Failed, Lease::Releasing { .. }) => None,
         }
-        | lease::State::Released {
-            reason: CloseReason::SetupFailed,
-            ..
-        } => "failed",
-        lease::State::Releasing { .. } => "terminating",
-        lease::State::Released { .. } => "terminated",
+    }
+
+    /// The name in the database and in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Running => "running",
+            Self::Idle => "idle",
+            Self::Terminating => "terminating",
+            Self::Terminated => "terminated",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The state with this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
 
@@ -259,6 +324,74 @@ mod tests {
                 percent: 95
             }
         );
+    }
+
+    use crate::domain::lease::{Event, GRACE, Left, STARTUP_TIMEOUT};
+    use crate::domain::time::UnixMs;
+    use proptest::prelude::*;
+
+    const NOW: UnixMs = UnixMs(1_000_000);
+
+    #[test]
+    fn every_state_is_found_by_its_name() {
+        for state in State::ALL {
+            assert_eq!(State::parse(state.as_str()), Some(state));
+        }
+        assert_eq!(State::parse("hibernated"), None);
+    }
+
+    #[test]
+    fn what_is_over_or_not_ended_yet_refuses_what_cannot_be() {
+        let (active, grace) = (lease::State::Active, lease::State::Grace { until: NOW });
+        for over in [State::Terminating, State::Terminated, State::Failed] {
+            assert_eq!(over.after(active), None);
+            assert_eq!(over.after(grace), None);
+            assert_eq!(over.after(lease::State::granted(NOW)), None);
+        }
+        let released = lease::State::Released {
+            reason: CloseReason::LeaseEnded,
+            left: Left::Clean,
+        };
+        assert_eq!(State::Running.after(released), None, "it was never cut");
+        assert_eq!(State::Failed.after(released), None, "it stays failed");
+    }
+
+    fn any_event() -> impl Strategy<Value = Event> {
+        let until = prop_oneof![Just(STARTUP_TIMEOUT), Just(GRACE)];
+        prop_oneof![
+            any::<bool>().prop_map(|attended| Event::Prepared { attended }),
+            Just(Event::Failed),
+            Just(Event::Attended),
+            Just(Event::Unattended),
+            Just(Event::Returned),
+            Just(Event::End(CloseReason::LinkRevoked)),
+            until.prop_map(|length| Event::Deadline {
+                until: NOW.plus(length)
+            }),
+            Just(Event::Cleaned),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_session_says_what_its_lease_does(events in proptest::collection::vec(any_event(), 0..30)) {
+            let (mut lease, mut own) = (lease::State::granted(NOW), State::GRANTED);
+            for event in events {
+                let Some(next) = lease.after(event, NOW) else { continue };
+                lease = next;
+                own = own.after(lease).unwrap_or(own);
+                let failed = lease.reason() == Some(CloseReason::SetupFailed);
+                let expected = match lease {
+                    lease::State::Preparing { .. } => State::Preparing,
+                    lease::State::Active => State::Running,
+                    lease::State::Grace { .. } => State::Idle,
+                    _ if failed => State::Failed,
+                    lease::State::Releasing { .. } => State::Terminating,
+                    lease::State::Released { .. } => State::Terminated,
+                };
+                prop_assert_eq!(own, expected, "{:?}", lease);
+            }
+        }
     }
 
     #[test]

@@ -86,7 +86,7 @@ async fn a_set_up_that_the_agent_refuses_gives_the_use_back_and_one_whose_link_b
     let failed = prepare::conclude(store, &session, Err::<(), _>(refused()), true, after(12)).await;
     let failed = failed.unwrap().unwrap();
     assert_eq!(failed.state.reason(), Some(CloseReason::SetupFailed));
-    assert_eq!((failed.state_name(), failed.link.uses), ("failed", 0));
+    assert_eq!((failed.own_state.as_str(), failed.link.uses), ("failed", 0));
 }
 
 async fn a_quarantine_says_whether_the_agent_failed_or_was_silent(rig: Rig) {

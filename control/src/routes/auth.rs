@@ -14,6 +14,7 @@ use signaling::error::{Code, Problem};
 use super::request::{Admin, Json, Peer, SESSION_COOKIE};
 use crate::app::Shared;
 use crate::domain::time::UnixMs;
+use crate::jobs::hang_up;
 use crate::secret::Secret;
 use crate::store::audit::{Actor, ActorKind};
 use crate::store::users::{LIFETIME, User};
@@ -94,6 +95,7 @@ pub(crate) async fn logout(State(app): State<Shared>, admin: Admin) -> Result<Re
     Ok((StatusCode::NO_CONTENT, AppendHeaders([("set-cookie", cookie)])).into_response())
 }
 
+    hang_up::all(&app, app.store.end_unsigned_looks(UnixMs::now()).await?);
 pub(crate) async fn me(admin: Admin) -> Response {
     Answer(Person::from(admin.user)).into_response()
 }

@@ -119,7 +119,7 @@ impl Current {
             state: session.state.as_str(),
             link_state: session.link.standing(now.wall, session.state.is_held()).as_str(),
             lease_state: session.state.as_str(),
-            session_state: session.state_name(),
+            session_state: session.own_state.as_str(),
             stage: advance.stage.as_str(),
             progress: advance.percent,
             device: DeviceShown {

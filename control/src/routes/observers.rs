@@ -13,7 +13,6 @@ use axum::response::Response;
 use protocol::agent::Role;
 use serde::Serialize;
 use signaling::error::{Code, Problem};
-use uuid::Uuid;
 
 use super::idempotency::{IdempotencyKey, Once, answer, once, respond_with};
 use super::launch::{OfSession, find, held_by, over};
@@ -21,9 +20,10 @@ use super::request::{Admin, Json, Peer, SameOrigin, guest};
 use crate::app::Shared;
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
+use crate::jobs::hang_up;
 use crate::secret::Hash;
 use crate::store::audit::Actor;
-use crate::store::connections::NewViewerToken;
+use crate::store::viewer_tokens::{NewViewerToken, Operator};
 
 /// A viewer token as it is kept among the answers: without the token.
 #[derive(Serialize)]
@@ -37,7 +37,7 @@ struct Asker<'a, D> {
     /// Whom an Idempotency-Key of his belongs to.
     name: D,
     /// The operator who looks in himself.
-    operator: Option<Uuid>,
+    operator: Option<Operator>,
     actor: &'a Actor,
 }
 
@@ -63,6 +63,21 @@ pub(crate) async fn add_viewer_token(
     viewer_token(&app, &session, key, asker).await
 }
 
+/// Takes back every token that the holder gave away. Who watches with one is put out.
+pub(crate) async fn take_back(
+    State(app): State<Shared>,
+    peer: Peer,
+    SameOrigin(headers): SameOrigin,
+    Json(of): Json<OfSession>,
+) -> Result<StatusCode, Problem> {
+    let session = held_by(&app, &headers, &of.session_id).await?;
+    let actor = guest(peer, session.link.id);
+    let now = UnixMs::now();
+    let ended = app.store.take_viewer_tokens_back(session.lease, &actor, now);
+    hang_up::all(&app, ended.await?);
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Lets an operator watch a session. It is written down, and so is each time that he looks.
 pub(crate) async fn observe(
     State(app): State<Shared>,
@@ -78,7 +93,10 @@ pub(crate) async fn observe(
     })?;
     let asker = Asker {
         name: admin.user.id,
-        operator: Some(admin.user.id),
+        operator: Some(Operator {
+            user: admin.user.id,
+            signed_in: admin.token,
+        }),
         actor: &admin.actor,
     };
     viewer_token(&app, &session, key, asker).await

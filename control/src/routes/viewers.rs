@@ -20,10 +20,11 @@ use super::request::{Peer, bearer, check_origin, cookie, guest};
 use crate::app::{App, Shared};
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
+use crate::jobs::hang_up;
 use crate::replica::Reach;
 use crate::secret::Hash;
 use crate::store::audit::{Actor, ActorKind};
-use crate::store::connections::Owner;
+use crate::store::connections::{Noted, Owner};
 
 /// An agent answers an offer within this, or not at all.
 const OFFER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,7 +70,10 @@ impl Backend for Viewers {
         };
         let lease = session.lease;
         let owner = if let Some(hash) = bearer(&request.headers) {
-            app.store.viewer(hash, lease).await?.ok_or_else(unknown)?
+            app.store
+                .viewer(hash, lease, UnixMs::now())
+                .await?
+                .ok_or_else(unknown)?
         } else {
             let hash = cookie(&request.headers, &binding_name(session.link.id)).ok_or_else(unknown)?;
             check_origin(app, request)?;
@@ -182,7 +186,7 @@ impl Backend for Viewers {
             .store
             .connection_changed(host, &closed, UnixMs::now())
             .await?;
-        if let Some(changed) = changed {
+        if let Noted::Known(Some(changed)) = changed {
             App::changed(&self.0, changed);
         }
         Ok(())
@@ -219,13 +223,14 @@ impl Viewers {
         let offer = WhepOffer {
             connection: opened.id,
             session: session.id,
+            lease: Some(session.lease),
             device: session.device,
             epoch: session.epoch,
             role: owner.role,
             sdp,
         };
         for connection in opened.replaced {
-            self.close_soon(&session, connection, CloseReason::Replaced);
+            self.hang_up(&session, connection, CloseReason::Replaced);
         }
         let answered = self.answered(&session, owner, offer).await;
         if answered.is_err() {
@@ -245,7 +250,15 @@ impl Viewers {
         }
         let answer = self.ask(session, offer).await?;
         let etag = ETag::new(answer.etag).ok_or_else(|| Problem::internal("an agent's ETag is damaged"))?;
-        app.store.set_etag(connection, etag.as_str()).await?;
+        let noted = app
+            .store
+            .answered(connection, etag.as_str(), UnixMs::now())
+            .await?;
+        if let Err(reason) = noted {
+            // Only now the agent is sure to have it: what closed it may have overtaken the offer.
+            self.hang_up(session, connection, reason);
+            return Err(superseded(reason));
+        }
         Ok(Accepted {
             connection,
             sdp: answer.sdp,
@@ -301,25 +314,32 @@ impl Viewers {
         })
     }
 
-    /// Ends a connection without waiting for it.
-    fn close_soon(&self, session: &Session, connection: ConnectionId, reason: CloseReason) {
+    /// Has the agent end a connection that is over here, without waiting for it.
+    fn hang_up(&self, session: &Session, connection: ConnectionId, reason: CloseReason) {
         let close = CloseConnection {
             connection,
             device: session.device,
             epoch: session.epoch,
             reason,
         };
-        let (app, host) = (self.0.clone(), session.host);
-        self.0.jobs.spawn(async move {
-            // Without a link nothing of it goes on; a database that fails leaves it to the agent's own replacing.
-            let Ok(Some(host)) = Reach::to(&app, host).await else {
-                return;
-            };
-            if let Err(error) = host.call(close, OFFER_TIMEOUT).await {
-                tracing::info!(connection.id = %connection, %error, "a replaced connection could not be closed");
-            }
-        });
+        hang_up::spawn(&self.0, session.host, close);
     }
+}
+
+/// The connection was over before its offer was answered.
+fn superseded(reason: CloseReason) -> Problem {
+    let (code, detail) = match reason {
+        CloseReason::Replaced => (
+            Code::ConnectionNotFound,
+            "Another connection took this one's place.",
+        ),
+        CloseReason::HostLost | CloseReason::Error => (
+            Code::DeviceOffline,
+            "The device's host was away for a moment. The page tries again by itself.",
+        ),
+        _ => return over(),
+    };
+    Problem::new(code, detail).retry_after(OFFLINE_RETRY_S)
 }
 
 /// The viewer has no such connection, or has it no more.

@@ -19,7 +19,7 @@ use super::{Store, StoreError, Write};
 use crate::domain::device::{Device, Health, Status};
 use crate::domain::lease::{Event, State};
 use crate::domain::link::{Link, Standing, Target};
-use crate::domain::session::{Session, session_state};
+use crate::domain::session::{self, Session};
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;
 
@@ -228,6 +228,7 @@ async fn grant(
         id: SessionId::from_uuid(Uuid::now_v7()),
         lease: LeaseId::from_uuid(Uuid::now_v7()),
         state: State::granted(now),
+        own_state: session::State::GRANTED,
         epoch: Epoch(taken.number("epoch")?),
         release_epoch: None,
         binding: binding.0,
@@ -252,7 +253,7 @@ async fn grant(
         now,
     ];
     tx.run(&ADD_LEASE, values).await?;
-    let values = args![granted.id, granted.lease, session_state(granted.state), now];
+    let values = args![granted.id, granted.lease, granted.own_state.as_str(), now];
     tx.run(&ADD_SESSION, values).await?;
     Ok(granted)
 }

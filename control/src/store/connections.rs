@@ -1,61 +1,63 @@
-//! Viewer connections and viewer tokens, and what an agent's word about them means for a lease.
+//! Viewer connections, and what an agent's word about them means for a lease.
+//!
+//! ```text
+//!   an agent's word, an offer's end ──► row ──► domain::connection ──► row ──► is a controller there? ──► the lease
+//!                                        └─ none that lives: a stray, which its agent is told to close
+//! ```
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use protocol::agent::{ConnectionEvent, ConnectionState, Hello, Role};
-use protocol::{CloseReason, ConnectionId, Epoch, HostId, LeaseId};
+use protocol::agent::{CloseConnection, ConnectionEvent, ConnectionState, Hello, LiveConnection, Role};
+use protocol::{CloseReason, ConnectionId, DeviceId, Epoch, HostId, LeaseId};
 use uuid::Uuid;
 
 use super::audit::{self, Actor, Deed};
 use super::batch::Verdict;
 use super::devices::note_facts;
 use super::leases::{by_lease, live_of_host, step_in};
+use super::row::Row;
 use super::statement::{args, statements};
 use super::{Store, StoreError, Write};
+use crate::domain::connection;
 use crate::domain::lease::{Event, State};
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;
 
-/// Viewer tokens of one lease, its holder's and its operators' together; one more is refused.
-const VIEWER_TOKENS_MAX: i64 = 64;
-/// How long the tokens of a released lease are kept: whoever tidies up after himself late is still known by his.
-const VIEWER_TOKENS_KEPT: Duration = Duration::from_secs(3600);
-
 statements! {
     LIVE_CONNECTIONS(Text)
-        "SELECT c.id, c.owner_hash, c.role, CAST(CASE WHEN t.user_id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS by_operator
+        "SELECT c.id, c.state, c.close_reason, c.owner_hash, c.role, CAST(CASE WHEN t.user_id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS by_operator
          FROM connections c LEFT JOIN viewer_tokens t ON t.token_hash = c.owner_hash
          WHERE c.lease_id = $1 AND c.state <> 'closed' ORDER BY c.id";
     OPEN(Text, Text, Bytes, Text, Number)
         "INSERT INTO connections (id, lease_id, owner_hash, role, state, opened_at) VALUES ($1, $2, $3, $4, 'new', $5)";
     SET_ETAG(Text, Text) "UPDATE connections SET etag = $1 WHERE id = $2";
+    CONNECTION(Text) "SELECT id, state, close_reason FROM connections WHERE id = $1";
     ETAG(Text, Text, Bytes)
         "SELECT etag FROM connections WHERE id = $1 AND lease_id = $2 AND owner_hash = $3 AND state <> 'closed'";
     IS_LIVE(Text, Text, Bytes)
         "SELECT CAST(CASE WHEN state = 'closed' THEN 0 ELSE 1 END AS BIGINT) AS live
          FROM connections WHERE id = $1 AND lease_id = $2 AND owner_hash = $3";
     LEASE_OF(Text, Number, Text, Text)
-        "SELECT c.lease_id FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
+        "SELECT c.id, c.state, c.close_reason, c.lease_id
+         FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
          WHERE c.id = $1 AND c.state <> 'closed' AND l.epoch = $2 AND d.id = $3 AND d.host_id = $4";
     OF_HOST(Text)
-        "SELECT c.id FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
+        "SELECT c.id, c.state, c.close_reason, l.epoch, l.device_id
+         FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
          WHERE d.host_id = $1 AND c.state <> 'closed'";
-    ADD_VIEWER_TOKEN(Bytes, Text, Text, Text, Number)
-        "INSERT INTO viewer_tokens (token_hash, lease_id, role, user_id, created_at) VALUES ($1, $2, $3, $4, $5)";
-    VIEWER_TOKENS(Text) "SELECT COUNT(*) AS many FROM viewer_tokens WHERE lease_id = $1";
-    FORGET_VIEWER_TOKENS(Number)
-        "DELETE FROM viewer_tokens WHERE lease_id IN
-         (SELECT id FROM leases WHERE state = 'released' AND released_at < $1)";
-    VIEWER_TOKEN(Bytes, Text) "SELECT role, user_id FROM viewer_tokens WHERE token_hash = $1 AND lease_id = $2";
-    CONTROLLER(Text)
-        "SELECT id FROM connections
-         WHERE lease_id = $1 AND state <> 'closed' AND state = 'connected' AND role = 'controller' LIMIT 1";
-    CONNECT(Number, Text)
-        "UPDATE connections SET state = 'connected', connected_at = $1 WHERE id = $2 AND state = 'new'";
-    CLOSE(Number, Text, Text)
-        "UPDATE connections SET state = 'closed', closed_at = $1, close_reason = $2 WHERE id = $3 AND state <> 'closed'";
+    /// Of hosts that nobody is linked to.
+    UNHEARD()
+        "SELECT c.id, c.state, c.close_reason
+         FROM connections c JOIN leases l ON l.id = c.lease_id JOIN devices d ON d.id = l.device_id
+         WHERE c.state <> 'closed' AND c.state = 'connected' AND l.state <> 'released'
+         AND NOT EXISTS (SELECT 1 FROM host_links h WHERE h.host_id = d.host_id)";
+    CONTROLLERS(Text)
+        "SELECT id, state, close_reason FROM connections
+         WHERE lease_id = $1 AND state <> 'closed' AND role = 'controller'";
+    SET_STATE(Text, Number, Number, Text, Text)
+        "UPDATE connections SET state = $1, connected_at = COALESCE(connected_at, $2), closed_at = $3, close_reason = $4
+         WHERE id = $5";
 }
 
 /// A viewer who was let in.
@@ -71,16 +73,22 @@ pub(crate) struct Owner {
     pub operator: Option<Uuid>,
 }
 
-/// A viewer token to be kept.
-pub(crate) struct NewViewerToken {
-    /// Its hash.
-    pub token: Hash,
-    /// The lease that it belongs to.
-    pub lease: LeaseId,
-    /// What it allows.
-    pub role: Role,
-    /// The operator who made it for himself.
-    pub operator: Option<Uuid>,
+/// What an agent's word about a connection came to.
+#[derive(Debug)]
+pub(crate) enum Noted {
+    /// It is noted, or was no news. The session, if its lease changed.
+    Known(Option<Session>),
+    /// No such connection lives; it is to be closed for this reason.
+    Stray(CloseReason),
+}
+
+/// What a host's Hello came to.
+#[derive(Debug)]
+pub(crate) struct Adopted {
+    /// Every session whose lease is not released, after what followed from the Hello.
+    pub live: Vec<Session>,
+    /// Connections that the host has and that do not live here.
+    pub strays: Vec<CloseConnection>,
 }
 
 /// A connection that may be negotiated.
@@ -111,6 +119,7 @@ impl Store {
         let (mut replaced, mut others) = (Vec::new(), 0);
         for row in &rows {
             if row.hash("owner_hash")? == owner.hash {
+                step(&mut tx, row, connection::Event::Over(CloseReason::Replaced), now).await?;
                 replaced.push(row.parsed("id")?);
             } else if row.truth("by_operator")? == owner.operator.is_some()
                 && row.text("role")? == role_name(owner.role)
@@ -120,9 +129,6 @@ impl Store {
         }
         if !held || others >= connections_max {
             return Ok(None);
-        }
-        for id in &replaced {
-            close(&mut tx, *id, CloseReason::Replaced, now).await?;
         }
         let id = ConnectionId::from_uuid(Uuid::now_v7());
         let values = args![id, owner.lease, owner.hash, role_name(owner.role), now];
@@ -140,7 +146,26 @@ impl Store {
         Ok(Some(Opened { id, replaced }))
     }
 
-    /// Notes the ICE session of a connection.
+    /// Notes that the agent answered an offer, with its ICE session. Why not, if the connection is over by now: it was
+    /// replaced, its lease ended, or its host said Hello without it.
+    pub(crate) async fn answered(
+        &self,
+        id: ConnectionId,
+        etag: &str,
+        now: UnixMs,
+    ) -> Result<Result<(), CloseReason>, StoreError> {
+        let mut tx = self.begin().await?;
+        let row = tx.maybe(&CONNECTION, args![id]).await?;
+        let Some(row) = row.filter(|row| state(row).is_ok_and(|state| state.reason().is_none())) else {
+            return Ok(Err(over_for(&mut tx, id).await?));
+        };
+        step(&mut tx, &row, connection::Event::Answered, now).await?;
+        tx.run(&SET_ETAG, args![etag, id]).await?;
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Notes the new ICE session of a connection.
     pub(crate) async fn set_etag(&self, id: ConnectionId, etag: &str) -> Result<(), StoreError> {
         self.write.run(&SET_ETAG, args![etag, id]).await?;
         Ok(())
@@ -171,52 +196,49 @@ impl Store {
         now: UnixMs,
     ) -> Result<Option<Session>, StoreError> {
         let mut tx = self.begin().await?;
-        close(&mut tx, id, CloseReason::Error, now).await?;
+        if let Some(row) = tx.maybe(&CONNECTION, args![id]).await? {
+            step(&mut tx, &row, connection::Event::Over(CloseReason::Error), now).await?;
+        }
         let stepped = attend(&mut tx, lease, now).await?;
         tx.commit().await?;
         Ok(stepped)
     }
 
-    /// Notes what an agent says about a connection. Returns the session if its lease changed.
+    /// Notes what an agent says about a connection.
     pub(crate) async fn connection_changed(
         &self,
         host: HostId,
         event: &ConnectionEvent,
         now: UnixMs,
-    ) -> Result<Option<Session>, StoreError> {
+    ) -> Result<Noted, StoreError> {
         let mut tx = self.begin().await?;
         let values = args![event.connection, event.epoch, event.device, host];
-        let row = tx.maybe(&LEASE_OF, values).await?;
-        let Some(row) = row else { return Ok(None) };
-        let lease = row.parsed("lease_id")?;
-        match event.state {
-            ConnectionState::Connected => connect(&mut tx, event.connection, now).await?,
-            ConnectionState::Closed { reason } => close(&mut tx, event.connection, reason, now).await?,
-        }
-        let stepped = attend(&mut tx, lease, now).await?;
+        let Some(row) = tx.maybe(&LEASE_OF, values).await? else {
+            return Ok(match event.state {
+                ConnectionState::Connected => Noted::Stray(over_for(&mut tx, event.connection).await?),
+                ConnectionState::Closed { .. } => Noted::Known(None),
+            });
+        };
+        let event = match event.state {
+            ConnectionState::Connected => connection::Event::Up,
+            ConnectionState::Closed { reason } => connection::Event::Over(reason),
+        };
+        step(&mut tx, &row, event, now).await?;
+        let stepped = attend(&mut tx, row.parsed("lease_id")?, now).await?;
         tx.commit().await?;
-        Ok(stepped)
+        Ok(Noted::Known(stepped))
     }
 
-    /// Takes over what a host says when its link comes up: facts, fences, connections. Returns every
-    /// session whose lease is not released, after what followed from it.
+    /// Takes over what a host says when its link comes up: facts, fences, connections.
     pub(crate) async fn adopt(
         &self,
         host: HostId,
         hello: &Hello,
         now: UnixMs,
-    ) -> Result<Vec<Session>, StoreError> {
+    ) -> Result<Adopted, StoreError> {
         let mut tx = self.begin().await?;
         note_facts(&mut tx, host, &hello.devices, now).await?;
-        let rows = tx.all(&OF_HOST, args![host]).await?;
-        for row in &rows {
-            let id = row.parsed("id")?;
-            if hello.connections.iter().any(|live| live.connection == id) {
-                connect(&mut tx, id, now).await?;
-            } else {
-                close(&mut tx, id, CloseReason::HostLost, now).await?;
-            }
-        }
+        let strays = adopt_connections(&mut tx, host, &hello.connections, now).await?;
         let fences: HashMap<_, Epoch> = hello.devices.iter().map(|fact| (fact.id, fact.fence)).collect();
         for session in live_of_host(&mut tx, host).await? {
             let overtaken = fences
@@ -231,7 +253,7 @@ impl Store {
         }
         let live = live_of_host(&mut tx, host).await?;
         tx.commit().await?;
-        Ok(live)
+        Ok(Adopted { live, strays })
     }
 
     /// Notes that a device is ready. One transaction, so that a connection that comes up meanwhile is
@@ -248,70 +270,6 @@ impl Store {
         })
         .await
     }
-
-    /// Keeps a viewer token for a lease. One that is kept already stays as it is. False when the lease has too many.
-    pub(crate) async fn add_viewer_token(
-        &self,
-        new: NewViewerToken,
-        actor: &Actor,
-        now: UnixMs,
-    ) -> Result<bool, StoreError> {
-        let mut tx = self.begin().await?;
-        let NewViewerToken {
-            token,
-            lease,
-            role,
-            operator,
-        } = new;
-        if tx.maybe(&VIEWER_TOKEN, args![token, lease]).await?.is_some() {
-            return Ok(true);
-        }
-        let many = tx
-            .one(&VIEWER_TOKENS, args![lease])
-            .await?
-            .number::<i64>("many")?;
-        if many >= VIEWER_TOKENS_MAX {
-            return Ok(false);
-        }
-        let values = args![token, lease, role_name(role), operator, now];
-        tx.run(&ADD_VIEWER_TOKEN, values).await?;
-        // Not `lease`: the lease itself does not change.
-        let deed = Deed {
-            action: "viewer_token.create",
-            resource: "viewer_token",
-            id: &lease.to_string(),
-            result: "ok",
-        };
-        audit::record(&mut tx, actor, deed, now).await?;
-        tx.commit().await?;
-        Ok(true)
-    }
-
-    /// Forgets viewer tokens of leases that have been over for a while.
-    pub(crate) async fn forget_viewer_tokens(&self, now: UnixMs) -> Result<(), StoreError> {
-        let before = UnixMs(now.0.saturating_sub(VIEWER_TOKENS_KEPT.as_millis() as i64));
-        self.write.run(&FORGET_VIEWER_TOKENS, args![before]).await?;
-        Ok(())
-    }
-
-    /// Who a viewer token stands for on a lease.
-    pub(crate) async fn viewer(&self, hash: Hash, lease: LeaseId) -> Result<Option<Owner>, StoreError> {
-        let row = self.read.maybe(&VIEWER_TOKEN, args![hash, lease]).await?;
-        row.map(|row| {
-            let role = match row.text("role")?.as_str() {
-                "controller" => Role::Controller,
-                "observer" => Role::Observer,
-                _ => return Err(StoreError::Damaged("viewer_tokens.role")),
-            };
-            Ok(Owner {
-                lease,
-                hash,
-                role,
-                operator: row.maybe_parsed("user_id")?,
-            })
-        })
-        .transpose()
-    }
 }
 
 /// Moves a lease between active and grace as its controllers come and go.
@@ -326,22 +284,121 @@ async fn attend(tx: &mut Write, lease: LeaseId, now: UnixMs) -> Result<Option<Se
 }
 
 async fn is_attended(tx: &mut Write, lease: LeaseId) -> Result<bool, StoreError> {
-    Ok(tx.maybe(&CONTROLLER, args![lease]).await?.is_some())
+    for row in tx.all(&CONTROLLERS, args![lease]).await? {
+        if state(&row)?.is_there() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-async fn connect(tx: &mut Write, id: ConnectionId, now: UnixMs) -> Result<(), StoreError> {
-    tx.run(&CONNECT, args![now, id]).await?;
+/// A host says which connections it has. What it has and what does not live here is a stray.
+async fn adopt_connections(
+    tx: &mut Write,
+    host: HostId,
+    listed: &[LiveConnection],
+    now: UnixMs,
+) -> Result<Vec<CloseConnection>, StoreError> {
+    let mut unknown: HashMap<_, _> = listed.iter().map(|live| (live.connection, live)).collect();
+    for row in &tx.all(&OF_HOST, args![host]).await? {
+        let id = row.parsed("id")?;
+        let of = (row.parsed::<DeviceId>("device_id")?, Epoch(row.number("epoch")?));
+        let event = match unknown.get(&id).filter(|live| (live.device, live.epoch) == of) {
+            Some(live) => {
+                let connected = live.connected;
+                unknown.remove(&id);
+                connected.then_some(connection::Event::Up)
+            }
+            None => Some(connection::Event::Over(CloseReason::HostLost)),
+        };
+        // What is still coming up is left alone.
+        if let Some(event) = event {
+            step(tx, row, event, now).await?;
+        }
+    }
+    let mut strays = Vec::with_capacity(unknown.len());
+    for live in listed
+        .iter()
+        .filter(|live| unknown.contains_key(&live.connection))
+    {
+        strays.push(CloseConnection {
+            connection: live.connection,
+            device: live.device,
+            epoch: live.epoch,
+            reason: over_for(tx, live.connection).await?,
+        });
+    }
+    Ok(strays)
+}
+
+/// Nobody is linked to some hosts: whether their connections are still up is not known.
+pub(super) async fn unheard(tx: &mut Write) -> Result<(), StoreError> {
+    for row in &tx.all(&UNHEARD, []).await? {
+        // It begins and ends nothing, so no time of it is noted.
+        step(tx, row, connection::Event::Unheard, UnixMs(0)).await?;
+    }
     Ok(())
 }
 
-async fn close(tx: &mut Write, id: ConnectionId, reason: CloseReason, now: UnixMs) -> Result<(), StoreError> {
-    tx.run(&CLOSE, args![now, reason.as_str(), id]).await?;
+/// Why a connection that does not live is over: as it is written, or its lease is not known here any more.
+async fn over_for(tx: &mut Write, id: ConnectionId) -> Result<CloseReason, StoreError> {
+    let row = tx.maybe(&CONNECTION, args![id]).await?;
+    let state = row.as_ref().map(state).transpose()?;
+    Ok(state
+        .and_then(connection::State::reason)
+        .unwrap_or(CloseReason::LeaseEnded))
+}
+
+/// Applies one event to a connection; `row` has its id, state and reason.
+pub(super) async fn step(
+    tx: &mut Write,
+    row: &Row,
+    event: connection::Event,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    let Some(after) = state(row)?.after(event) else {
+        return Ok(());
+    };
+    let connected = (after == connection::State::Connected).then_some(now);
+    let reason = after.reason();
+    let closed = reason.and(Some(now));
+    let id: ConnectionId = row.parsed("id")?;
+    let values = args![
+        after.as_str(),
+        connected,
+        closed,
+        reason.map(CloseReason::as_str),
+        id
+    ];
+    tx.run(&SET_STATE, values).await?;
     Ok(())
 }
 
-const fn role_name(role: Role) -> &'static str {
+fn state(row: &Row) -> Result<connection::State, StoreError> {
+    Ok(match row.text("state")?.as_str() {
+        "new" => connection::State::New,
+        "negotiating" => connection::State::Negotiating,
+        "connected" => connection::State::Connected,
+        "reconnecting" => connection::State::Reconnecting,
+        "closed" => {
+            let text = row.maybe_text("close_reason")?;
+            let mut known = CloseReason::ALL.iter().copied();
+            let reason = known.find(|reason| text.as_deref() == Some(reason.as_str()));
+            connection::State::Closed {
+                reason: reason.ok_or(StoreError::Damaged("connections.close_reason"))?,
+            }
+        }
+        _ => return Err(StoreError::Damaged("connections.state")),
+    })
+}
+
+pub(super) const fn role_name(role: Role) -> &'static str {
     match role {
         Role::Controller => "controller",
         Role::Observer => "observer",
     }
 }
+
+#[cfg(test)]
+#[path = "connections_tests.rs"]
+mod tests;

@@ -18,7 +18,7 @@ use super::{Store, StoreError, Write};
 use crate::domain::device::{Health, Soiled, occupancy};
 use crate::domain::lease::{self, Event, Left, State};
 use crate::domain::link as link_rules;
-use crate::domain::session::{Session, session_state};
+use crate::domain::session::{self, Session};
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;
 
@@ -26,7 +26,7 @@ use crate::secret::Hash;
 macro_rules! session_where {
     ($tail:literal) => {
         concat!(
-            "SELECT s.id AS session_id, l.id AS lease_id, l.state AS lease_state, l.until_at, l.reason, l.left_as,
+            "SELECT s.id AS session_id, s.state AS session_state, l.id AS lease_id, l.state AS lease_state, l.until_at, l.reason, l.left_as,
                  l.epoch AS lease_epoch, l.release_epoch, l.binding_hash, l.spent_ms, d.id AS leased_device, d.host_id,
                  d.health, d.name AS device_name, d.width, d.height,
                  (SELECT COUNT(*) FROM connections c
@@ -64,6 +64,7 @@ statements! {
     RAISE_EPOCH(Text, Text)
         concat!("UPDATE devices SET occupancy = $1, epoch = ", next_epoch!(), " WHERE id = $2 RETURNING epoch");
     SET_RELEASE_EPOCH(Number, Text) "UPDATE leases SET release_epoch = $1 WHERE id = $2";
+    /// What lives may be closed whatever its state (`domain::connection`).
     CLOSE_ALL(Number, Text, Text)
         "UPDATE connections SET state = 'closed', closed_at = $1, close_reason = $2
          WHERE lease_id = $3 AND state <> 'closed'";
@@ -221,8 +222,9 @@ pub(super) async fn step_in(
         lease,
     ];
     tx.run(&SET_LEASE, values).await?;
-    tx.run(&SET_SESSION, args![session_state(after), released, lease])
-        .await?;
+    // What is over stays as it is.
+    let own = before.own_state.after(after).unwrap_or(before.own_state);
+    tx.run(&SET_SESSION, args![own.as_str(), released, lease]).await?;
     let result = after.reason().map_or("ok", CloseReason::as_str);
     let deed = Deed {
         action: action(after),
@@ -295,6 +297,8 @@ pub(super) fn session(row: &Row) -> Result<Session, StoreError> {
         id: row.parsed("session_id")?,
         lease: row.parsed("lease_id")?,
         state: state(row)?,
+        own_state: session::State::parse(&row.text("session_state")?)
+            .ok_or(StoreError::Damaged("sessions.state"))?,
         epoch: Epoch(row.number("lease_epoch")?),
         release_epoch: row.maybe_number("release_epoch")?.map(Epoch),
         binding: row.hash("binding_hash")?.0,

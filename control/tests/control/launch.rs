@@ -68,7 +68,7 @@ async fn a_link_opens_its_device_and_shows_true_progress(on: Base) {
         "state": "grace",
         "link_state": "active",
         "lease_state": "grace",
-        "session_state": "running",
+        "session_state": "idle",
         "stage": "ready",
         "progress": 100,
         "device": { "name": "one", "width": 720, "height": 1280, "state": "ready" },

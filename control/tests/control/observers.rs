@@ -2,7 +2,8 @@
 
 use crate::support::browser::{Browser, Events};
 use crate::support::{Base, TestApp, on_both};
-use protocol::agent::Role;
+use protocol::agent::{Request, Role};
+use protocol::{CloseReason, ConnectionId};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -14,6 +15,8 @@ on_both![
     a_holder_who_makes_token_after_token_is_held_back,
     the_holder_is_told_how_many_look_on_before_they_see_anything,
     who_made_a_token_and_every_look_is_in_the_audit_log,
+    an_operators_look_is_over_when_he_signs_out,
+    a_holder_takes_back_whom_he_let_watch,
 ];
 
 async fn observe(app: &mut TestApp, session: &str) -> Browser {
@@ -201,4 +204,56 @@ async fn who_made_a_token_and_every_look_is_in_the_audit_log(on: Base) {
             );
         }
     }
+}
+
+/// Which connection control has put out, and nobody else.
+async fn put_out(app: &mut TestApp) -> ConnectionId {
+    match app.agent.asked().await {
+        Request::CloseConnection(close) => {
+            assert_eq!(close.reason, CloseReason::Kicked);
+            close.connection
+        }
+        other => panic!("control asked for {other:?}"),
+    }
+}
+
+async fn an_operators_look_is_over_when_he_signs_out(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({ "max_connections": 2 })).await;
+    let (mut browser, session) = app.streaming(&link).await;
+    let mut friend = friend(&mut app, &mut browser, &session).await;
+    assert_eq!(friend.offer(&session).await.status, 201);
+    app.agent.offered().await;
+    let mut operator = observe(&mut app, &session).await;
+    assert_eq!(operator.offer(&session).await.status, 201);
+    let looking = app.agent.offered().await.connection;
+    let out = app.admin.post("/api/v1/auth/logout", &json!({})).await;
+    assert_eq!(out.status, 204, "{}", out.body);
+    assert_eq!(put_out(&mut app).await, looking);
+    assert_eq!(operator.offer(&session).await.code(), "AUTH_FAILED");
+    assert_eq!(
+        app.agent.live().len(),
+        2,
+        "the holder and his friend are not the operator's"
+    );
+}
+
+async fn a_holder_takes_back_whom_he_let_watch(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let link = app.link(json!({ "max_connections": 2 })).await;
+    let (mut browser, session) = app.streaming(&link).await;
+    let mut friend = friend(&mut app, &mut browser, &session).await;
+    assert_eq!(friend.offer(&session).await.status, 201);
+    let watching = app.agent.offered().await.connection;
+    let path = "/api/v1/launch/viewer-token";
+    let json = [("content-type", "application/json")];
+    let of = json!({ "session_id": session }).to_string();
+    let mut stranger = app.browser();
+    let tried = stranger.send(Method::DELETE, path, &json, Some(of.clone())).await;
+    assert_eq!(tried.code(), "SESSION_NOT_FOUND");
+    let taken = browser.send(Method::DELETE, path, &json, Some(of)).await;
+    assert_eq!(taken.status, 204, "{}", taken.body);
+    assert_eq!(put_out(&mut app).await, watching);
+    assert_eq!(friend.offer(&session).await.code(), "AUTH_FAILED");
+    browser.lease_is(&session, "active").await;
 }

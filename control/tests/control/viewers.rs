@@ -205,12 +205,16 @@ async fn a_lost_connection_starts_the_grace_and_a_new_one_ends_it(on: Base) {
     browser.offer(&session).await;
     let first = app.agent.offered().await.connection;
     app.agent.connected(first);
-    assert_eq!(events.next().await.unwrap()["lease_state"], "active");
+    let state = events.next().await.unwrap();
+    assert_eq!(
+        (&state["lease_state"], &state["session_state"]),
+        (&json!("active"), &json!("running"))
+    );
     app.agent.lost(first);
     let state = events.next().await.unwrap();
     assert_eq!(
-        (&state["lease_state"], &state["stage"]),
-        (&json!("grace"), &json!("ready"))
+        (&state["lease_state"], &state["session_state"], &state["stage"]),
+        (&json!("grace"), &json!("idle"), &json!("ready"))
     );
     browser.offer(&session).await;
     let second = app.agent.offered().await.connection;

@@ -34,10 +34,14 @@ pub const FRAME_BYTES_MAX: usize = 1 << 20;
 /// The protocol version that this code speaks; a Hello lists what an agent speaks.
 pub const PROTOCOL: u16 = 1;
 
-/// How long an agent may take for a [`Release`], milliseconds; then it refuses with `SetupFailed`. A wipe of a
-/// device with a few apps takes seconds; on an emulator that clears thirty of them at a second each, and looks at
-/// everything twice, most of this. A device that hangs is told earlier: each step has a limit of its own.
-pub const RELEASE_DEADLINE_MS: u64 = 55_000;
+/// How long an agent may take for a [`Release`], milliseconds; then it refuses with `SetupFailed`. A wipe takes seconds
+/// where there are a few apps, a minute where thirty are cleared at a second each, and minutes on a slow phone with much
+/// on it. A device that hangs is told earlier: each step has a limit of its own.
+pub const RELEASE_DEADLINE_MS: u64 = 590_000;
+/// The longest that an agent at work on a [`Release`] says nothing, milliseconds: it tells its [`Progress`] whenever the
+/// device has done something, and gives a device up that does nothing for less. So control need not wait for the
+/// deadline of an agent that has died.
+pub const RELEASE_SILENCE_MS: u64 = 40_000;
 /// How much longer than the agent control waits for any answer, milliseconds, so that the agent's own reason
 /// arrives.
 pub const ANSWER_MARGIN_MS: u64 = 5_000;
@@ -113,7 +117,7 @@ pub struct Hello {
     pub name: String,
     /// Every device that the agent has, reachable or not. A device that is missing is gone.
     pub devices: Vec<DeviceFact>,
-    /// Every viewer connection that is up. One that is missing is closed.
+    /// Every viewer connection, also those that are still coming up. One that is missing is closed.
     pub connections: Vec<LiveConnection>,
 }
 
@@ -177,7 +181,7 @@ pub enum DeviceHealth {
     Offline,
 }
 
-/// A viewer connection that is up.
+/// A viewer connection that was offered and is not over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveConnection {
     /// Which connection.
@@ -186,6 +190,13 @@ pub struct LiveConnection {
     pub device: DeviceId,
     /// Under which epoch it was offered.
     pub epoch: Epoch,
+    /// Whether it is up. Agents of before listed no others.
+    #[serde(default = "is_up")]
+    pub connected: bool,
+}
+
+const fn is_up() -> bool {
+    true
 }
 
 /// A viewer connection changed.
@@ -207,7 +218,7 @@ pub struct ConnectionEvent {
 pub enum ConnectionState {
     /// ICE and DTLS are through; media and input may flow once the gate is open.
     Connected,
-    /// It is over. Said exactly once for every accepted offer, also when it never connected.
+    /// It is over. Said once for every offer that was taken in, also when it came to nothing.
     Closed {
         /// Why.
         reason: CloseReason,
@@ -354,6 +365,9 @@ pub struct WhepOffer {
     pub connection: ConnectionId,
     /// For the logs.
     pub session: SessionId,
+    /// The lease that it looks at, whose epoch no other lease has. Controls of before did not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseId>,
     /// Which device.
     pub device: DeviceId,
     /// The lease's epoch.
