@@ -32,6 +32,9 @@ use crate::watch::View;
 
 /// How often a silent event stream says that it is alive, for proxies that cut silent ones.
 const SSE_KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a browser keeps a binding, also when it is closed in between. Not until the link's end, which may be moved,
+/// and which a session may outlive. Where the lease is over it opens nothing, but says again to whom it belonged.
+const BINDING_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// When a host may be back, seconds: its first wait before dialling again, and some.
 pub(super) const OFFLINE_RETRY_S: u32 = 5;
 
@@ -250,9 +253,9 @@ async fn claim(
     if !bound_afresh {
         return Ok((StatusCode::OK, answer).into_response());
     }
+    let (name, seconds) = (binding_name(link.id), BINDING_KEPT.as_secs());
     let cookie = format!(
-        "{}={}; Path=/; Secure; HttpOnly; SameSite=Strict",
-        binding_name(link.id),
+        "{name}={}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Strict",
         fresh.reveal()
     );
     let cookie = AppendHeaders([("set-cookie", cookie)]);

@@ -44,7 +44,13 @@ async fn a_link_opens_its_device_and_shows_true_progress(on: Base) {
             .replace('-', "")
             .ends_with(name.strip_prefix("__Host-fg_").unwrap())
     );
-    for flag in ["; Path=/", "; Secure", "; HttpOnly", "; SameSite=Strict"] {
+    for flag in [
+        "; Path=/",
+        "; Max-Age=2592000",
+        "; Secure",
+        "; HttpOnly",
+        "; SameSite=Strict",
+    ] {
         assert!(cookie.contains(flag), "{cookie}");
     }
     let state = launched.json();
