@@ -59,10 +59,14 @@ pub(crate) async fn login(
     app.limits.login(peer.ip(), &login.login, Instant::now())?;
     let found = app.store.user_by_login(&login.login).await?;
     let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
+    let known = user.as_ref().map(|user| user.id);
     let matches = tokio::task::spawn_blocking(move || verify(&login.password, hash.as_deref())).await;
     let user = match (matches.map_err(Problem::internal)?, user) {
         (true, Some(user)) => user,
-        _ => return Err(Problem::new(Code::AuthFailed, "Login or password is wrong.")),
+        _ => {
+            app.store.sign_in_refused(known, peer.ip(), UnixMs::now()).await?;
+            return Err(Problem::new(Code::AuthFailed, "Login or password is wrong."));
+        }
     };
     let token = Secret::generate().map_err(Problem::internal)?;
     let actor = Actor {
@@ -91,11 +95,11 @@ pub(crate) async fn logout(State(app): State<Shared>, admin: Admin) -> Result<Re
     app.store
         .sign_out(&admin.user, admin.token, &admin.actor, UnixMs::now())
         .await?;
+    hang_up::all(&app, app.store.end_unsigned_looks(UnixMs::now()).await?);
     let cookie = format!("{SESSION_COOKIE}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict");
     Ok((StatusCode::NO_CONTENT, AppendHeaders([("set-cookie", cookie)])).into_response())
 }
 
-    hang_up::all(&app, app.store.end_unsigned_looks(UnixMs::now()).await?);
 pub(crate) async fn me(admin: Admin) -> Response {
     Answer(Person::from(admin.user)).into_response()
 }

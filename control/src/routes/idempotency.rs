@@ -6,17 +6,21 @@
 //!   key, at work       409 CONFLICT
 //! ```
 //!
+//! A request with a key is worked on to its end, also when its client hangs up (`to_its_end`): whoever then asks again
+//! finds the answer, and not a question that nobody works on.
+//!
 //! Follows draft-ietf-httpapi-idempotency-key-header-07. A refusal is not kept: what was refused may be asked again
 //! under the same key. What is kept for how long is `store::answers`; opening a link keeps its own word (see `launch`).
 
 use std::fmt::Display;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use signaling::error::{Code, Problem};
+use signaling::error::{Code, Problem, current_id, on_behalf_of};
 use uuid::Uuid;
 
 use crate::app::{App, Shared};
@@ -26,6 +30,8 @@ use crate::store::answers::{Answer, Known, Question};
 
 /// Shortest and longest key, characters. A UUID has 36; of a shorter one it is not sure that nobody else has it.
 const KEY_BOUNDS: (usize, usize) = (16, 255);
+/// Where the key stands.
+const HEADER: &str = "idempotency-key";
 /// When to ask again for what is still at work, seconds.
 const AT_WORK_RETRY_S: u32 = 1;
 
@@ -37,7 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Some(value) = parts.headers.get("idempotency-key") else {
+        let Some(value) = parts.headers.get(HEADER) else {
             return Ok(Self(None));
         };
         let (least, most) = KEY_BOUNDS;
@@ -59,6 +65,19 @@ impl IdempotencyKey {
             body,
         })
     }
+}
+
+/// Works on a request with a key in a task of its own: one whose client hangs up is dropped by the server otherwise,
+/// wherever it is.
+pub(crate) async fn to_its_end(State(app): State<Shared>, request: Request, next: Next) -> Response {
+    if !request.headers().contains_key(HEADER) {
+        return next.run(request).await;
+    }
+    let done = app
+        .jobs
+        .spawn(on_behalf_of(current_id(), next.run(request)))
+        .await;
+    done.unwrap_or_else(|panicked| Problem::internal(panicked).into_response())
 }
 
 /// What an answer shows once: something new for each question, and the same again for whoever repeats the question.
@@ -176,4 +195,71 @@ pub(crate) fn respond(answer: Answer) -> Response {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::body::{Body, to_bytes};
+    use axum::routing::post;
+    use axum::{Router, middleware};
+    use tokio::sync::Notify;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::rig::{Rig, on_both};
+
+    on_both![a_request_whose_client_hung_up_is_done_and_its_repetition_finds_the_answer];
+
+    /// Work that has begun, and goes on when it is told to.
+    #[derive(Clone, Default)]
+    struct Work {
+        begun: Arc<Notify>,
+        go: Arc<Notify>,
+    }
+
+    async fn ask(app: Shared, key: IdempotencyKey, work: Work) -> Result<Response, Problem> {
+        let question = key.question("somebody", "something", Hash::of("body"));
+        let work = async |_| {
+            work.begun.notify_one();
+            work.go.notified().await;
+            answer(StatusCode::OK, None, &"done")
+        };
+        let (kept, _) = once(&app, question.as_ref(), UnixMs::now(), work).await?;
+        Ok(respond(kept))
+    }
+
+    async fn a_request_whose_client_hung_up_is_done_and_its_repetition_finds_the_answer(rig: Rig) {
+        let (app, work) = (rig.app.clone(), Work::default());
+        let at_work = work.clone();
+        let route = post(move |State(app), key| ask(app, key, at_work.clone()));
+        let layer = middleware::from_fn_with_state(app.clone(), to_its_end);
+        let router = Router::new()
+            .route("/", route)
+            .layer(layer)
+            .with_state(app.clone());
+        let request = || {
+            let request = axum::http::Request::post("/").header(HEADER, "0123456789abcdef");
+            request.body(Body::empty()).unwrap()
+        };
+
+        let mut first = Box::pin(router.clone().oneshot(request()));
+        let begun = work.begun.notified();
+        tokio::pin!(begun);
+        std::future::poll_fn(|context| {
+            assert!(first.as_mut().poll(context).is_pending(), "it waits for its work");
+            begun.as_mut().poll(context)
+        })
+        .await;
+        drop(first);
+        work.go.notify_one();
+        app.jobs.close();
+        app.jobs.wait().await;
+
+        let again = router.oneshot(request()).await.unwrap();
+        assert_eq!(again.status(), StatusCode::OK);
+        let body = to_bytes(again.into_body(), 64).await.unwrap();
+        assert_eq!(body, "\"done\"");
+    }
 }

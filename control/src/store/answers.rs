@@ -21,7 +21,7 @@ use crate::secret::Hash;
 /// How long an answer is kept.
 pub(crate) const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 /// How long a request may be at work before the next one takes its place: longer than an agent or the database keep a
-/// request waiting. A client that hung up takes its request with it.
+/// request waiting.
 pub(crate) const AT_WORK_MAX: Duration = Duration::from_secs(30);
 /// Answers that are kept at most; beyond it the oldest go. Each is a kilobyte or two.
 const ANSWERS_MAX: i64 = 10_000;

@@ -1,10 +1,11 @@
 //! People who sign in, and the sessions that they are signed in with.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::audit::{self, Actor, Deed};
+use super::audit::{self, Actor, ActorKind, Deed};
 use super::row::Row;
 use super::statement::{args, statements};
 use super::{Store, StoreError};
@@ -104,6 +105,30 @@ impl Store {
         audit::record(&mut tx, actor, deed, now).await?;
         tx.commit().await?;
         Ok(ends)
+    }
+
+    /// Notes that somebody could not sign in. What was typed is not written down: it may be a password.
+    pub(crate) async fn sign_in_refused(
+        &self,
+        known: Option<Uuid>,
+        from: IpAddr,
+        now: UnixMs,
+    ) -> Result<(), StoreError> {
+        let actor = Actor {
+            kind: ActorKind::User,
+            id: None,
+            ip: Some(from),
+        };
+        let known = known.map(|id| id.to_string());
+        let deed = Deed {
+            action: "auth.login",
+            resource: "user",
+            id: known.as_deref().unwrap_or("unknown"),
+            result: "refused",
+        };
+        let mut tx = self.begin().await?;
+        audit::record(&mut tx, &actor, deed, now).await?;
+        tx.commit().await
     }
 
     /// The user behind a session token that is still good.

@@ -4,7 +4,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Base, TestApp, data, on_both};
+use crate::support::browser::Browser;
+use crate::support::{Base, DEADLINE, PROXY, TestApp, data, on_both};
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -13,6 +14,8 @@ on_both![
     what_control_keeps_is_for_its_owner_only,
     signing_in_and_out,
     guessing_passwords_is_held_back,
+    whoever_could_not_sign_in_is_in_the_audit_log_without_what_was_typed,
+    behind_a_proxy_one_guesser_holds_nobody_else_back,
     strangers_reach_no_admin_route,
     a_bad_wish_for_a_link_says_what_is_wrong,
     every_answer_carries_the_headers_that_protect_a_page,
@@ -226,6 +229,52 @@ async fn guessing_passwords_is_held_back(on: Base) {
     }
     assert_eq!(last.code(), "RATE_LIMITED");
     assert!(last.header("retry-after").parse::<u32>().unwrap() > 0);
+}
+
+async fn whoever_could_not_sign_in_is_in_the_audit_log_without_what_was_typed(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let me = app.admin.get("/api/v1/auth/me").await.json()["id"].clone();
+    let mut browser = app.browser();
+    for login in ["admin", "hunter2"] {
+        let wrong = json!({ "login": login, "password": "hunter2" });
+        let refused = browser.post("/api/v1/auth/login", &wrong).await;
+        assert_eq!(refused.code(), "AUTH_FAILED");
+    }
+    let page = app.admin.get("/api/v1/audit?action=auth.login").await;
+    assert!(!page.body.contains("hunter2"), "{}", page.body);
+    let page = page.json();
+    let rows = page["items"].as_array().unwrap().iter();
+    let refused = rows.filter(|row| row["result"] == "refused");
+    let whom: Vec<_> = refused.map(|row| row["resource_id"].clone()).collect();
+    assert!(
+        whom.len() == 2 && whom.contains(&me) && whom.contains(&json!("unknown")),
+        "{whom:?}"
+    );
+}
+
+async fn behind_a_proxy_one_guesser_holds_nobody_else_back(on: Base) {
+    let app = TestApp::start(on).await;
+    let mut proxy = Browser::from(app.address, PROXY);
+    let login = async |proxy: &mut Browser, person: &str, name: &str| {
+        let headers = [("content-type", "application/json"), ("x-forwarded-for", person)];
+        let wrong = json!({ "login": name, "password": "wrong" });
+        let login = "/api/v1/auth/login";
+        let answer = proxy.send(reqwest::Method::POST, login, &headers, Some(wrong.to_string()));
+        answer.await.code()
+    };
+    // He says that he is somebody else each time, and tries another name.
+    let mut guess = 0;
+    let held_back = async {
+        loop {
+            guess += 1;
+            let person = format!("198.51.100.{}, 203.0.113.7", guess % 250);
+            if login(&mut proxy, &person, &format!("user{guess}")).await == "RATE_LIMITED" {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, held_back).await.unwrap();
+    assert_eq!(login(&mut proxy, "203.0.113.8", "admin").await, "AUTH_FAILED");
 }
 
 async fn strangers_reach_no_admin_route(on: Base) {
