@@ -120,8 +120,10 @@ async fn a_session_that_nobody_touches_is_warned_and_given_back(on: Base) {
     app.quiet_until(&mut browser, &session, is_idle).await;
     // A touch takes the warning back, and the time begins anew.
     let touched = Instant::now();
-    app.quiet_until(&mut browser, &session, |state| state["stage"] != "ended" && state["warning"].is_null())
-        .await;
+    app.quiet_until(&mut browser, &session, |state| {
+        state["stage"] != "ended" && state["warning"].is_null()
+    })
+    .await;
     let ended = app
         .quiet_until(&mut browser, &session, |state| state["stage"] == "ended")
         .await;
