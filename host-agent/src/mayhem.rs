@@ -6,7 +6,7 @@
 //!                     │ what was meant: places in the picture that the person saw          ─► ledger.rs
 //!                     ▼                                                                         ▲ compared
 //!   Device task ══ adb ══ simulated device with its faults ─► its log: presses, moves, lifts ───┘
-//!                                                             at rest: its pointers are the person's, no more, no less
+//!                                                             at rest: its pointers are the person's (rests.rs)
 //! ```
 //!
 //! The person sees a picture until a newer one is there, and sometimes a moment longer; what is aimed at a picture that
@@ -16,16 +16,17 @@
 
 mod dice;
 mod ledger;
+mod rests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use device::fault::{Fault, Faults};
-use protocol::agent::{DeviceHealth, Reply};
+use protocol::agent::Reply;
 use protocol::control::System;
 use protocol::input::InputOp;
 use protocol::{Epoch, Generation};
-use scrcpy::ControlMsg;
+use scrcpy::{ControlMsg, ServerVersion};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -33,9 +34,9 @@ use tokio::time::Instant;
 
 use crate::fingers::Place;
 use crate::hand::{Frame, Order};
-use crate::rig::{PATIENCE, Phone, Rig, reply};
+use crate::rig::{NEWEST, PATIENCE, Phone, Rig, reply};
 use dice::Dice;
-use ledger::{Ledger, Pixel, What};
+use ledger::{Ledger, What};
 
 /// Steps between two times at rest.
 const STEPS: usize = 50;
@@ -59,6 +60,8 @@ enum Rough {
     No,
     /// The server is killed and the wire is cut now and then.
     Yes,
+    /// That, and between two times at rest the agent or the device starts anew.
+    Renewed,
 }
 
 /// What a run plays on.
@@ -72,6 +75,8 @@ struct Stage {
     videos: Vec<(u16, u16)>,
     /// Captures that the run has to live through: more than one where a fault ends them.
     captures: usize,
+    /// Of scrcpy's server.
+    version: &'static str,
 }
 
 impl Stage {
@@ -82,6 +87,7 @@ impl Stage {
             display: (360, 640),
             videos: vec![(360, 640)],
             captures: 1,
+            version: NEWEST,
         }
     }
 
@@ -90,6 +96,16 @@ impl Stage {
             kinds: vec![kind],
             ..Self::sound(Rough::No)
         }
+    }
+
+    /// Most notches of the wheel in one message: what is more comes as several, which nobody meant.
+    fn notches_max(&self) -> i32 {
+        let version: ServerVersion = self.version.parse().unwrap();
+        if version.at_least(3, 3, 1) { 4 } else { 1 }
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::new(self.display, &self.videos)
     }
 }
 
@@ -110,7 +126,7 @@ struct Run {
 impl Run {
     async fn new(seed: u64, stage: Stage) -> Self {
         let faults = Faults::new(stage.kinds.clone(), seed).of_the_first(FAULTY);
-        let rig = Rig::on(Phone::faulty(stage.display, faults).await).await;
+        let rig = Rig::of_on(stage.version, Phone::faulty(stage.display, faults).await).await;
         let captures = rig.handle.orders.clone();
         let mut run = Self {
             seed,
@@ -120,7 +136,7 @@ impl Run {
             captured: 0,
             view: Frame::default(),
             held: BTreeMap::new(),
-            ledger: Ledger::new(stage.display, &stage.videos),
+            ledger: stage.ledger(),
             stage,
         };
         run.prepare().await;
@@ -147,7 +163,7 @@ impl Run {
 
     async fn play(mut self) {
         let deadline = Instant::now() + 2 * PATIENCE;
-        let mut rests = 0;
+        let (mut rests, mut landed) = (0, 0);
         while rests < RESTS || self.captured < self.stage.captures {
             for step in 0..STEPS {
                 self.step().await;
@@ -160,11 +176,36 @@ impl Run {
             }
             self.rest().await;
             rests += 1;
+            landed += self.ledger.landed;
+            if self.stage.rough == Rough::Renewed {
+                self = self.renewed(rests % 2 == 0).await;
+            }
+            self.ledger.landed = 0;
             let seed = self.seed;
             assert!(Instant::now() < deadline, "seed {seed}: the fault did not come");
         }
-        let (seed, landed) = (self.seed, self.ledger.landed);
+        let seed = self.seed;
         assert!(landed > STEPS / 5, "seed {seed}: only {landed} events landed");
+    }
+
+    /// The agent starts anew on what it has written down, or the device does, with nothing of before.
+    async fn renewed(self, device: bool) -> Self {
+        let mut run = if device {
+            let mut run = self;
+            run.rig.reboot().await;
+            run.ledger = run.stage.ledger();
+            run
+        } else {
+            Self {
+                rig: self.rig.restart().await,
+                ..self
+            }
+        };
+        run.captures = run.rig.handle.orders.clone();
+        run.see(Frame::default());
+        run.prepare().await;
+        run.is_captured_anew();
+        run
     }
 
     /// Takes up whether there is another capture.
@@ -235,8 +276,8 @@ impl Run {
             }
             51..53 => self.send(InputOp::System(System::Rotate)),
             53..56 => self.turn().await,
-            56 if self.stage.rough == Rough::Yes => self.kill_server(),
-            57 if self.stage.rough == Rough::Yes => self.rig.phone.cut(),
+            56 if self.stage.rough != Rough::No => self.kill_server().await,
+            57 if self.stage.rough != Rough::No => self.rig.phone.cut(),
             _ => {}
         }
     }
@@ -310,7 +351,9 @@ impl Run {
     }
 
     fn wheel(&mut self) {
+        let most = self.stage.notches_max();
         let notches = (self.dice.below(5) as i32 - 2, self.dice.below(4) as i32 + 1);
+        let notches = (notches.0.clamp(-most, most), notches.1.min(most));
         let Some((place, generation)) = self.aim(What::Wheel(notches.0, notches.1)) else {
             return;
         };
@@ -323,14 +366,18 @@ impl Run {
         });
     }
 
-    /// A camera's message ends a server that films a display.
-    fn kill_server(&self) {
-        let (done, _) = oneshot::channel();
+    /// A camera's message ends a server that films a display, where servers know it; others are ended by their number.
+    async fn kill_server(&self) {
+        let (done, written) = oneshot::channel();
         self.order(Order::Effect {
             epoch: Epoch(1),
             messages: vec![ControlMsg::CameraZoomIn],
             done,
         });
+        if self.stage.version != NEWEST {
+            drop(written);
+            self.rig.shell().shell("pkill -f '[s]cid='").await.unwrap();
+        }
     }
 
     /// Reads the device's log on: whatever landed was meant for there.
@@ -341,80 +388,6 @@ impl Run {
         }
         dump
     }
-
-    /// Lets everything settle, then compares the device's pointers with the person's: none, some, and none again.
-    async fn rest(&mut self) {
-        self.until_pointers_are(&[]).await;
-        let fingers: Vec<u8> = (0..FINGERS).filter(|_| self.dice.below(2) == 0).collect();
-        self.until_pointers_are(&fingers).await;
-        self.until_pointers_are(&[]).await;
-    }
-
-    /// The person lifts everything and presses these fingers; when the picture or the capture changes meanwhile, again.
-    async fn until_pointers_are(&mut self, fingers: &[u8]) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            self.rig.fact(|fact| fact.health == DeviceHealth::Healthy).await;
-            self.is_captured_anew();
-            let mut frames = self.rig.seen.frame.subscribe();
-            let now = *frames.borrow_and_update();
-            self.see(now);
-            self.send(InputOp::LiftAll);
-            for &finger in fingers {
-                self.press(finger);
-            }
-            let last = loop {
-                let dump = self.look_at_device().await;
-                if self.device_agrees(&dump) {
-                    return;
-                }
-                let changed = self.captures.has_changed().unwrap_or(true)
-                    || self.rig.seen.frame.borrow().changes != self.view.changes;
-                // The size that the device checks may have changed before it was told.
-                if changed || self.is_held_otherwise(&dump) || Instant::now() > deadline {
-                    break dump;
-                }
-            };
-            if self.is_held_otherwise(&last) {
-                let _ = tokio::time::timeout(TURNING, frames.changed()).await;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "seed {}: the person holds {:?} in {:?}, and the device has {}, last {:?}",
-                self.seed,
-                self.held,
-                self.view,
-                last["pointers"],
-                newest(&last, 12)
-            );
-        }
-    }
-
-    fn device_agrees(&self, dump: &Value) -> bool {
-        let Some(size) = self.view.size else { return false };
-        let pointers = dump["pointers"].as_array().unwrap().iter();
-        let at = |pointer: &Value| (pointer["x"].as_i64().unwrap(), pointer["y"].as_i64().unwrap());
-        let device: BTreeSet<Pixel> = pointers.map(at).collect();
-        let places = self.held.values().map(|&place| self.ledger.landing(size, place));
-        device == places.collect()
-    }
-
-    fn is_held_otherwise(&self, dump: &Value) -> bool {
-        let is_upright = dump["width"].as_u64() < dump["height"].as_u64();
-        self.view
-            .size
-            .is_none_or(|size| (size.width < size.height) != is_upright)
-    }
-}
-
-/// The newest events of the device's log, and of what it dropped.
-fn newest(dump: &Value, count: usize) -> Vec<String> {
-    let of = |list: &str| {
-        let all = dump[list].as_array().unwrap();
-        let newest = all.iter().skip(all.len().saturating_sub(count));
-        newest.map(Value::to_string).collect::<Vec<_>>()
-    };
-    [of("events"), of("drops")].concat()
 }
 
 /// All at once: mostly they wait for a device.
@@ -442,6 +415,21 @@ async fn however_a_person_gestures_and_turns_the_device_nothing_lands_elsewhere_
 #[tokio::test]
 async fn nothing_lands_elsewhere_when_servers_are_killed_and_wires_cut() {
     runs(21..29, &[Stage::sound(Rough::Yes)]).await;
+}
+
+#[tokio::test]
+async fn nothing_lands_elsewhere_when_agent_and_device_start_anew() {
+    runs(31..35, &[Stage::sound(Rough::Renewed)]).await;
+}
+
+#[tokio::test]
+async fn nothing_lands_elsewhere_with_servers_of_before() {
+    // 3.3.4 tells sizes in parameter sets alone, 2.7 cannot be asked for a key frame either.
+    let of = |version| Stage {
+        version,
+        ..Stage::sound(Rough::Yes)
+    };
+    runs(35..37, &["3.3.4", "2.7"].map(of)).await;
 }
 
 #[tokio::test]

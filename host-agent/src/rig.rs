@@ -44,6 +44,11 @@ const PULSE: Pulse = Pulse {
     every: Duration::from_millis(200),
     timeout: Duration::from_secs(3),
 };
+/// For a device that is well, however busy the machine.
+const PATIENT_PULSE: Pulse = Pulse {
+    every: Duration::from_millis(200),
+    timeout: PATIENCE,
+};
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(crate) const NEWEST: &str = "4.1";
 
@@ -143,7 +148,12 @@ impl Rig {
 
     /// With a device that is there already.
     pub(crate) async fn on(phone: Phone) -> Self {
-        Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST, Extras::default()).await
+        Self::of_on(NEWEST, phone).await
+    }
+
+    /// With a device that is there already, and a server of this version.
+    pub(crate) async fn of_on(version: &'static str, phone: Phone) -> Self {
+        Self::put_together(phone, tempfile::tempdir().unwrap(), version, Extras::default()).await
     }
 
     /// With a device that is reached in this way.
@@ -155,7 +165,7 @@ impl Rig {
         Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST, extras).await
     }
 
-    /// With somebody who writes down what passes.
+    /// With somebody who writes down what passes, and does not take a busy machine for a dead device.
     pub(crate) async fn recorded(phone: Phone, recorder: Recorder) -> Self {
         let extras = Extras {
             recorder: Some(recorder),
@@ -176,6 +186,17 @@ impl Rig {
     /// Removes the baseline from the agent's folder.
     pub(crate) fn lose_baseline(&self) {
         std::fs::remove_file(self.data.path().join("devices/trial/baseline.json")).unwrap();
+    }
+
+    /// A copy of what the agent's folder holds of its device.
+    pub(crate) fn folder_kept(&self) -> tempfile::TempDir {
+        let kept = tempfile::tempdir().unwrap();
+        let [from, to] = [&self.data, &kept].map(|data| data.path().join("devices/trial"));
+        std::fs::create_dir_all(&to).unwrap();
+        for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+        kept
     }
 
     async fn put_together(
@@ -199,8 +220,12 @@ impl Rig {
         let (events, mut heard) = mpsc::channel(16);
         let entry = register::open(data.path(), &config.name).unwrap();
         let id = entry.id;
+        let pulse = if extras.recorder.is_some() { PATIENT_PULSE } else { PULSE };
         let common = Common {
-            recipe: recipe(version),
+            recipe: Recipe {
+                pulse,
+                ..recipe(version)
+            },
             gateway: gateway.clone(),
             events,
             recorder: extras.recorder.clone(),
@@ -253,6 +278,14 @@ impl Rig {
         } = self;
         drop((stop, gateway));
         Self::put_together(phone, data, version, extras).await
+    }
+
+    /// The same on another folder.
+    pub(crate) async fn restart_on(mut self, folder: tempfile::TempDir) -> Self {
+        let old = std::mem::replace(&mut self.data, folder);
+        let rig = self.restart().await;
+        drop(old);
+        rig
     }
 
     /// The whole machine starts anew, the agent and its device.
