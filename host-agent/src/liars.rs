@@ -141,6 +141,8 @@ async fn answer(lie: Lie, command: &str, out: &mut Printer) -> bool {
             !files || out.fill(line).await
         }
         "base64" => !files || out.fill(|text, _| text.push_str("AAAAAAAA\n")).await,
+        // Nobody was let in yet.
+        "ls" => out.print("ls: No such file or directory\n").await,
         "settings" if lie == Lie::Settings => {
             out.fill(|text, n| writeln!(text, "{}=", short(n)).unwrap()).await
         }
