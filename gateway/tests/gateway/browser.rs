@@ -37,6 +37,8 @@ pub struct Browser {
     pub packets: BTreeMap<u64, (Instant, Packet)>,
     pub open: Vec<Channel>,
     pub closed: bool,
+    /// Its handshake was refused: its stack says nothing more.
+    pub refused: bool,
     channels: Vec<(Channel, RTCDataChannelId)>,
     receiver: Option<RTCRtpReceiverId>,
     ssrc: u32,
@@ -102,6 +104,7 @@ impl Browser {
             packets: BTreeMap::new(),
             open: Vec::new(),
             closed: false,
+            refused: false,
             channels,
             receiver: None,
             ssrc: 0,

@@ -267,6 +267,7 @@ impl Rig {
         let browsers = self
             .browsers
             .iter_mut()
+            .filter(|browser| !browser.refused)
             .filter_map(|browser| browser.pc.poll_timeout());
         browsers
             .chain(engine)
@@ -297,12 +298,14 @@ impl Rig {
             self.handle(Input::Timeout);
         }
         for index in 0..self.browsers.len() {
-            if self.browsers[index]
-                .pc
-                .poll_timeout()
-                .is_some_and(|due| due <= self.now)
-            {
-                self.browsers[index].pc.handle_timeout(self.now).unwrap();
+            let browser = &mut self.browsers[index];
+            if !browser.refused && browser.pc.poll_timeout().is_some_and(|due| due <= self.now) {
+                let told = browser.pc.handle_timeout(self.now);
+                browser.refused = told.is_err();
+                assert!(
+                    told.is_ok() || self.connected(index).is_none(),
+                    "a viewer that was let in: {told:?}"
+                );
                 self.pump_browser(index);
             }
         }
