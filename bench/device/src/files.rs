@@ -1,16 +1,18 @@
-//! The device's file system, in memory: directories and regular files, with `/data/local/tmp` and `/sdcard` to write
-//! in. It does not know who asks; adb's file transfer and the shell's commands both come here.
+//! The device's file system, in memory: directories, regular files and one link, with `/data/local/tmp` and what
+//! `/sdcard` links to, to write in. It does not know who asks; adb's file transfer and the shell's commands both come here.
 //!
 //! ```text
-//!   /data/local/tmp   writable, empty at start
-//!   /sdcard           writable, with Download
-//!   everything else   read-only, as for adb's shell user
+//!   /data/local/tmp         writable, empty at start
+//!   /storage/self/primary   writable, with Download    ◄── /sdcard, a link
+//!   everything else         read-only, as for adb's shell user
 //! ```
 //!
-//! Paths are absolute after [`normal`]; there are no links, owners or access times. Errors carry Linux's numbers and words.
+//! Paths are absolute and lead through the link after [`normal`]; only [`Files::own_status`] and what lists a directory
+//! see the link itself. There are no owners or access times, and nobody makes another link. Errors carry Linux's numbers and words.
 
 mod content;
 mod growing;
+mod path;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,21 +21,23 @@ use bytes::Bytes;
 
 pub use content::Content;
 pub(crate) use growing::Growing;
+use path::{LINK, LINKED, parent, writable};
+pub use path::{link_of, normal};
 
 /// Bytes of all files together. Reached: writing fails with "No space left on device".
 pub const MAX_TOTAL_BYTES: usize = 256 * 1024 * 1024;
 /// Files and directories together. Reached: creating fails with "No space left on device".
 pub const MAX_ENTRIES: usize = 65_536;
-/// Where the shell user may write.
-const WRITABLE: [&str; 2] = ["/data/local/tmp", "/sdcard"];
 /// Directories that exist from the start.
-const DIRECTORIES: [&str; 8] = [
+const DIRECTORIES: [&str; 10] = [
     "/",
     "/data",
     "/data/local",
     "/data/local/tmp",
-    "/sdcard",
-    "/sdcard/Download",
+    "/storage",
+    "/storage/self",
+    LINKED,
+    "/storage/self/primary/Download",
     "/system",
     "/system/bin",
 ];
@@ -57,6 +61,10 @@ enum Node {
     File {
         content: Content,
         permissions: u32,
+        mtime_s: u32,
+    },
+    /// To [`LINKED`].
+    Link {
         mtime_s: u32,
     },
 }
@@ -129,9 +137,10 @@ impl Files {
     #[must_use]
     pub fn new(now_s: u32) -> Self {
         let nodes = DIRECTORIES.map(|path| (path.to_owned(), Node::Directory { mtime_s: now_s }));
+        let link = (LINK.to_owned(), Node::Link { mtime_s: now_s });
         Self {
             tree: Arc::new(Mutex::new(Tree {
-                nodes: nodes.into(),
+                nodes: nodes.into_iter().chain([link]).collect(),
                 total_bytes: 0,
             })),
         }
@@ -175,6 +184,7 @@ impl Files {
         let old = match tree.nodes.get(&path) {
             Some(Node::Directory { .. }) => return Err(FileError::IsADirectory),
             Some(Node::File { content, .. }) => content.len(),
+            Some(Node::Link { .. }) => return Err(FileError::Denied),
             None => 0,
         };
         actor.may_write(&path)?;
@@ -205,6 +215,7 @@ impl Files {
         let full = tree.total_bytes + more.len() > MAX_TOTAL_BYTES;
         match tree.nodes.get_mut(&key) {
             Some(Node::Directory { .. }) => return Err(FileError::IsADirectory),
+            Some(Node::Link { .. }) => return Err(FileError::Denied),
             None => {
                 drop(tree);
                 return self.write(path, Bytes::copy_from_slice(more), attributes);
@@ -220,6 +231,18 @@ impl Files {
         }
         tree.total_bytes += more.len();
         Ok(())
+    }
+
+    /// Whether a file may be written there.
+    ///
+    /// # Errors
+    /// [`FileError`] that writing it would give whatever it holds.
+    pub(crate) fn may_write(&self, path: &str) -> Result<(), FileError> {
+        let path = normal(path);
+        match self.tree().nodes.get(&path) {
+            Some(Node::Directory { .. }) => Err(FileError::IsADirectory),
+            _ => writable(&path),
+        }
     }
 
     /// A file that comes in piece by piece.
@@ -305,7 +328,7 @@ impl Files {
     pub fn read(&self, path: &str) -> Result<Content, FileError> {
         match self.tree().nodes.get(&normal(path)).ok_or(FileError::NotFound)? {
             Node::File { content, .. } => Ok(content.clone()),
-            Node::Directory { .. } => Err(FileError::IsADirectory),
+            Node::Directory { .. } | Node::Link { .. } => Err(FileError::IsADirectory),
         }
     }
 
@@ -321,6 +344,19 @@ impl Files {
             .ok_or(FileError::NotFound)
     }
 
+    /// What is known of a path itself: of the link, unless a slash follows its name.
+    ///
+    /// # Errors
+    /// [`FileError::NotFound`].
+    pub fn own_status(&self, path: &str) -> Result<Status, FileError> {
+        if link_of(path).is_none() {
+            return self.status(path);
+        }
+        let tree = self.tree();
+        let link = tree.nodes.get(LINK).ok_or(FileError::NotFound)?;
+        Ok(link.status())
+    }
+
     /// The names in a directory, sorted, each with what is known of it.
     ///
     /// # Errors
@@ -329,7 +365,7 @@ impl Files {
         let path = normal(path);
         let tree = self.tree();
         match tree.nodes.get(&path).ok_or(FileError::NotFound)? {
-            Node::File { .. } => Err(FileError::NotADirectory),
+            Node::File { .. } | Node::Link { .. } => Err(FileError::NotADirectory),
             Node::Directory { .. } => Ok(tree
                 .children(&path)
                 .map(|(name, node)| (name.to_owned(), node.status()))
@@ -393,7 +429,7 @@ impl Tree {
         loop {
             match self.nodes.get(above) {
                 Some(Node::Directory { .. }) => break,
-                Some(Node::File { .. }) => return Err(FileError::NotADirectory),
+                Some(Node::File { .. } | Node::Link { .. }) => return Err(FileError::NotADirectory),
                 None => missing.push(above.to_owned()),
             }
             above = parent(above);
@@ -425,7 +461,7 @@ impl Tree {
 impl Node {
     fn len(&self) -> usize {
         match self {
-            Self::Directory { .. } => 0,
+            Self::Directory { .. } | Self::Link { .. } => 0,
             Self::File { content, .. } => content.len(),
         }
     }
@@ -435,6 +471,11 @@ impl Node {
             Self::Directory { mtime_s } => Status {
                 mode: adb::sync::S_IFDIR | 0o771,
                 size: 4096,
+                mtime_s: *mtime_s,
+            },
+            Self::Link { mtime_s } => Status {
+                mode: adb::sync::S_IFLNK | 0o777,
+                size: LINKED.len() as u64,
                 mtime_s: *mtime_s,
             },
             Self::File {
@@ -447,42 +488,6 @@ impl Node {
                 mtime_s: *mtime_s,
             },
         }
-    }
-}
-
-/// The path from the root without `.`, `..`, doubled and trailing slashes. Relative paths start at the root, which is
-/// where adb's shell starts.
-#[must_use]
-pub fn normal(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            name => parts.push(name),
-        }
-    }
-    format!("/{}", parts.join("/"))
-}
-
-fn parent(path: &str) -> &str {
-    match path.rfind('/') {
-        None | Some(0) => "/",
-        Some(at) => &path[..at],
-    }
-}
-
-fn writable(path: &str) -> Result<(), FileError> {
-    let inside = |root: &str| {
-        path.strip_prefix(root)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    if WRITABLE.into_iter().any(inside) {
-        Ok(())
-    } else {
-        Err(FileError::Denied)
     }
 }
 

@@ -1,7 +1,8 @@
 //! `shell…:` and `exec:` on the device: joins a host's stream with a run of the device's shell.
 //!
 //! ```text
-//!   shell:CMD                      as through a terminal: one stream, \n becomes \r\n
+//!   shell:CMD                      one stream, bytes as they are, no exit code
+//!   shell,pty:CMD                  one stream as through a terminal: \n becomes \r\n
 //!   shell,v2[,TERM=x][,raw]:CMD    frames: stdin, stdout, stderr, exit code
 //!   shell,v2,pty:CMD               frames, but output as through a terminal
 //!   exec:CMD                       one stream, bytes as they are, no exit code
@@ -61,8 +62,10 @@ impl Request {
         };
         let (framing, terminal) = match (name, v2) {
             ("exec", _) => (Framing::Raw, Terminal::No),
-            ("shell", false) => (Framing::Raw, Terminal::Yes),
-            ("shell", true) => (Framing::V2, if pty { Terminal::Yes } else { Terminal::No }),
+            ("shell", _) => (
+                if v2 { Framing::V2 } else { Framing::Raw },
+                if pty { Terminal::Yes } else { Terminal::No },
+            ),
             _ => return None,
         };
         Some(Self {
@@ -252,7 +255,7 @@ mod tests {
             parse("shell,v2:"),
             Some((Framing::V2, Terminal::Yes, String::new()))
         );
-        assert_eq!(parse("shell:id: x"), Some((Framing::Raw, Terminal::Yes, id())));
+        assert_eq!(parse("shell:id: x"), Some((Framing::Raw, Terminal::No, id())));
         assert_eq!(parse("exec:id: x"), Some((Framing::Raw, Terminal::No, id())));
         assert_eq!(parse("framebuffer:"), None);
         assert_eq!(parse("shellx:id"), None);

@@ -2,8 +2,10 @@
 //! answered one after the other.
 //!
 //! ```text
-//!   SEND, SND2 ─► Growing ─ DATA … ─ DONE ─► a file, or FAIL      after a failure the rest is still taken
+//!   SEND, SND2 ─► Growing ─ DATA … ─ DONE ─► OKAY, a file         DATA is kept as it comes
+//!              └─► FAIL at once ─► Draining ─ DATA … ─ DONE ─► the stream ends
 //!   RECV, RCV2 ─► Content ─ DATA … ─ DONE                         sent as the host takes it, never put together
+//!              └─► FAIL, and the stream ends
 //! ```
 //!
 //! It does not know who may write where; the files do. A host that hangs up half way leaves nothing behind.
@@ -18,13 +20,17 @@ use crate::files::{Attributes, Content, FileError, Files, Growing, Status, norma
 /// Serves one host's stream until it says QUIT or hangs up.
 pub(super) async fn serve(mut stream: Stream, files: Files) {
     let mut parser = RequestParser::default();
-    let mut session = Session { files, upload: None };
+    let mut session = Session {
+        files,
+        upload: None,
+        over: false,
+    };
     loop {
         match parser.next_request() {
             Ok(Some(Request::Quit)) => return,
             Ok(Some(request)) => {
                 // Writing fails when the host is gone, and then nothing is left to do.
-                if send(&mut stream, session.answer(request)).await.is_err() {
+                if send(&mut stream, session.answer(request)).await.is_err() || session.over {
                     return;
                 }
             }
@@ -73,26 +79,31 @@ enum Answer {
 struct Session {
     files: Files,
     upload: Option<Upload>,
+    /// A transfer has failed: nothing more is served.
+    over: bool,
 }
 
-/// A file that comes in. After a failure the rest is still taken, and told at the end, as adbd does.
+/// A file that comes in. After a failure, which is told at once, the rest is still taken, as adbd does.
 enum Upload {
     Growing {
         path: String,
         permissions: u32,
         content: Growing,
     },
-    Failed(String),
+    Draining,
 }
 
 impl Session {
     fn answer(&mut self, request: Request) -> Answer {
         match request {
             Request::Stat(path) => one(&Response::Stat(
-                self.files.status(&path).map_or(Stat::default(), stat),
+                self.files.own_status(&path).map_or(Stat::default(), stat),
             )),
-            Request::Stat2(path) => one(&Response::Stat2(self.stat2(&path))),
-            Request::Lstat2(path) => one(&Response::Lstat2(self.stat2(&path))),
+            Request::Stat2(path) => one(&Response::Stat2(stat2_of(
+                &normal(&path),
+                self.files.status(&path),
+            ))),
+            Request::Lstat2(path) => one(&Response::Lstat2(stat2_of(&path, self.files.own_status(&path)))),
             Request::List(path) => {
                 let entries = self.files.list(&path).unwrap_or_default().into_iter();
                 all(
@@ -107,79 +118,89 @@ impl Session {
                     Listing::V2,
                 )
             }
-            Request::Send { path, mode } => {
-                self.upload = Some(Upload::begin(&self.files, path, mode, Flags::PLAIN));
-                Answer::Nothing
-            }
-            Request::Send2 { path, mode, flags } => {
-                self.upload = Some(Upload::begin(&self.files, path, mode, flags));
-                Answer::Nothing
-            }
-            Request::Data(data) => {
-                self.grow(&data);
-                Answer::Nothing
-            }
-            Request::Done { mtime_s } => one(&self.store(mtime_s)),
+            Request::Send { path, mode } => self.begin(path, mode, Flags::PLAIN),
+            Request::Send2 { path, mode, flags } => self.begin(path, mode, flags),
+            Request::Data(data) => self.grow(&data),
+            Request::Done { mtime_s } => self.store(mtime_s),
             Request::Recv(path) => self.content(&path),
             Request::Recv2 { path, flags } if flags == Flags::PLAIN => self.content(&path),
-            Request::Recv2 { flags, .. } => one(&Response::Fail(unknown(flags))),
+            Request::Recv2 { flags, .. } => self.end(unknown(flags)),
             Request::Quit => Answer::Nothing,
         }
     }
 
-    fn content(&self, path: &str) -> Answer {
+    fn content(&mut self, path: &str) -> Answer {
         match self.files.read(path) {
             Ok(content) => Answer::Content(content),
-            Err(error) => one(&Response::Fail(error.to_string())),
+            Err(error) => self.end(error.to_string()),
         }
     }
 
-    fn grow(&mut self, data: &[u8]) {
-        if let Some(Upload::Growing { content, .. }) = &mut self.upload
-            && let Err(error) = content.push(data)
-        {
-            self.upload = Some(Upload::Failed(error.to_string()));
+    /// Says why, as the last thing.
+    fn end(&mut self, why: String) -> Answer {
+        self.over = true;
+        one(&Response::Fail(why))
+    }
+
+    fn begin(&mut self, path: String, mode: u32, flags: Flags) -> Answer {
+        match Upload::begin(&self.files, path, mode, flags) {
+            Ok(upload) => {
+                self.upload = Some(upload);
+                Answer::Nothing
+            }
+            Err(why) => self.drain(why),
         }
     }
 
-    fn store(&mut self, mtime_s: u32) -> Response {
+    /// Says why, and takes the rest of what comes.
+    fn drain(&mut self, why: String) -> Answer {
+        self.upload = Some(Upload::Draining);
+        one(&Response::Fail(why))
+    }
+
+    fn grow(&mut self, data: &[u8]) -> Answer {
+        match &mut self.upload {
+            Some(Upload::Growing { content, .. }) => match content.push(data) {
+                Ok(()) => Answer::Nothing,
+                Err(error) => self.drain(error.to_string()),
+            },
+            Some(Upload::Draining) | None => Answer::Nothing,
+        }
+    }
+
+    fn store(&mut self, mtime_s: u32) -> Answer {
         match self.upload.take() {
             Some(Upload::Growing {
                 path,
                 permissions,
                 content,
-            }) => {
-                let attributes = Attributes { permissions, mtime_s };
-                let stored = content.store(&path, attributes);
-                stored.map_or_else(|error| Response::Fail(error.to_string()), |()| Response::Okay)
-            }
-            Some(Upload::Failed(why)) => Response::Fail(why),
-            None => Response::Fail("DONE without SEND".to_owned()),
-        }
-    }
-
-    fn stat2(&self, path: &str) -> Stat2 {
-        match self.files.status(path) {
-            Ok(status) => stat2(&normal(path), status),
-            Err(error) => Stat2 {
-                error: error.errno(),
-                ..Stat2::default()
+            }) => match content.store(&path, Attributes { permissions, mtime_s }) {
+                Ok(()) => one(&Response::Okay),
+                Err(error) => self.end(error.to_string()),
             },
+            Some(Upload::Draining) => {
+                self.over = true;
+                Answer::Nothing
+            }
+            None => self.end("DONE without SEND".to_owned()),
         }
     }
 }
 
 impl Upload {
-    fn begin(files: &Files, path: String, mode: u32, flags: Flags) -> Self {
+    fn begin(files: &Files, path: String, mode: u32, flags: Flags) -> Result<Self, String> {
         match mode & S_IFMT {
-            _ if flags != Flags::PLAIN => Self::Failed(unknown(flags)),
-            S_IFREG => Self::Growing {
-                path,
-                permissions: mode & 0o7777,
-                content: files.grow(),
-            },
-            // There are no links and no devices here.
-            _ => Self::Failed(FileError::Denied.to_string()),
+            _ if flags != Flags::PLAIN => Err(unknown(flags)),
+            S_IFREG => {
+                files.may_write(&path).map_err(|error| error.to_string())?;
+                Ok(Self::Growing {
+                    path,
+                    permissions: mode & 0o7777,
+                    content: files.grow(),
+                })
+            }
+            // Nobody makes links and devices here.
+            _ => Err(FileError::Denied.to_string()),
         }
     }
 }
@@ -198,7 +219,17 @@ fn stat(status: Status) -> Stat {
     }
 }
 
-/// Owned by the shell user, uid and gid 2000; the inode number is made from the name, for there are no links.
+fn stat2_of(name: &str, status: Result<Status, FileError>) -> Stat2 {
+    match status {
+        Ok(status) => stat2(name, status),
+        Err(error) => Stat2 {
+            error: error.errno(),
+            ..Stat2::default()
+        },
+    }
+}
+
+/// Owned by the shell user, uid and gid 2000; the inode number is made from the name, for no two names are one file.
 fn stat2(name: &str, status: Status) -> Stat2 {
     let ino = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

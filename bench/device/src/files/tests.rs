@@ -38,7 +38,8 @@ fn a_file_is_found_where_it_was_written_with_its_parents() {
             .collect::<Vec<_>>()
     };
     assert_eq!(names("/sdcard"), ["Download", "a"]);
-    assert_eq!(names("/"), ["data", "sdcard", "system"]);
+    assert_eq!(names("/"), ["data", "sdcard", "storage", "system"]);
+    assert_eq!(names("/storage/self/primary/a"), ["c.txt"]);
 }
 
 #[test]

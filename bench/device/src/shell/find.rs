@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use adb::sync::{S_IFLNK, S_IFMT};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::Done;
 use crate::android::Android;
-use crate::files::{Content, Files, normal};
+use crate::files::{Content, Files, link_of, normal};
 
 /// Everything that somebody sees, by path.
 pub(super) struct Tree {
@@ -19,6 +20,7 @@ pub(super) struct Tree {
 
 enum Node {
     Directory,
+    Link,
     File(Content),
 }
 
@@ -27,8 +29,8 @@ enum Node {
 struct Wanted {
     depth_min: usize,
     depth_max: Option<usize>,
-    /// Whether it is a directory; none takes both.
-    directory: Option<bool>,
+    /// The letter of its type, and whether it is to be that; none takes all.
+    kind: Option<(char, bool)>,
     zero: bool,
 }
 
@@ -60,13 +62,17 @@ impl Tree {
     pub(super) fn file(&self, path: &str) -> Option<&Content> {
         match self.nodes.get(&normal(path)) {
             Some(Node::File(content)) => Some(content),
-            Some(Node::Directory) | None => None,
+            Some(Node::Directory | Node::Link) | None => None,
         }
     }
 
     fn walk(&mut self, files: &Files, directory: &str) {
-        for (name, _) in files.list(directory).unwrap_or_default() {
+        for (name, status) in files.list(directory).unwrap_or_default() {
             let path = format!("{}/{name}", directory.trim_end_matches('/'));
+            if status.mode & S_IFMT == S_IFLNK {
+                self.nodes.insert(path, Node::Link);
+                continue;
+            }
             match files.read(&path) {
                 Ok(content) => drop(self.nodes.insert(path, Node::File(content))),
                 Err(_) => {
@@ -77,16 +83,33 @@ impl Tree {
         }
     }
 
-    /// What is at `start` and below it, sorted, each with its depth.
-    fn below(&self, start: &str) -> Vec<(&str, usize, &Node)> {
-        let start = normal(start);
-        let start = start.trim_end_matches('/');
+    /// What is at `start` and below it, sorted, by the paths that begin with `start` as it is, each with its depth. The
+    /// link has nothing below it, but for who writes a slash after it.
+    fn below(&self, start: &str) -> Vec<(String, usize, &Node)> {
+        if link_of(start).is_some() {
+            return vec![(start.to_owned(), 0, &Node::Link)];
+        }
+        let normal = normal(start);
+        let normal = normal.trim_end_matches('/');
         let inside = self.nodes.iter().filter_map(|(path, node)| {
-            let rest = path.strip_prefix(start)?;
-            (rest.is_empty() || rest.starts_with('/'))
-                .then(|| (path.as_str(), rest.matches('/').count(), node))
+            let rest = path.strip_prefix(normal)?;
+            let shown = match rest.is_empty() {
+                true => start.to_owned(),
+                false => format!("{}{rest}", start.trim_end_matches('/')),
+            };
+            (rest.is_empty() || rest.starts_with('/')).then(|| (shown, rest.matches('/').count(), node))
         });
         inside.collect()
+    }
+}
+
+impl Node {
+    fn letter(&self) -> char {
+        match self {
+            Self::Directory => 'd',
+            Self::Link => 'l',
+            Self::File(_) => 'f',
+        }
     }
 }
 
@@ -106,9 +129,11 @@ pub(super) fn find(tree: &Tree, args: &[&str]) -> Done {
             done.code = 1;
         }
         for (path, depth, node) in found {
-            let is_directory = matches!(node, Node::Directory);
+            let is_wanted = wanted
+                .kind
+                .is_none_or(|(kind, yes)| (kind == node.letter()) == yes);
             let within = depth >= wanted.depth_min && wanted.depth_max.is_none_or(|most| depth <= most);
-            if within && wanted.directory.is_none_or(|wanted| wanted == is_directory) {
+            if within && is_wanted {
                 done.out.extend_from_slice(path.as_bytes());
                 done.out.push(if wanted.zero { 0 } else { b'\n' });
             }
@@ -137,9 +162,10 @@ fn wanted<'a>(tests: &[&'a str]) -> Result<Wanted, &'a str> {
                 wanted.depth_max = Some(depth.ok_or(*test)?);
             }
             "-type" => {
-                wanted.directory = match tests.next() {
-                    Some(&"d") => Some(yes),
-                    Some(&"f") => Some(!yes),
+                wanted.kind = match tests.next() {
+                    Some(&"d") => Some(('d', yes)),
+                    Some(&"f") => Some(('f', yes)),
+                    Some(&"l") => Some(('l', yes)),
                     _ => return Err(test),
                 }
             }

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Done;
-use crate::files::{Depth, FileError, Files, Parents, Status, normal};
+use crate::files::{Depth, FileError, Files, Parents, Status, link_of};
 
 /// Splits `-rf` and the like from the operands; the text to print when a flag is unknown.
 fn flags<'a>(name: &str, known: &str, args: &[&'a str]) -> Result<(String, Vec<&'a str>), Done> {
@@ -64,7 +64,10 @@ pub(super) fn ls(files: &Files, args: &[&str]) -> Done {
         }
     };
     each("ls", &operands, |path, out| {
-        let status = files.status(path)?;
+        let status = match flags.contains(['l', 'd']) {
+            true => files.own_status(path)?,
+            false => files.status(path)?,
+        };
         let is_directory = status.mode & adb::sync::S_IFMT == adb::sync::S_IFDIR;
         if !is_directory || flags.contains('d') {
             out.extend_from_slice(line(path, &status).as_bytes());
@@ -81,16 +84,18 @@ pub(super) fn ls(files: &Files, args: &[&str]) -> Done {
 }
 
 fn long(name: &str, status: &Status) -> String {
-    let kind = if status.mode & adb::sync::S_IFMT == adb::sync::S_IFDIR {
-        'd'
-    } else {
-        '-'
+    let kind = match status.mode & adb::sync::S_IFMT {
+        adb::sync::S_IFDIR => 'd',
+        adb::sync::S_IFLNK => 'l',
+        _ => '-',
     };
     let bits = ['r', 'w', 'x'].into_iter().cycle().enumerate().take(9);
     let bits: String = bits
         .map(|(at, letter)| {
             if status.mode & (0o400 >> at) != 0 {
                 letter
+    let leads = link_of(name).filter(|_| kind == 'l');
+    let leads = leads.map_or_else(String::new, |leads| format!(" -> {leads}"));
             } else {
                 '-'
             }
@@ -98,7 +103,7 @@ fn long(name: &str, status: &Status) -> String {
         .collect();
     // toybox prints a date here; seconds of unix time say the same without a time zone.
     format!(
-        "{kind}{bits} 1 shell shell {:>10} {} {name}\n",
+        "{kind}{bits} 1 shell shell {:>10} {} {name}{leads}\n",
         status.size, status.mtime_s
     )
 }
@@ -143,7 +148,7 @@ pub(super) fn stat(files: &Files, args: &[&str]) -> Done {
         return Done::fail(1, "stat: only -c FORMAT is known here\n");
     };
     each("stat", operands, |path, out| {
-        let Status { size, mtime_s, .. } = files.status(path)?;
+        let Status { size, mtime_s, .. } = files.own_status(path)?;
         let line = format.replace("%s", &size.to_string());
         let line = line.replace("%Y", &mtime_s.to_string()).replace("%n", path);
         out.extend_from_slice(line.as_bytes());
@@ -185,18 +190,14 @@ pub(super) fn rmdir(files: &Files, args: &[&str]) -> Done {
     each("rmdir", args, |path, _| files.remove(path, Depth::EmptyDirectory))
 }
 
-/// `[ -e PATH ]`, `-f`, `-d`, `-n TEXT`, `-z TEXT`, `A = B`, `A != B`.
+/// `[ -e PATH ]`, `-f`, `-d`, `-L`, `-n TEXT`, `-z TEXT`, `A = B`, `A != B`.
 pub(super) fn test(files: &Files, name: &str, args: &[&str]) -> Done {
     let args = match (name, args) {
         ("[", [rest @ .., "]"]) => rest,
         ("[", _) => return Done::fail(2, "/system/bin/sh: [: missing ]\n"),
         (_, args) => args,
     };
-    let kind = |path: &str| {
-        files
-            .status(&normal(path))
-            .map(|status| status.mode & adb::sync::S_IFMT)
-    };
+    let kind = |path: &str| files.status(path).map(|status| status.mode & adb::sync::S_IFMT);
     let holds = match args {
         [] => false,
         [text] | ["-n", text] => !text.is_empty(),
@@ -209,6 +210,7 @@ pub(super) fn test(files: &Files, name: &str, args: &[&str]) -> Done {
         _ => {
             return Done::fail(
                 2,
+        ["-L" | "-h", path] => link_of(path).is_some(),
                 "/system/bin/sh: test: not supported by the simulated device's shell\n",
             );
         }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use adb::Host;
 use adb::connection::OpenError;
 use adb::host::ShellEvent;
+use adb::sync::{Listing, Request, Response, ResponseParser, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
 use adb::transfer::{Target, TransferError};
+use bytes::BytesMut;
 use device::Traits;
 use tokio::net::TcpStream;
 use tokio_util::sync::DropGuard;
@@ -72,19 +74,27 @@ async fn a_screenshot_is_a_picture_of_the_display_as_it_is_held() {
 }
 
 #[tokio::test]
-async fn a_shell_of_the_first_version_is_a_terminal_without_an_exit_code() {
+async fn a_command_without_frames_is_one_stream_of_bytes_as_they_are_without_an_exit_code() {
     let (adb, _device) = device().await;
     let host = Host::connect(adb).await.unwrap();
-    let mut stream = host.open("shell:echo out; nonsense").await.unwrap();
-    let mut told = Vec::new();
-    while let Some(chunk) = stream.read_chunk().await.unwrap() {
-        told.extend_from_slice(&chunk);
+    for (service, told) in [
+        (
+            "shell:echo out; nonsense",
+            "out\n/system/bin/sh: nonsense: inaccessible or not found\n",
+        ),
+        (
+            "exec:echo out; nonsense",
+            "out\n/system/bin/sh: nonsense: inaccessible or not found\n",
+        ),
+        ("shell,pty:echo out", "out\r\n"),
+    ] {
+        let mut stream = host.open(service).await.unwrap();
+        let mut text = Vec::new();
+        while let Some(chunk) = stream.read_chunk().await.unwrap() {
+            text.extend_from_slice(&chunk);
+        }
+        assert_eq!(String::from_utf8(text).unwrap(), told, "{service}");
     }
-    let text = String::from_utf8(told).unwrap();
-    assert_eq!(
-        text,
-        "out\r\n/system/bin/sh: nonsense: inaccessible or not found\r\n"
-    );
 }
 
 #[tokio::test]
@@ -197,4 +207,111 @@ async fn a_host_too_many_is_turned_away() {
     let socket = TcpStream::connect(adb).await;
     assert!(socket.is_ok(), "the port itself stays open");
     assert_eq!(stdout(&hosts[0], "echo still here").await, "still here\n");
+}
+
+/// The next answer of a sync service; none when it has closed the stream.
+async fn answer(sync: &mut adb::Stream, parser: &mut ResponseParser) -> Option<Response> {
+    loop {
+        if let Some(response) = parser.next_response().unwrap() {
+            return Some(response);
+        }
+        let chunk = tokio::time::timeout(DEADLINE, sync.read_chunk()).await;
+        parser.push(&chunk.expect("the device says nothing").unwrap()?);
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_that_fails_is_told_at_once_and_ends_its_stream() {
+    let (adb, _device) = device().await;
+    let host = Host::connect(adb).await.unwrap();
+    let send = |path: &str| {
+        let request = Request::Send {
+            path: path.to_owned(),
+            mode: S_IFREG | 0o644,
+        };
+        vec![request, Request::Data(b"more".as_slice().into())]
+    };
+    for (begin, why) in [
+        (send("/system/x"), "Permission denied"),
+        (send("/sdcard/Download"), "Is a directory"),
+        (
+            vec![Request::Recv("/nothing".to_owned())],
+            "No such file or directory",
+        ),
+    ] {
+        let mut sync = host.open("sync:").await.unwrap();
+        let mut parser = ResponseParser::new(Listing::No);
+        let mut wire = BytesMut::new();
+        begin.iter().for_each(|request| request.encode(&mut wire));
+        sync.send(&wire).await.unwrap();
+        let told = answer(&mut sync, &mut parser).await;
+        assert_eq!(told, Some(Response::Fail(why.to_owned())));
+        // The rest of a file that is sent is taken; then the stream ends.
+        if begin.len() > 1 {
+            let mut rest = BytesMut::new();
+            Request::Data(b"rest".as_slice().into()).encode(&mut rest);
+            Request::Done { mtime_s: 1 }.encode(&mut rest);
+            sync.send(&rest).await.unwrap();
+        }
+        assert_eq!(answer(&mut sync, &mut parser).await, None, "{why}");
+    }
+}
+
+/// Type bits of what the sync service tells of a path.
+async fn mode(host: &Host, request: &Request) -> u32 {
+    let mut wire = BytesMut::new();
+    request.encode(&mut wire);
+    let mut sync = host.open("sync:").await.unwrap();
+    sync.send(&wire).await.unwrap();
+    let mut parser = ResponseParser::new(Listing::No);
+    let mode = match answer(&mut sync, &mut parser).await {
+        Some(Response::Stat(stat)) => stat.mode,
+        Some(Response::Stat2(stat) | Response::Lstat2(stat)) => stat.mode,
+        other => panic!("{other:?}"),
+    };
+    mode & S_IFMT
+}
+
+#[tokio::test]
+async fn shared_storage_is_a_link_to_where_its_files_are() {
+    let (adb, _device) = device().await;
+    let host = Host::connect(adb).await.unwrap();
+    for (command, prints) in [
+        (
+            "echo x > /sdcard/Download/a; cat /storage/self/primary/Download/a",
+            "x\n",
+        ),
+        ("find /sdcard", "/sdcard\n"),
+        ("find /sdcard -type d; find /sdcard -type f", ""),
+        (
+            "find /sdcard -type l; find /sdcard ! -type d",
+            "/sdcard\n/sdcard\n",
+        ),
+        ("find /sdcard/ -type f", "/sdcard/Download/a\n"),
+        ("find /sdcard/ -mindepth 1 -maxdepth 1", "/sdcard/Download\n"),
+        ("find /sdcard/Download/a", "/sdcard/Download/a\n"),
+        ("su 0 find / -type f", "/storage/self/primary/Download/a\n"),
+        ("ls /sdcard; ls -d /sdcard", "Download\n/sdcard\n"),
+        (
+            "[ -d /sdcard ]; echo $?; [ -L /sdcard ]; echo $?; [ -L /sdcard/ ]; echo $?",
+            "0\n0\n1\n",
+        ),
+        ("rm -rf /sdcard 2>/dev/null; ls /sdcard/Download", "a\n"),
+    ] {
+        assert_eq!(stdout(&host, command).await, prints, "{command}");
+    }
+    let long = stdout(&host, "ls -l -d /sdcard").await;
+    assert!(
+        long.starts_with('l') && long.ends_with("/sdcard -> /storage/self/primary\n"),
+        "{long}"
+    );
+    for (request, kind) in [
+        (Request::Stat("/sdcard".to_owned()), S_IFLNK),
+        (Request::Lstat2("/sdcard".to_owned()), S_IFLNK),
+        (Request::Stat2("/sdcard".to_owned()), S_IFDIR),
+        (Request::Stat("/sdcard/".to_owned()), S_IFDIR),
+        (Request::Stat("/sdcard/Download/a".to_owned()), S_IFREG),
+    ] {
+        assert_eq!(mode(&host, &request).await, kind, "{request:?}");
+    }
 }

@@ -30,6 +30,8 @@ pub const MAX_DATA: usize = 64 * 1024;
 pub const S_IFDIR: u32 = 0o040_000;
 /// See [`S_IFDIR`].
 pub const S_IFREG: u32 = 0o100_000;
+/// Type bits of a symbolic link.
+pub const S_IFLNK: u32 = 0o120_000;
 /// The bits of a mode that tell the type.
 pub const S_IFMT: u32 = 0o170_000;
 
