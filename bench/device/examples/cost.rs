@@ -10,6 +10,7 @@ use device::Android;
 use device::android::{App, Model};
 use device::display::{CaptureOptions, Display, FirstSize, Packet};
 use device::encode::Habit;
+use device::screen::scale::Rounding;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -27,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
     let mut capture = display.capture(CaptureOptions {
         bit_rate: 4_000_000,
         max_size: None,
-        alignment: 2,
+        rounding: Rounding::Down(2),
         max_fps: None,
         encoder: Habit::Usual,
         first_size: FirstSize::Works,

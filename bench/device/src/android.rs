@@ -15,6 +15,7 @@ mod app;
 pub mod displays;
 mod drops;
 mod dumpsys;
+mod idle;
 mod input;
 mod installing;
 pub mod journal;
@@ -41,6 +42,7 @@ pub use accounts::{ACCOUNTS_MAX, Account};
 pub use app::App;
 pub use drops::{DROPS_MAX, Dropped, DroppedInput};
 pub use input::{KeyPress, POINTERS_MAX, Pointer, PointerKey, TouchKind};
+pub(crate) use idle::Idle;
 pub use installing::NAMES_MAX;
 pub use log::{EVENTS_MAX, InputEvent};
 pub use notifications::{NOTIFICATIONS_MAX, Notification};
@@ -149,6 +151,8 @@ struct State {
     pokes: u64,
     /// Displays beside the main one, by their numbers.
     others: BTreeMap<u32, displays::Front>,
+    /// How often somebody gave a sign of life.
+    lives: u64,
     last_display: u32,
 }
 
@@ -189,6 +193,7 @@ impl Android {
             last_display: displays::MAIN,
             model,
         };
+            lives: 0,
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
@@ -228,7 +233,10 @@ impl Android {
 
     /// Switches the screen on or off. Off means a black picture and no input.
     pub fn set_screen_on(&self, on: bool) {
-        self.change(|state| state.screen_on = on);
+        self.change(|state| {
+            state.lives += u64::from(on);
+            state.screen_on = on;
+        });
     }
 
     /// The package in front.

@@ -25,6 +25,7 @@ use crate::android::{Android, Size};
 use crate::clock;
 use crate::encode::Habit;
 use crate::replay::{self, Film};
+use crate::screen::scale::Rounding;
 use crate::screen::{Moment, Screen};
 
 use capture::Capture;
@@ -65,8 +66,8 @@ pub struct CaptureOptions {
     pub bit_rate: u32,
     /// Longer side at most, `None` = as the display.
     pub max_size: Option<u16>,
-    /// Width and height are a multiple of this; even.
-    pub alignment: u16,
+    /// How width and height become what the encoder takes.
+    pub rounding: Rounding,
     /// Pictures per second at most, `None` = as the display.
     pub max_fps: Option<f32>,
     /// What kind of encoder the device has.

@@ -43,6 +43,8 @@ pub enum Fault {
     HalfOpen,
     /// The adb daemon dies 1 to 5 s after its first host has come, with all that it serves; 0.5 to 2 s later it is back.
     AdbdRestart,
+    /// There is no `/dev/uhid`, as in many containers.
+    NoUhid,
 }
 
 /// No fault has this name.
@@ -57,6 +59,8 @@ pub struct Faults {
     seed: u64,
     /// How many servers, connections and lives have faults; `None` = all.
     first: Option<u64>,
+    /// How long an encoder hangs that does; `None` = as the seed says.
+    hang: Option<Duration>,
     rolls: Arc<Rolls>,
 }
 
@@ -87,6 +91,7 @@ pub(crate) struct Plan {
     /// The pictures before the false header.
     pub(crate) huge_length: Option<u32>,
     pub(crate) first_size_fails: bool,
+    pub(crate) no_uhid: bool,
 }
 
 /// What goes wrong with one host's connection, and when.
@@ -105,7 +110,7 @@ pub(crate) struct LifePlan {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::SlowStart,
         Self::EncoderStall,
         Self::ServerDeath,
@@ -118,6 +123,7 @@ impl Fault {
         Self::LinkCut,
         Self::HalfOpen,
         Self::AdbdRestart,
+        Self::NoUhid,
     ];
 
     /// As it is asked for.
@@ -135,6 +141,7 @@ impl Fault {
             Self::LinkCut => "link-cut",
             Self::HalfOpen => "half-open",
             Self::AdbdRestart => "adbd-restart",
+            Self::NoUhid => "no-uhid",
         }
     }
 }
@@ -157,6 +164,7 @@ impl Faults {
             kinds,
             seed,
             first: None,
+            hang: None,
             rolls: Arc::default(),
         }
     }
@@ -166,6 +174,15 @@ impl Faults {
     pub fn of_the_first(self, count: u64) -> Self {
         Self {
             first: Some(count),
+            ..self
+        }
+    }
+
+    /// An encoder that hangs does so for this long.
+    #[must_use]
+    pub fn hanging_for(self, hang: Duration) -> Self {
+        Self {
+            hang: Some(hang),
             ..self
         }
     }
@@ -181,6 +198,9 @@ impl Faults {
         for &kind in self.kinds.iter().filter(|&&kind| self.has(kind, server)) {
             plan.add(kind, &mut self.dice(kind, server));
         }
+        plan.stall = plan
+            .stall
+            .map(|(pictures, hang)| (pictures, self.hang.unwrap_or(hang)));
         plan
     }
 
@@ -226,6 +246,7 @@ impl Plan {
             Fault::ControlGarbage => self.control_garbage = Some((dice.ms(100, 2_000), dice.bytes())),
             Fault::HugeLength => self.huge_length = Some(dice.pictures()),
             Fault::DoubleSession => self.first_size_fails = true,
+            Fault::NoUhid => self.no_uhid = true,
             // These are not a server's.
             Fault::LinkCut | Fault::HalfOpen | Fault::AdbdRestart => {}
         }

@@ -47,7 +47,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use adbd::DelayedAck;
-use android::Model;
+use android::{Idle, Model};
 use display::Display;
 use encode::Habit;
 use fault::Faults;
@@ -202,6 +202,7 @@ pub async fn serve_as(
         height: config.height,
     });
     let (boot, around) = (boot(android.clone(), config.boot), android.clone());
+    let dozing = doze(android.clone());
     let mirroring = traits.mirroring;
     let (display, thread) = match mirroring.film {
         Some(film) => Display::replay(android.clone(), film, config.fps)?,
@@ -230,10 +231,23 @@ pub async fn serve_as(
         () = adbd::serve(listener, userland, &options, cancel) => {}
         never = boot => match never {},
         () = console => {}
+        never = dozing => match never {},
     }
     // The thread ends by itself, soon after the last handle on the display.
     drop(thread);
     Ok(())
+}
+
+/// How often a device looks whether its screen is to go off.
+const DOZE_LOOK: Duration = Duration::from_secs(1);
+
+/// Switches the screen off when nobody uses the device, for ever.
+async fn doze(android: Android) -> Infallible {
+    let mut idle = Idle::new(tokio::time::Instant::now().into_std());
+    loop {
+        tokio::time::sleep(DOZE_LOOK).await;
+        idle.look(&android, tokio::time::Instant::now().into_std());
+    }
 }
 
 /// Brings the services up when it is time, and goes on for ever.

@@ -13,6 +13,7 @@
 //! [abstract sockets](crate::abstract_sockets).
 
 mod audio;
+mod cleanup;
 mod control;
 mod lists;
 mod log;
@@ -20,27 +21,32 @@ mod sockets;
 mod stage;
 mod video;
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use scrcpy::codec::VideoCodec;
-use scrcpy::options::{self, ServerOptions};
+use scrcpy::options::{self, ServerOptions, VideoSource};
 use scrcpy::version::{Framing, ServerVersion};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::android::Android;
+use crate::android::displays::MAIN;
 use crate::display::{CaptureHandle, CaptureOptions, FirstSize};
 use crate::encode::Habit;
 use crate::fault::Plan;
+use crate::screen::scale::Rounding;
 use crate::userland::Userland;
 
+use cleanup::CleanUp;
 pub use log::Output;
 use log::{Log, OUTPUT_MAX};
 use sockets::Sockets;
 use stage::{Flex, Stage};
 
-/// Versions before 4.0 round the video's size down to this, whatever is asked.
-const LEGACY_ALIGNMENT: u16 = 8;
+/// How often a server with `keep_active` gives a sign of life.
+const KEEP_ACTIVE_EVERY: Duration = Duration::from_secs(4);
 
 /// The encoder takes even sizes only.
 const ENCODER_ALIGNMENT: u16 = 2;
@@ -130,14 +136,30 @@ async fn run(userland: &Userland, launch: Launch, plan: Plan, log: &mut Log) -> 
         }
         return Ok(End::Closed);
     }
-    let stage = Stage::new(userland, &options)?;
+    if options.new_display.is_some() && options.display_id != MAIN {
+        return Err(Fatal("Cannot specify both display_id and new_display".to_owned()));
+    }
+    // Before 3.0 the display was looked for before anything else.
+    let early = !version.at_least(3, 0, 0);
+    if let (true, Err(why)) = (early, stage::display(android, &options)) {
+        return Ok(End::Broken(why));
+    }
+    let cleanup = CleanUp::start(android, &options);
     tokio::time::sleep(plan.starts_after).await;
     let sockets = sockets::open(&userland.sockets, &options, &android.name()).await?;
+    // There is no camera, and a real server that finds none ends without a word.
+    if options.video && options.video_source == VideoSource::Camera {
+        return Ok(End::Closed);
+    }
+    let stage = match Stage::new(userland, &options) {
+        Ok(stage) => stage,
+        Err(why) => return Ok(End::Broken(why)),
+    };
     let mirror = Mirror {
         stage: &stage,
         version,
         options: &options,
-        injector: Injector::new(&stage.userland.android),
+        injector: Injector::new(&stage.userland.android, cleanup),
     };
     let death = async {
         match plan.dies_after {
@@ -190,7 +212,11 @@ impl Mirror<'_> {
         };
         let audio = async {
             match audio {
-                Some(socket) => audio::send(socket, framing, options, plan.audio_refused).await,
+                Some(socket) => match audio::send(socket, framing, options, plan.audio_refused).await {
+                    // The rest of a server goes on without sound.
+                    End::Closed if options.video || options.control => std::future::pending().await,
+                    end => end,
+                },
                 None => std::future::pending().await,
             }
         };
@@ -208,7 +234,9 @@ impl Mirror<'_> {
                 None => std::future::pending().await,
             }
         };
+        let active = keep_active(&self.stage.userland.android, options);
         Ok(tokio::select! {
+            never = active => match never {},
             end = video => end,
             never = flexing => match never {},
             end = audio => end,
@@ -217,18 +245,35 @@ impl Mirror<'_> {
     }
 }
 
-/// Who injects. When it is gone, however it went, its fingers are lifted and its HID devices are unplugged.
+/// Does as if somebody used the device, for ever, if that is asked for.
+async fn keep_active(android: &Android, options: &ServerOptions) -> Infallible {
+    loop {
+        match options.keep_active && options.control {
+            true => tokio::time::sleep(KEEP_ACTIVE_EVERY).await,
+            false => std::future::pending().await,
+        }
+        android.live();
+    }
+}
+
+/// Who injects. When it is gone, however it went, its fingers are lifted, its HID devices are unplugged, and what it
+/// changed is put back.
 struct Injector<'a> {
     android: &'a Android,
     source: u64,
+    cleanup: Option<CleanUp>,
 }
 
 impl<'a> Injector<'a> {
     /// With a number of its own, so that the pointers of two servers do not meet; 0 is the shell's.
-    fn new(android: &'a Android) -> Self {
+    fn new(android: &'a Android, cleanup: Option<CleanUp>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let source = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { android, source }
+        Self {
+            android,
+            source,
+            cleanup,
+        }
     }
 }
 
@@ -268,18 +313,14 @@ async fn read_arguments(
     for key in &parsed.unknown_keys {
         log.warn(&format!("Unknown server option: {key}")).await;
     }
-    let options = parsed.options;
-    if options.video && options.video_codec != VideoCodec::H264 {
-        return Err(Fatal(format!("No encoder for {}", options.video_codec.name())));
-    }
-    Ok((version, options))
+    Ok((version, parsed.options))
 }
 
 /// What to say if the options ask for an encoder that is not there.
 fn unknown_encoder(options: &ServerOptions, there: Habit) -> Option<String> {
     let asked = options.video_encoder.as_str();
     let codec = options.video_codec.name();
-    if there == Habit::Missing {
+    if there == Habit::Missing || options.video_codec != VideoCodec::H264 {
         return Some(format!("Could not create default video encoder for {codec}"));
     }
     (!asked.is_empty() && asked != lists::VIDEO_ENCODER).then(|| {
@@ -296,14 +337,15 @@ fn capture(
     options: &ServerOptions,
     plan: &Plan,
 ) -> Result<CaptureHandle, Fatal> {
-    let alignment = match version.framing() {
-        Framing::Legacy => LEGACY_ALIGNMENT,
-        Framing::Session => options.min_size_alignment.max(ENCODER_ALIGNMENT),
+    let rounding = match version.framing() {
+        Framing::Legacy if version.at_least(3, 0, 0) => Rounding::ShorterToNearest,
+        Framing::Legacy => Rounding::BeforeScaling,
+        Framing::Session => Rounding::Down(options.min_size_alignment.max(ENCODER_ALIGNMENT)),
     };
     Ok(userland.display.capture(CaptureOptions {
         bit_rate: options.video_bit_rate,
         max_size: options.max_size,
-        alignment,
+        rounding,
         max_fps: options.max_fps,
         encoder: userland.encoder,
         first_size: match (plan.first_size_fails, options.downsize_on_error) {

@@ -255,7 +255,4 @@ pub enum ControlError {
         /// What is allowed.
         max: usize,
     },
-    /// A text that is not UTF-8.
-    #[error("a text is not UTF-8")]
-    NotUtf8,
 }

@@ -13,6 +13,7 @@
 //!
 //! What is here is what a display on Android can be asked for; the camera is left out.
 
+mod codec_options;
 mod display;
 mod parse;
 
@@ -70,16 +71,28 @@ pub struct ServerOptions {
     pub list_encoders: bool,
     /// Print displays and end.
     pub list_displays: bool,
+    /// Print cameras and end (from 2.2).
+    pub list_cameras: bool,
+    /// Print cameras with their sizes and end (from 2.2).
+    pub list_camera_sizes: bool,
     /// Print apps and end (from 3.0).
     pub list_apps: bool,
     /// `key[:type]=value,…` for the encoder; empty = none.
     pub video_codec_options: String,
     /// The encoder's name; empty = the server chooses.
     pub video_encoder: String,
+    /// The sound's encoder's name; empty = the server chooses.
+    pub audio_encoder: String,
+    /// What is filmed (from 2.2).
+    pub video_source: VideoSource,
     /// Shows touches as dots.
     pub show_touches: bool,
     /// Keeps the screen on while plugged in.
     pub stay_awake: bool,
+    /// Milliseconds without input after which the screen goes off; `None` = as the device has it (from 3.0).
+    pub screen_off_timeout: Option<u32>,
+    /// Counts as somebody's activity every 4 s (from 4.0).
+    pub keep_active: bool,
     /// Switches the screen on at the start.
     pub power_on: bool,
     /// Switches the screen off at the end.
@@ -98,6 +111,15 @@ pub struct ServerOptions {
     pub send_dummy_byte: bool,
     /// Sends the codec and the size.
     pub send_stream_meta: bool,
+}
+
+/// What a server films.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum VideoSource {
+    /// A display.
+    Display,
+    /// A camera.
+    Camera,
 }
 
 /// What a server prints.
@@ -157,11 +179,17 @@ impl Default for ServerOptions {
             vd_system_decorations: true,
             list_encoders: false,
             list_displays: false,
+            list_cameras: false,
+            list_camera_sizes: false,
             list_apps: false,
             video_codec_options: String::new(),
             video_encoder: String::new(),
+            audio_encoder: String::new(),
+            video_source: VideoSource::Display,
             show_touches: false,
             stay_awake: false,
+            screen_off_timeout: None,
+            keep_active: false,
             power_on: true,
             power_off_on_close: false,
             clipboard_autosync: true,
@@ -224,9 +252,16 @@ impl ServerOptions {
         if let Some(display) = self.new_display {
             args.text("new_display", &display.to_string())?;
         }
+        if self.video_source != default.video_source {
+            args.text("video_source", self.video_source.name())?;
+        }
+        if let Some(timeout_ms) = self.screen_off_timeout {
+            args.text("screen_off_timeout", &timeout_ms.to_string())?;
+        }
         for (key, value) in [
             ("video_codec_options", &self.video_codec_options),
             ("video_encoder", &self.video_encoder),
+            ("audio_encoder", &self.audio_encoder),
         ] {
             if !value.is_empty() {
                 args.text(key, value)?;
@@ -305,9 +340,12 @@ const FLAGS: &[Flag] = &[
     flag!(vd_system_decorations, None, (3, 0)),
     flag!(list_encoders),
     flag!(list_displays),
+    flag!(list_cameras, None, (2, 2)),
+    flag!(list_camera_sizes, None, (2, 2)),
     flag!(list_apps, None, (3, 0)),
     flag!(show_touches),
     flag!(stay_awake),
+    flag!(keep_active, None, (4, 0)),
     flag!(power_on),
     flag!(power_off_on_close),
     flag!(clipboard_autosync),
@@ -320,7 +358,12 @@ const FLAGS: &[Flag] = &[
 ];
 
 /// Options that are neither a switch nor in every version, with the version that introduced them.
-const SINCE: &[(&str, u16)] = &[("min_size_alignment", 4), ("new_display", 3)];
+const SINCE: &[(&str, (u16, u16))] = &[
+    ("min_size_alignment", (4, 0)),
+    ("new_display", (3, 0)),
+    ("screen_off_timeout", (3, 0)),
+    ("video_source", (2, 2)),
+];
 
 struct Arguments {
     version: ServerVersion,
@@ -331,7 +374,7 @@ impl Arguments {
     fn text(&mut self, key: &'static str, value: &str) -> Result<(), EncodeError> {
         let too_new = SINCE
             .iter()
-            .any(|&(name, major)| name == key && !self.version.at_least(major, 0, 0))
+            .any(|&(name, (major, minor))| name == key && !self.version.at_least(major, minor, 0))
             || FLAGS
                 .iter()
                 .any(|flag| flag.key == key && !flag.in_version(self.version));
@@ -346,6 +389,22 @@ impl Arguments {
         }
         self.list.push(format!("{key}={value}"));
         Ok(())
+    }
+}
+
+impl VideoSource {
+    /// The value of the option.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Display => "display",
+            Self::Camera => "camera",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Display, Self::Camera]
+            .into_iter()
+            .find(|source| source.name() == name)
     }
 }
 

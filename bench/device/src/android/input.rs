@@ -8,9 +8,10 @@
 //!   MOVE       joins (a ghost)          moves
 //!   UP         joins, leaves, unseen    moves, leaves
 //!   CANCEL     joins                    stays
+//!   HOVER      joins (a ghost)          moves, draws nothing
 //! ```
 //!
-//! At most ten; what an eleventh does is dropped and counted. Where a message's position is checked against the size
+//! A mouse without buttons leaves with whatever it does. At most ten; what an eleventh does is dropped and counted. Where a message's position is checked against the size
 //! of a video is the scrcpy server's business; positions here are pixels of the display as it is held.
 
 use super::app::App;
@@ -89,7 +90,12 @@ pub struct KeyPress {
 impl Android {
     /// A pointer event in pixels of the display.
     pub fn touch(&self, kind: TouchKind, key: PointerKey, x: i32, y: i32) {
-        self.change(|state| state.touch(kind, key, x, y));
+        self.change(|state| state.touch(kind, key, (x, y), kind == TouchKind::Up));
+    }
+
+    /// As [`touch`](Self::touch), and the pointer is not down afterwards: a mouse without buttons.
+    pub fn touch_and_leave(&self, kind: TouchKind, key: PointerKey, x: i32, y: i32) {
+        self.change(|state| state.touch(kind, key, (x, y), true));
     }
 
     /// Forgets the pointers of an injector that is gone, as the platform does when it resets a broken gesture.
@@ -114,6 +120,7 @@ impl Android {
     /// A wheel turns; notches, positive is right and up.
     pub fn scroll(&self, x: i32, y: i32, horizontal: f32, vertical: f32) {
         self.change(|state| {
+            state.lives += 1;
             state.log.event(InputEvent::Scroll {
                 x,
                 y,
@@ -177,14 +184,12 @@ impl Android {
 }
 
 impl State {
-    fn touch(&mut self, kind: TouchKind, key: PointerKey, x: i32, y: i32) {
+    fn touch(&mut self, kind: TouchKind, key: PointerKey, (x, y): (i32, i32), leaves: bool) {
         let id = key.id;
+        self.lives += 1;
         if !self.screen_on {
             let values = json!({ "id": id, "kind": kind.name(), "x": x, "y": y });
             return self.drop_in_the_dark("touch", values);
-        }
-        if kind == TouchKind::Hover {
-            return self.log.event(InputEvent::Hover { id, x, y });
         }
         let Some((index, before)) = self.place(kind, key, x, y) else {
             return self.log.drops.add(DroppedInput {
@@ -198,17 +203,19 @@ impl State {
             TouchKind::Down => InputEvent::Down { id, x, y },
             TouchKind::Move => InputEvent::Move { id, x, y },
             TouchKind::Up => InputEvent::Up { id, x, y },
-            TouchKind::Cancel | TouchKind::Hover => InputEvent::Cancel { id },
+            TouchKind::Cancel => InputEvent::Cancel { id },
+            TouchKind::Hover => InputEvent::Hover { id, x, y },
         });
         match self.foreground {
             // The platform gives no app the lift of a finger that it never saw.
             _ if kind == TouchKind::Up && before.is_none() => {}
+            _ if kind == TouchKind::Hover => {}
             App::Launcher => self.touch_launcher(kind, index),
             App::Paint => self.touch_paint(kind, index, before),
             App::Latency => self.touch_latency(kind),
             App::Echo | App::Still | App::Motion | App::Installed(_) => {}
         }
-        if kind == TouchKind::Up {
+        if leaves {
             self.pointers.remove(index);
         }
     }
@@ -283,6 +290,7 @@ impl State {
     }
 
     fn key(&mut self, key: KeyPress) {
+        self.lives += 1;
         self.log.event(InputEvent::Key {
             action: u8::from(!key.down),
             keycode: key.code.0,

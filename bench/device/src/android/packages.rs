@@ -126,13 +126,15 @@ impl Android {
         self.lock().packages.get(name).cloned()
     }
 
-    /// The first package whose label begins with `label`, in any case.
+    /// The only package that can be started and whose label begins with `label`, in any case; none if there are several.
     pub fn package_by_label(&self, label: &str) -> Option<String> {
         let wanted = label.to_lowercase();
         let state = self.lock();
-        let mut packages = state.packages.iter();
-        let found = packages.find(|(_, package)| package.label.to_lowercase().starts_with(&wanted));
-        found.map(|(name, _)| name.clone())
+        let mut found = state.packages.iter().filter(|(_, package)| {
+            package.app.is_some() && package.label.to_lowercase().starts_with(&wanted)
+        });
+        let first = found.next().map(|(name, _)| name.clone());
+        first.filter(|_| found.next().is_none())
     }
 
     /// Ends an app; what it has stored stays.

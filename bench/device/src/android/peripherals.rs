@@ -245,6 +245,9 @@ impl Android {
         for effect in effects {
             match effect {
                 Effect::Key(press) => self.key(press),
+                Effect::Touch(TouchKind::Hover, key, x, y) => {
+                    self.touch_and_leave(TouchKind::Hover, key, x, y);
+                }
                 Effect::Touch(kind, key, x, y) => self.touch(kind, key, x, y),
                 Effect::Scroll(x, y, horizontal, vertical) => {
                     self.scroll(x, y, horizontal as f32, vertical as f32);

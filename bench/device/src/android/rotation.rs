@@ -108,7 +108,10 @@ mod tests {
     fn a_turn_is_in_the_settings_and_goes_with_them() {
         let android = android();
         android.rotate();
-        assert_eq!((android.rotation().quarters(), settings(&android)), (1, has("0", "1")));
+        assert_eq!(
+            (android.rotation().quarters(), settings(&android)),
+            (1, has("0", "1"))
+        );
         android.set_setting("system", LOCKED_AT, "0");
         assert_eq!(android.rotation().quarters(), 0);
 
@@ -136,7 +139,10 @@ mod tests {
         android.set_setting("system", LOCKED_AT, "2");
         assert_eq!(android.rotation().quarters(), 0, "it is not locked");
         android.rotate();
-        assert_eq!((android.rotation().quarters(), settings(&android)), (1, has("1", "1")));
+        assert_eq!(
+            (android.rotation().quarters(), settings(&android)),
+            (1, has("1", "1"))
+        );
         android.turn_in_hand();
         assert_eq!(android.rotation().quarters(), 2);
     }
@@ -148,6 +154,9 @@ mod tests {
         let other = other.unwrap();
         other.android().rotate();
         assert_eq!(other.android().rotation().quarters(), 1);
-        assert_eq!((android.rotation().quarters(), settings(&android)), (0, has("0", "0")));
+        assert_eq!(
+            (android.rotation().quarters(), settings(&android)),
+            (0, has("0", "0"))
+        );
     }
 }

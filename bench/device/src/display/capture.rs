@@ -150,7 +150,7 @@ impl Capture {
             bit_rate: self.options.bit_rate,
             frame_rate: self.options.max_fps.unwrap_or(FRAME_RATE),
         })?;
-        let size = capture_size(canvas.size(), self.options.max_size, self.options.alignment);
+        let size = capture_size(canvas.size(), self.options.max_size, self.options.rounding);
         let encoded = self.options.encoder.size_of(size);
         let mut running = Box::new(Running {
             display: canvas.size(),
@@ -186,7 +186,7 @@ impl Capture {
         if fails == FirstSize::Works {
             return Ok(());
         }
-        let size = capture_size(display, self.options.max_size, self.options.alignment);
+        let size = capture_size(display, self.options.max_size, self.options.rounding);
         self.size.store(size, display);
         self.send([Packet::Session(size)]);
         let longer = size.width.max(size.height);

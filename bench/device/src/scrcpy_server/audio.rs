@@ -21,7 +21,7 @@ use scrcpy::version::Framing;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::End;
+use super::{End, lists};
 use crate::clock;
 
 /// Packets behind their big-endian u16 lengths, OpusHead first.
@@ -49,9 +49,13 @@ pub(super) async fn send(
     refused: bool,
 ) -> End {
     let codec = options.audio_codec;
+    let asked = options.audio_encoder.as_str();
+    let unknown_encoder = !asked.is_empty() && asked != lists::AUDIO_ENCODER;
     let start = match codec {
         _ if refused => AudioStart::Disabled,
-        AudioCodec::Opus | AudioCodec::Raw => AudioStart::Codec(codec),
+        AudioCodec::Raw => AudioStart::Codec(codec),
+        _ if unknown_encoder => AudioStart::ConfigurationError,
+        AudioCodec::Opus => AudioStart::Codec(codec),
         AudioCodec::Aac | AudioCodec::Flac => AudioStart::ConfigurationError,
     };
     let told = options.send_stream_meta || !matches!(start, AudioStart::Codec(_));
@@ -71,7 +75,11 @@ pub(super) async fn send(
     match start {
         AudioStart::Disabled => std::future::pending().await,
         AudioStart::ConfigurationError => {
-            End::Broken(format!("Could not create audio encoder for {}", codec.name()))
+            let why = match unknown_encoder {
+                true => format!("Audio encoder '{asked}' for {} not found", codec.name()),
+                false => format!("Could not create default audio encoder for {}", codec.name()),
+            };
+            End::Broken(format!("{why}\n{}", lists::audio_encoders()))
         }
         AudioStart::Codec(AudioCodec::Raw) => stream.raw().await,
         AudioStart::Codec(_) => stream.opus().await,

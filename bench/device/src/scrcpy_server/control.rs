@@ -6,14 +6,17 @@
 //! ```
 //!
 //! A position that does not name the video's present size is dropped before anything else happens. A message that
-//! the version does not know, or that needs a camera or a flexible display, ends the server: with a word from 4.0,
-//! before in silence. What is not followed is kept as [`DroppedInput`], with the values that decided.
+//! the version does not know ends the server: with a word from 4.0, before in silence. So does one that needs a camera
+//! or a flexible display, or that the kernel refuses, always with a word. What is not followed is kept as [`DroppedInput`], with the values that decided.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use scrcpy::control::{self, ControlMsg, CopyKey, KeyAction, Position, Touch, TouchAction};
+use scrcpy::control::{
+    self, ControlError, ControlMsg, CopyKey, KeyAction, MESSAGE_LEN_MAX, Position, Touch, TouchAction,
+};
 use scrcpy::device_msg::{self, DeviceMsg};
 use scrcpy::keys::{KeyCode, MetaState};
 use scrcpy::options::{LogLevel, ServerOptions};
@@ -24,13 +27,16 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::cleanup::CleanUp;
 use super::stage::Flex;
 use super::{End, Injector};
+use crate::android::journal::{Buffer, Level};
 use crate::android::{
     Android, Dropped, DroppedInput, HidInfo, KeyPress, Panel, PeripheralError, PointerKey, Size, TouchKind,
 };
 use crate::display::{Reset, VideoSize};
 use crate::fault::Plan;
+use crate::hid::DESCRIPTOR_LEN_MAX;
 
 /// Device messages that wait for the socket; more are dropped, as by the real server.
 const OUTGOING_MAX: usize = 16;
@@ -38,6 +44,12 @@ const OUTGOING_MAX: usize = 16;
 /// After the server has woken the screen it reads nothing for this time, so that a message that switches it off does
 /// not come before it is on.
 const WAKE_PAUSE: Duration = Duration::from_millis(500);
+
+/// The pointer's number that may be a mouse.
+const MOUSE: i64 = -1;
+
+/// The only button that a finger has, too.
+const PRIMARY_BUTTON: i32 = 1;
 
 /// Bytes read from the socket at once.
 const READ_LEN: usize = 16 * 1_024;
@@ -69,6 +81,9 @@ where
     let mut controller = Controller {
         android,
         source: injector.source,
+        cleanup: injector.cleanup.as_ref(),
+        has_uhid: !plan.no_uhid,
+        stillborn: BTreeSet::new(),
         version,
         screen,
         outgoing,
@@ -119,7 +134,9 @@ async fn next_message(
             changed = clipboard.changed(), if autosync => {
                 changed.ok()?;
                 let text = clipboard.borrow_and_update().clone();
-                if set_by_client.lock().unwrap_or_else(PoisonError::into_inner).as_ref() != Some(&text) {
+                // Only the next change can be the client's own.
+                let own = set_by_client.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if own.as_ref() != Some(&text) {
                     return Some(DeviceMsg::Clipboard(text));
                 }
             }
@@ -130,6 +147,11 @@ async fn next_message(
 struct Controller<'a> {
     android: &'a Android,
     source: u64,
+    cleanup: Option<&'a CleanUp>,
+    /// Whether there is a `/dev/uhid`.
+    has_uhid: bool,
+    /// HID devices that the kernel did not make of what it was given.
+    stillborn: BTreeSet<u16>,
     version: ServerVersion,
     screen: &'a Screen<'a>,
     outgoing: mpsc::Sender<DeviceMsg>,
@@ -154,26 +176,39 @@ impl Controller<'_> {
                 Ok(0) | Err(_) => return End::Closed,
                 Ok(_) => {}
             }
-            if let Err(why) = self.take(&mut bytes) {
-                return match self.version.at_least(4, 0, 0) {
-                    true => End::Broken(why),
-                    false => End::Closed,
-                };
+            if let Err(end) = self.take(&mut bytes) {
+                return end;
             }
         }
     }
 
     /// Acts on every message that is complete; an error ends the server.
-    fn take(&mut self, bytes: &mut BytesMut) -> Result<(), String> {
+    fn take(&mut self, bytes: &mut BytesMut) -> Result<(), End> {
         loop {
             match control::decode(self.version, bytes) {
                 Ok(None) => return Ok(()),
                 Ok(Some((msg, len))) => {
                     let _ = bytes.split_to(len);
-                    self.act(msg)?;
+                    self.act(msg).map_err(End::Broken)?;
                 }
-                Err(error) => return Err(format!("Controller error: {error}")),
+                Err(ControlError::UnknownType(kind)) if !self.version.at_least(2, 7, 0) => {
+                    return self.stall(kind, bytes.len());
+                }
+                Err(error) if self.version.at_least(4, 0, 0) => {
+                    return Err(End::Broken(format!("Controller error: {error}")));
+                }
+                Err(_) => return Err(End::Closed),
             }
+        }
+    }
+
+    /// A reader before 2.7 never gets over what it does not know, and ends when its buffer is full.
+    fn stall(&self, kind: u8, waiting: usize) -> Result<(), End> {
+        let what = format!("Unknown event type: {kind}");
+        self.android.write_log(Buffer::Main, Level::Warn, "scrcpy", &what);
+        match waiting < MESSAGE_LEN_MAX {
+            true => Ok(()),
+            false => Err(End::Closed),
         }
     }
 
@@ -226,9 +261,14 @@ impl Controller<'_> {
             ControlMsg::ExpandNotificationPanel => android.set_panel(Some(Panel::Notifications)),
             ControlMsg::ExpandSettingsPanel => android.set_panel(Some(Panel::Settings)),
             ControlMsg::CollapsePanels => android.set_panel(None),
-            ControlMsg::SetDisplayPower(on) => android.set_panel_power(on),
+            ControlMsg::SetDisplayPower(on) => {
+                android.set_panel_power(on);
+                if let Some(cleanup) = self.cleanup {
+                    cleanup.panel(on);
+                }
+            }
             ControlMsg::UhidCreate { .. } | ControlMsg::UhidInput { .. } | ControlMsg::UhidDestroy(_) => {
-                self.uhid(msg);
+                return self.uhid(msg).map_err(|why| format!("Controller error: {why}"));
             }
             ControlMsg::OpenHardKeyboardSettings => android.open_keyboard_settings(),
             ControlMsg::ScanFile(path) => android.scan_file(path),
@@ -236,19 +276,11 @@ impl Controller<'_> {
         Ok(())
     }
 
-    /// What the kernel would refuse is dropped; the server only warns of it.
-    fn uhid(&self, msg: ControlMsg) {
+    /// An unknown number is only warned of; what the kernel refuses ends the server. It looks at a descriptor after
+    /// the server has gone on, so that one without sense shows at the first input.
+    fn uhid(&mut self, msg: ControlMsg) -> Result<(), String> {
         let (android, source) = (self.android, self.source);
-        let (message, values) = match &msg {
-            ControlMsg::UhidCreate { id, descriptor, .. } => (
-                "uhid_create",
-                json!({ "id": id, "descriptor_len": descriptor.len() }),
-            ),
-            ControlMsg::UhidInput { id, data } => ("uhid_input", json!({ "id": id, "len": data.len() })),
-            ControlMsg::UhidDestroy(id) => ("uhid_destroy", json!({ "id": id })),
-            _ => return,
-        };
-        let done = match msg {
+        match msg {
             ControlMsg::UhidCreate {
                 id,
                 vendor,
@@ -256,43 +288,71 @@ impl Controller<'_> {
                 name,
                 descriptor,
             } => {
+                if !self.has_uhid {
+                    return Err("open failed: ENOENT (No such file or directory)".to_owned());
+                }
+                if descriptor.is_empty() || descriptor.len() > DESCRIPTOR_LEN_MAX {
+                    return Err("write failed: EINVAL (Invalid argument)".to_owned());
+                }
                 let info = HidInfo {
                     vendor,
                     product,
                     name,
                 };
-                android.attach_hid(source, id, info, &descriptor)
-            }
-            ControlMsg::UhidInput { id, data } => android.hid_report(source, id, &data).map(|output| {
-                if let Some(data) = output {
-                    self.tell(DeviceMsg::UhidOutput { id, data });
+                // One of this number goes, whatever becomes of the new one.
+                let _ = android.detach_hid(source, id);
+                self.stillborn.remove(&id);
+                if let Err(error) = android.attach_hid(source, id, info, &descriptor) {
+                    self.stillborn.insert(id);
+                    let values = json!({ "id": id, "descriptor_len": descriptor.len() });
+                    self.drop_uhid("uhid_create", values, error);
                 }
-            }),
-            ControlMsg::UhidDestroy(id) => android.detach_hid(source, id),
-            _ => Ok(()),
-        };
-        if let Err(error) = done {
-            let mut values = values;
-            values["error"] = error.to_string().into();
-            android.drop_input(DroppedInput {
-                message,
-                why: match error {
-                    PeripheralError::Unknown => Dropped::UnknownHid,
-                    _ => Dropped::BadHid,
-                },
-                said: Some(format!("{message} failed: {error}")),
-                values,
-            });
+            }
+            ControlMsg::UhidInput { id, .. } if self.stillborn.contains(&id) => {
+                return Err("write failed: EINVAL (Invalid argument)".to_owned());
+            }
+            ControlMsg::UhidInput { id, data } => match android.hid_report(source, id, &data) {
+                Ok(Some(data)) => self.tell(DeviceMsg::UhidOutput { id, data }),
+                Ok(None) => {}
+                Err(error) => self.drop_uhid("uhid_input", json!({ "id": id, "len": data.len() }), error),
+            },
+            ControlMsg::UhidDestroy(id) if self.stillborn.remove(&id) => {}
+            ControlMsg::UhidDestroy(id) => {
+                if let Err(error) = android.detach_hid(source, id) {
+                    self.drop_uhid("uhid_destroy", json!({ "id": id }), error);
+                }
+            }
+            _ => {}
         }
+        Ok(())
     }
 
+    fn drop_uhid(&self, message: &'static str, mut values: Value, error: PeripheralError) {
+        values["error"] = error.to_string().into();
+        self.android.drop_input(DroppedInput {
+            message,
+            why: match error {
+                PeripheralError::Unknown => Dropped::UnknownHid,
+                _ => Dropped::BadHid,
+            },
+            said: Some(format!("{message} failed: {error}")),
+            values,
+        });
+    }
+
+    /// A mouse is one only while it hovers or has another button than the first; else it is a finger.
     fn touch(&self, touch: Touch) {
         let values = json!({ "id": touch.pointer.0, "action": touch.action.0 });
         let Some((x, y)) = self.place("touch", values.clone(), touch.position) else {
             return;
         };
+        let others = (touch.action_button | touch.buttons) & !PRIMARY_BUTTON != 0;
+        let hovers = touch.action == TouchAction::HOVER_MOVE;
+        let mouse = touch.pointer.0 == MOUSE && (hovers || others);
         let kind = match touch.action {
             TouchAction::DOWN => TouchKind::Down,
+            // One button of several: the mouse stays down.
+            TouchAction::UP if mouse && touch.buttons != 0 => TouchKind::Move,
             TouchAction::UP => TouchKind::Up,
             TouchAction::MOVE => TouchKind::Move,
             TouchAction::CANCEL => TouchKind::Cancel,
@@ -310,7 +370,10 @@ impl Controller<'_> {
             source: self.source,
             id: touch.pointer.0,
         };
-        self.android.touch(kind, key, x, y);
+        match mouse && touch.buttons == 0 {
+            true => self.android.touch_and_leave(kind, key, x, y),
+            false => self.android.touch(kind, key, x, y),
+        }
     }
 
     /// Pixels of the video become pixels of the display that it shows; without video they are that already.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   list_encoders     --video-codec=h264 --video-encoder=NAME   (sw)
+//!   list_cameras      (none)
 //!   list_displays     --display-id=0    (720x1280)
 //!   list_apps         * of the system, - installed: label, package
 //! ```
@@ -18,7 +19,7 @@ use crate::userland::Userland;
 pub(super) const VIDEO_ENCODER: &str = "c2.android.avc.encoder";
 
 /// The encoder of the audio.
-const AUDIO_ENCODER: &str = "c2.android.opus.encoder";
+pub(super) const AUDIO_ENCODER: &str = "c2.android.opus.encoder";
 
 /// Width of the column of names.
 const NAME_COLUMN: usize = 30;
@@ -32,15 +33,23 @@ pub(super) fn wanted(userland: &Userland, options: &ServerOptions) -> Vec<String
         lists.push(audio_encoders());
     }
     if options.list_displays {
-        let displays = android.displays().into_iter();
-        let lines =
-            displays.map(|(id, size)| format!("\n    --display-id={id}    ({}x{})", size.width, size.height));
-        lists.push(format!("List of displays:{}", lines.collect::<String>()));
+        lists.push(displays(android));
+    }
+    if options.list_cameras || options.list_camera_sizes {
+        lists.push("List of cameras:\n    (none)".to_owned());
     }
     if options.list_apps {
         lists.push(apps(android));
     }
     lists
+}
+
+/// The displays.
+pub(super) fn displays(android: &Android) -> String {
+    let displays = android.displays().into_iter();
+    let lines =
+        displays.map(|(id, size)| format!("\n    --display-id={id}    ({}x{})", size.width, size.height));
+    format!("List of displays:{}", lines.collect::<String>())
 }
 
 /// The encoders of the video.
@@ -51,7 +60,8 @@ pub(super) fn video_encoders(there: Habit) -> String {
     format!("List of video encoders:\n    --video-codec=h264 --video-encoder={VIDEO_ENCODER}   (sw)")
 }
 
-fn audio_encoders() -> String {
+/// The encoders of the sound.
+pub(super) fn audio_encoders() -> String {
     format!("List of audio encoders:\n    --audio-codec=opus --audio-encoder={AUDIO_ENCODER}   (sw)")
 }
 

@@ -4,7 +4,7 @@
 //!   display_id=0                    the main display, and its picture that everybody shares
 //!   display_id=N                    the display of that number
 //!   new_display=[WxH][/DPI]         a virtual one, as large as the main one if not said
-//!   flex_display=true               a virtual one that its client resizes ─► Flex: the last size of 300 ms wins
+//!   … and flex_display=true         one that its client resizes ─► Flex: the last size of 300 ms wins
 //! ```
 //!
 //! A virtual display goes with its server. This device draws every display in the same density and with a launcher, so
@@ -18,7 +18,7 @@ use scrcpy::options::ServerOptions;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::Fatal;
+use super::lists;
 use crate::android::displays::{Content, MAIN, VirtualDisplay};
 use crate::android::{Android, Size};
 use crate::display::Display;
@@ -42,30 +42,20 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn new(userland: &Userland, options: &ServerOptions) -> Result<Self, Fatal> {
-        let virtually = options.new_display.is_some() || options.flex_display;
-        if !virtually && options.display_id == MAIN {
+    /// Why not is what ends the server.
+    pub(super) fn new(userland: &Userland, options: &ServerOptions) -> Result<Self, String> {
+        let Some(wanted) = options.new_display.filter(|_| options.video) else {
+            let android = display(&userland.android, options)?;
+            if android.display() != MAIN {
+                return Self::on(userland, android, None, None);
+            }
             return Ok(Self {
                 userland: userland.clone(),
                 flex: None,
                 _display: None,
             });
-        }
-        if !virtually {
-            let display = options.display_id;
-            let known = userland
-                .android
-                .displays()
-                .iter()
-                .any(|(there, _)| *there == display);
-            let unknown = || Fatal(format!("Unknown display id: {display}"));
-            let android = known.then(|| userland.android.on(display)).ok_or_else(unknown)?;
-            return Self::on(userland, android, None, None);
-        }
-        if options.display_id != MAIN {
-            return Err(Fatal("Cannot specify both display_id and new_display".to_owned()));
-        }
-        let size = match options.new_display.and_then(|display| display.size) {
+        };
+        let size = match wanted.size {
             Some((width, height)) => Size { width, height },
             None if options.flex_display => FLEX_SIZE,
             None => userland.android.size(),
@@ -75,7 +65,7 @@ impl Stage {
             false => Content::Moved,
         };
         let display = userland.android.add_display(size, content);
-        let display = display.ok_or_else(|| Fatal("Could not create display".to_owned()))?;
+        let display = display.ok_or("Could not create display")?;
         let android = display.android().clone();
         let flex = options.flex_display.then(|| Flex::new(android.clone()));
         Self::on(userland, android, Some(display), flex)
@@ -87,8 +77,9 @@ impl Stage {
         android: Android,
         display: Option<VirtualDisplay>,
         flex: Option<Flex>,
-    ) -> Result<Self, Fatal> {
-        let (picture, _) = Display::spawn(android.clone(), userland.display.fps())?;
+    ) -> Result<Self, String> {
+        let spawned = Display::spawn(android.clone(), userland.display.fps());
+        let (picture, _) = spawned.map_err(|error| error.to_string())?;
         Ok(Self {
             userland: Userland {
                 android,
@@ -98,6 +89,18 @@ impl Stage {
             flex,
             _display: display,
         })
+    }
+}
+
+/// The device, looked at through the display that is there already; why not.
+pub(super) fn display(android: &Android, options: &ServerOptions) -> Result<Android, String> {
+    let wanted = options.display_id;
+    match android.displays().iter().any(|(there, _)| *there == wanted) || !options.video {
+        true => Ok(android.on(wanted)),
+        false => Err(format!(
+            "Display {wanted} not found\n{}",
+            lists::displays(android)
+        )),
     }
 }
 

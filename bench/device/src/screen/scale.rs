@@ -28,18 +28,79 @@ pub fn scaled(canvas: &Canvas, to: Size) -> Canvas {
     out
 }
 
-/// The size of a capture: the longer side at most `max`, then both rounded down to a multiple of `alignment`.
-pub fn capture_size(display: Size, max: Option<u16>, alignment: u16) -> Size {
-    let longer = display.width.max(display.height);
-    let max = max.unwrap_or(longer).min(longer);
-    let fit = |side: u16| {
-        let side = u32::from(side) * u32::from(max) / u32::from(longer);
-        let aligned = side / u32::from(alignment) * u32::from(alignment);
-        u16::try_from(aligned).unwrap_or(u16::MAX).max(alignment)
+/// How the sides of a capture become what an encoder takes: by the server's version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    /// Before 3.0: the display's sides down to a multiple of 8, and when it is made smaller, the shorter to the nearest.
+    BeforeScaling,
+    /// From 3.0 and before 4.0: the longer side down to a multiple of 8, the shorter to the nearest.
+    ShorterToNearest,
+    /// From 4.0: both down to a multiple of this, a power of two.
+    Down(u16),
+}
+
+impl Rounding {
+    fn down(side: u32, to: u32) -> u32 {
+        side / to * to
+    }
+
+    fn nearest_8(side: u32) -> u32 {
+        Self::down(side + 4, 8)
+    }
+}
+
+/// The size of a capture whose longer side is at most `max`.
+pub fn capture_size(display: Size, max: Option<u16>, rounding: Rounding) -> Size {
+    let portrait = display.height > display.width;
+    let (longer, shorter) = match portrait {
+        true => (display.height.into(), display.width.into()),
+        false => (display.width.into(), display.height.into()),
     };
-    Size {
-        width: fit(display.width),
-        height: fit(display.height),
+    // Before 4.0 an odd limit is none that is a multiple of 8, and less than 8 is no limit.
+    let max = max.map_or(0, u32::from);
+    let max = match rounding {
+        Rounding::Down(_) => max,
+        _ => Rounding::down(max, 8),
+    };
+    let (longer, shorter) = sides(longer, shorter, max, rounding);
+    let side = |side: u32| u16::try_from(side).unwrap_or(u16::MAX);
+    match portrait {
+        true => Size {
+            width: side(shorter),
+            height: side(longer),
+        },
+        false => Size {
+            width: side(longer),
+            height: side(shorter),
+        },
+    }
+}
+
+/// The longer and the shorter side; no limit is 0.
+fn sides(longer: u32, shorter: u32, max: u32, rounding: Rounding) -> (u32, u32) {
+    let (longer, shorter) = match rounding {
+        Rounding::BeforeScaling => (Rounding::down(longer, 8), Rounding::down(shorter, 8)),
+        _ => (longer, shorter),
+    };
+    let scaled = max > 0 && longer > max;
+    let (longer, shorter) = match scaled {
+        true => (max, shorter * max / longer),
+        false => (longer, shorter),
+    };
+    match rounding {
+        Rounding::BeforeScaling if !scaled => (longer, shorter),
+        Rounding::BeforeScaling => (longer, Rounding::nearest_8(shorter)),
+        Rounding::ShorterToNearest => {
+            let longer = Rounding::down(longer, 8);
+            (longer, Rounding::nearest_8(shorter).min(longer))
+        }
+        Rounding::Down(to) => {
+            let to = u32::from(to);
+            (
+                Rounding::down(longer, to).max(to),
+                Rounding::down(shorter, to).max(to),
+            )
+        }
     }
 }
 
@@ -67,18 +128,21 @@ mod tests {
 
     #[test]
     fn a_capture_keeps_the_shape_and_the_alignment() {
-        assert_eq!(capture_size(PHONE, None, 2), PHONE);
-        assert_eq!(capture_size(PHONE, Some(4_000), 8), PHONE);
+        assert_eq!(capture_size(PHONE, None, Rounding::Down(2)), PHONE);
+        assert_eq!(
+            capture_size(PHONE, Some(4_000), Rounding::ShorterToNearest),
+            PHONE
+        );
         let half = Size {
             width: 360,
             height: 640,
         };
-        assert_eq!(capture_size(PHONE, Some(640), 8), half);
+        assert_eq!(capture_size(PHONE, Some(640), Rounding::Down(8)), half);
         let odd = Size {
             width: 560,
             height: 1_000,
         };
-        assert_eq!(capture_size(PHONE, Some(1_001), 8), odd);
+        assert_eq!(capture_size(PHONE, Some(1_001), Rounding::Down(8)), odd);
     }
 
     #[test]

@@ -41,7 +41,10 @@ pub(super) fn wm(android: &Android, args: &[&str]) -> Done {
         },
         // The panel has one size and one density; changing them is not simulated.
         ["size" | "density", ..] => Done::fail(255, "Error: the simulated display cannot be overridden\n"),
-        _ => Done::fail(255, "usage: wm size | density | user-rotation [free | lock [0-3]]\n"),
+        _ => Done::fail(
+            255,
+            "usage: wm size | density | user-rotation [free | lock [0-3]]\n",
+        ),
     }
 }
 

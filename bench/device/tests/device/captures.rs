@@ -12,6 +12,7 @@ use device::Android;
 use device::android::{App, Model};
 use device::display::{CaptureHandle, CaptureOptions, Display, FirstSize, Packet};
 use device::encode::Habit;
+use device::screen::scale::Rounding;
 use tokio::time::timeout;
 
 /// Longer than any step takes on a busy machine.
@@ -20,7 +21,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) const OPTIONS: CaptureOptions = CaptureOptions {
     bit_rate: 1_000_000,
     max_size: None,
-    alignment: 2,
+    rounding: Rounding::Down(2),
     max_fps: None,
     encoder: Habit::Usual,
     first_size: FirstSize::Works,

@@ -1,11 +1,13 @@
 //! A scrcpy client in the same process: what it sees and what its messages do, over the device's own sockets.
 
 mod audio;
+mod cleanup;
 mod displays;
 mod encoders;
 mod faults;
 mod hid;
 mod input;
+mod options;
 mod rig;
 mod server;
 mod video;

@@ -65,7 +65,7 @@ fn read(version: ServerVersion, kind: u8, r: &mut Reader<'_>) -> Option<Result<C
         }
         kind::SET_DISPLAY_POWER => ControlMsg::SetDisplayPower(r.u8()? != 0),
         kind::ROTATE_DEVICE => ControlMsg::RotateDevice,
-        kind::UHID_CREATE => return read_uhid_create(version, r),
+        kind::UHID_CREATE => read_uhid_create(version, r)?,
         kind::UHID_INPUT => ControlMsg::UhidInput {
             id: r.u16()?,
             data: bytes_u16(r)?,
@@ -73,7 +73,7 @@ fn read(version: ServerVersion, kind: u8, r: &mut Reader<'_>) -> Option<Result<C
         kind::UHID_DESTROY if !version.at_least(2, 7, 0) => ControlMsg::OpenHardKeyboardSettings,
         kind::UHID_DESTROY => ControlMsg::UhidDestroy(r.u16()?),
         kind::OPEN_HARD_KEYBOARD_SETTINGS => ControlMsg::OpenHardKeyboardSettings,
-        kind::START_APP => return text_u8(r).map(|t| t.map(ControlMsg::StartApp)),
+        kind::START_APP => ControlMsg::StartApp(text_u8(r)?),
         kind::RESET_VIDEO => ControlMsg::ResetVideo,
         kind::CAMERA_SET_TORCH => ControlMsg::CameraSetTorch(r.u8()? != 0),
         kind::CAMERA_ZOOM_IN => ControlMsg::CameraZoomIn,
@@ -108,7 +108,7 @@ fn read_position(r: &mut Reader<'_>) -> Option<Position> {
     })
 }
 
-fn read_uhid_create(version: ServerVersion, r: &mut Reader<'_>) -> Option<Result<ControlMsg, ControlError>> {
+fn read_uhid_create(version: ServerVersion, r: &mut Reader<'_>) -> Option<ControlMsg> {
     let id = r.u16()?;
     let (vendor, product) = if version.at_least(3, 1, 0) {
         (r.u16()?, r.u16()?)
@@ -117,17 +117,23 @@ fn read_uhid_create(version: ServerVersion, r: &mut Reader<'_>) -> Option<Result
     };
     let name = text_u8(r)?;
     let descriptor = bytes_u16(r)?;
-    Some(name.map(|name| ControlMsg::UhidCreate {
+    Some(ControlMsg::UhidCreate {
         id,
         vendor,
         product,
         name,
         descriptor,
-    }))
+    })
 }
 
 fn scroll_from_wire(version: ServerVersion, wire: i16) -> f32 {
-    f32::from(wire) / 32768.0 * scroll_range(version)
+    // The largest number stands for all of the range.
+    let part = if wire == i16::MAX {
+        1.0
+    } else {
+        f32::from(wire) / 32768.0
+    };
+    part * scroll_range(version)
 }
 
 /// The limit is checked before the content is waited for, so that a false length cannot stall the reader.
@@ -136,12 +142,12 @@ fn text_u32(r: &mut Reader<'_>, max: usize) -> Option<Result<String, ControlErro
     if let Err(error) = check_len(len, max) {
         return Some(Err(error));
     }
-    Some(utf8(r.take(len)?))
+    Some(Ok(lossy(r.take(len)?)))
 }
 
-fn text_u8(r: &mut Reader<'_>) -> Option<Result<String, ControlError>> {
+fn text_u8(r: &mut Reader<'_>) -> Option<String> {
     let len = usize::from(r.u8()?);
-    Some(utf8(r.take(len)?))
+    Some(lossy(r.take(len)?))
 }
 
 fn bytes_u16(r: &mut Reader<'_>) -> Option<Vec<u8>> {
@@ -149,6 +155,7 @@ fn bytes_u16(r: &mut Reader<'_>) -> Option<Vec<u8>> {
     Some(r.take(len)?.to_vec())
 }
 
-fn utf8(bytes: &[u8]) -> Result<String, ControlError> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| ControlError::NotUtf8)
+/// As the server makes a string of it: what is no UTF-8 is replaced.
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

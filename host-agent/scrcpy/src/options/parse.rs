@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 
 use thiserror::Error;
 
-use super::{FLAGS, LogLevel, ServerOptions};
+use super::{FLAGS, LogLevel, ServerOptions, VideoSource, codec_options};
 use crate::codec::{AudioCodec, VideoCodec};
 use crate::version::ServerVersion;
 
@@ -30,6 +30,9 @@ pub enum ParseError {
         /// What it was set to.
         value: String,
     },
+    /// An option for an encoder that is none.
+    #[error("{0}")]
+    CodecOption(String),
     /// Neither video nor audio nor control.
     #[error("video, audio and control are all off")]
     NothingToDo,
@@ -64,6 +67,9 @@ pub fn parse<S: AsRef<str>>(version: ServerVersion, args: &[S]) -> Result<Parsed
         let (key, value) = arg
             .split_once('=')
             .ok_or_else(|| ParseError::NotAPair(arg.to_owned()))?;
+        if matches!(key, "video_codec_options" | "audio_codec_options") {
+            codec_options::check(value).map_err(ParseError::CodecOption)?;
+        }
         match set(&mut parsed.options, version, key, value) {
             Some(Setting::Done) => {}
             Some(Setting::Unknown) => parsed.unknown_keys.push(key.to_owned()),
@@ -116,8 +122,14 @@ fn set(options: &mut ServerOptions, version: ServerVersion, key: &str, value: &s
         }
         "new_display" if version.at_least(3, 0, 0) => options.new_display = Some(value.parse().ok()?),
         "display_id" => options.display_id = value.parse().ok()?,
+        "screen_off_timeout" if version.at_least(3, 0, 0) => {
+            let timeout_ms: i32 = value.parse().ok().filter(|timeout| *timeout >= -1)?;
+            options.screen_off_timeout = u32::try_from(timeout_ms).ok();
+        }
         "video_codec_options" => value.clone_into(&mut options.video_codec_options),
         "video_encoder" => value.clone_into(&mut options.video_encoder),
+        "audio_encoder" => value.clone_into(&mut options.audio_encoder),
+        "video_source" if version.at_least(2, 2, 0) => options.video_source = VideoSource::from_name(value)?,
         "raw_stream" if version.at_least(2, 1, 0) => set_raw(options, value),
         "raw_video_stream" if !version.at_least(2, 1, 0) => set_raw(options, value),
         _ if is_without_effect(version, key) => {}
@@ -139,21 +151,15 @@ fn set_raw(options: &mut ServerOptions, value: &str) {
 const WITHOUT_EFFECT: &[(&str, (u16, u16))] = &[
     ("audio_bit_rate", (2, 0)),
     ("audio_codec_options", (2, 0)),
-    ("audio_encoder", (2, 0)),
     ("audio_source", (2, 1)),
     ("audio_dup", (2, 6)),
-    ("video_source", (2, 2)),
     ("crop", (2, 0)),
     ("angle", (3, 0)),
     ("capture_orientation", (3, 0)),
     ("vd_destroy_content", (3, 1)),
     ("vd_system_decorations", (3, 0)),
     ("display_ime_policy", (3, 2)),
-    ("screen_off_timeout", (3, 0)),
-    ("keep_active", (4, 0)),
     ("ignore_video_encoder_constraints", (4, 1)),
-    ("list_cameras", (2, 2)),
-    ("list_camera_sizes", (2, 2)),
     ("camera_id", (2, 2)),
     ("camera_size", (2, 2)),
     ("camera_facing", (2, 2)),

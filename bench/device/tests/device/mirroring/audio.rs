@@ -2,14 +2,18 @@
 
 use device::Userland;
 use device::abstract_sockets::Socket;
+use device::android::App;
 use device::fault::Fault;
 use device::scrcpy_server::{Output, Running};
+use openh264::decoder::Decoder;
 use scrcpy::codec::{AudioCodec, AudioStart};
+use scrcpy::demux::{Demuxer, Event};
 use scrcpy::handshake::{Scid, decode_audio_header};
 use scrcpy::options::ServerOptions;
 use scrcpy::packet::{HEADER_LEN, Header};
 use scrcpy::version::ServerVersion;
 use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
 
 use super::rig::*;
 
@@ -118,4 +122,50 @@ async fn a_device_that_refuses_audio_says_0_and_the_picture_goes_on() {
     let mut opening = [0; 1 + 64 + 4 + 12 + 12];
     video.read_exact(&mut opening).await.unwrap();
     assert_eq!(&opening[65..69], b"h264");
+}
+
+#[tokio::test]
+async fn a_client_that_closes_the_sound_still_gets_pictures() {
+    for codec in [AudioCodec::Opus, AudioCodec::Raw] {
+        let userland = userland();
+        userland.android.start(App::Motion.package()).unwrap();
+        let options = ServerOptions {
+            scid: Some(Scid::from_bits(6)),
+            control: false,
+            tunnel_forward: true,
+            send_dummy_byte: false,
+            audio_codec: codec,
+            ..ServerOptions::default()
+        };
+        let _server = launch(&userland, ServerVersion::NEWEST, &options);
+        let socket = connect(&userland, &options).await;
+        let mut audio = connect(&userland, &options).await;
+        assert_eq!(start_of(&mut audio).await, AudioStart::Codec(codec));
+        let mut video = Video {
+            socket,
+            demuxer: Demuxer::new(options.video_start(ServerVersion::NEWEST)),
+            decoder: Decoder::new().unwrap(),
+            config: Vec::new(),
+        };
+        let Event::Frame { pts: closed, .. } = video.frame().await else {
+            panic!("no frame")
+        };
+        drop(audio);
+        // Longer than the sound takes to meet its closed socket.
+        let later = |event: &Event| matches!(event, Event::Frame { pts, .. } if pts.0 > closed.0 + 500_000);
+        video.skip_to(later).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_nothing_but_sound_ends_with_its_socket() {
+    let userland = userland();
+    let (mut server, mut audio) = listening(&userland, ServerVersion::NEWEST, AudioCodec::Opus).await;
+    assert_eq!(start_of(&mut audio).await, AudioStart::Codec(AudioCodec::Opus));
+    drop(audio);
+    let mut last = None;
+    while let Some(output) = timeout(DEADLINE, server.next()).await.unwrap() {
+        last = Some(output);
+    }
+    assert_eq!(last, Some(Output::Exit(0)));
 }

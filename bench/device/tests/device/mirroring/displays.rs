@@ -1,7 +1,5 @@
 //! Virtual displays, as the client of the server that makes one meets them.
 
-use std::time::Duration;
-
 use device::android::App;
 use scrcpy::control::{ControlMsg, TouchAction};
 use scrcpy::demux::Event;
@@ -103,6 +101,10 @@ async fn what_is_on_a_new_display_may_come_to_the_main_one_when_it_goes() {
 async fn a_flexible_display_takes_the_last_size_and_says_whose_doing_it_is() {
     let options = ServerOptions {
         flex_display: true,
+        new_display: Some(NewDisplay {
+            size: None,
+            dpi: None,
+        }),
         ..ServerOptions::default()
     };
     let mut rig = Rig::with("4.1", App::Still, options).await;
@@ -122,19 +124,47 @@ async fn a_flexible_display_takes_the_last_size_and_says_whose_doing_it_is() {
     assert_eq!(rig.video.skip_to(is_session).await, session(800, 600, true));
     rig.send(ControlMsg::ResetVideo).await;
     assert_eq!(rig.video.skip_to(is_session).await, session(800, 600, false));
-    assert!(
-        timeout(Duration::from_secs(1), rig.server.next()).await.is_err()
-            || rig.android.displays().len() == 2
-    );
+    assert_eq!(rig.android.displays().len(), 2, "it is the same display");
 }
 
 #[tokio::test]
-async fn a_display_that_is_not_there_is_refused() {
-    for (args, why) in [
-        (&["display_id=7"][..], "Unknown display id: 7"),
-        (&["display_id=1", "new_display=320x320"], "Cannot specify both"),
-    ] {
-        let (told, code) = super::server::printed("4.1", args).await;
-        assert!(told.contains(why) && code == 1, "{told}");
+async fn a_flexible_display_that_is_not_new_is_the_main_one_and_a_size_for_it_ends_the_server() {
+    let options = ServerOptions {
+        flex_display: true,
+        ..ServerOptions::default()
+    };
+    let mut rig = Rig::with("4.1", App::Still, options).await;
+    assert_eq!(rig.video.session().await, (WIDTH, HEIGHT));
+    assert_eq!(rig.android.displays().len(), 1);
+    rig.send(ControlMsg::ResizeDisplay {
+        width: 400,
+        height: 300,
+    })
+    .await;
+    let (told, _) = rig.output().await;
+    assert!(told.contains("[server] ERROR: "), "{told}");
+}
+
+#[tokio::test]
+async fn a_display_that_is_not_there_ends_the_server_when_its_sockets_are_open() {
+    for version in ["3.0", "4.1"] {
+        let options = ServerOptions {
+            display_id: 7,
+            ..ServerOptions::default()
+        };
+        let mut rig = Rig::with(version, App::Still, options).await;
+        assert!(matches!(rig.video.event().await, Event::DeviceName(_)));
+        let (told, code) = rig.output().await;
+        assert!(told.contains("Display 7 not found\nList of displays:"), "{told}");
+        assert_eq!(code, 0);
     }
+    // Without a tunnel: a server that went on would say another thing.
+    let (told, code) = super::server::printed("2.7", &["display_id=7"]).await;
+    assert!(told.contains("Display 7 not found") && code == 0, "{told}");
+}
+
+#[tokio::test]
+async fn a_display_that_is_both_new_and_there_is_refused() {
+    let (told, code) = super::server::printed("4.1", &["display_id=1", "new_display=320x320"]).await;
+    assert!(told.contains("Cannot specify both") && code == 1, "{told}");
 }

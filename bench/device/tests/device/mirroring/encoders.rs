@@ -5,6 +5,7 @@ use std::time::Instant;
 use device::Userland;
 use device::android::{App, Dropped};
 use device::encode::{Habit, IGNORED_ALIGNMENT, SLOW_RESET};
+use scrcpy::codec::VideoCodec;
 use scrcpy::control::{ControlMsg, TouchAction};
 use scrcpy::demux::Event;
 use scrcpy::options::ServerOptions;
@@ -79,6 +80,25 @@ async fn without_an_encoder_the_server_says_so_and_ends() {
         told.contains("Could not create default video encoder for h264"),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn a_codec_without_an_encoder_ends_the_server_when_its_sockets_are_open() {
+    for (version, video_codec) in [("2.0", VideoCodec::H265), ("4.1", VideoCodec::Av1)] {
+        let options = ServerOptions {
+            video_codec,
+            ..ServerOptions::default()
+        };
+        let mut rig = Rig::with(version, App::Still, options).await;
+        assert!(matches!(rig.video.event().await, Event::DeviceName(_)));
+        let (told, code) = rig.output().await;
+        let why = format!(
+            "Could not create default video encoder for {}",
+            video_codec.name()
+        );
+        assert!(told.contains(&why), "{told}");
+        assert_eq!(code, 0);
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! Virtual keyboards, mice and gamepads, and what else is attached to the device or pulled down over its screen.
 
 use device::android::{App, Dropped};
+use device::fault::Fault;
 use scrcpy::control::ControlMsg;
 use scrcpy::device_msg::DeviceMsg;
+use scrcpy::options::ServerOptions;
 use serde_json::json;
 
 use super::rig::*;
@@ -173,13 +175,14 @@ async fn a_gamepad_shows_its_sticks_buttons_and_hat_until_it_is_destroyed() {
 }
 
 #[tokio::test]
-async fn what_the_kernel_would_refuse_is_counted_and_the_server_goes_on() {
+async fn an_unknown_number_and_a_short_report_are_counted_and_the_server_goes_on() {
     let mut rig = Rig::new("4.1", App::Still).await;
     rig.send(report(7, &[0; 8])).await;
     rig.send(ControlMsg::UhidDestroy(7)).await;
-    rig.send(create(7, "", &[0x05])).await;
     rig.send(create(8, "", KEYBOARD)).await;
     rig.send(report(8, &[0; 3])).await;
+    // The kernel looks at what it was given only after the server has gone on.
+    rig.send(create(9, "", &[0x05])).await;
     rig.settled().await;
     assert_eq!(rig.android.dropped_count(Dropped::UnknownHid), 2);
     assert_eq!(rig.android.dropped_count(Dropped::BadHid), 2);
@@ -191,10 +194,40 @@ async fn what_the_kernel_would_refuse_is_counted_and_the_server_goes_on() {
     let expected = [
         ("uhid_input", "unknown_hid", &json!(7)),
         ("uhid_destroy", "unknown_hid", &json!(7)),
-        ("uhid_create", "bad_hid", &json!(7)),
         ("uhid_input", "bad_hid", &json!(8)),
+        ("uhid_create", "bad_hid", &json!(9)),
     ];
     assert_eq!(dropped, expected);
+    // What never was a device can be destroyed, and made well.
+    rig.send(ControlMsg::UhidDestroy(9)).await;
+    rig.send(create(9, "", KEYBOARD)).await;
+    rig.send(report(9, &[0; 8])).await;
+    rig.settled().await;
+    assert_eq!(rig.android.dropped_count(Dropped::UnknownHid), 2);
+}
+
+#[tokio::test]
+async fn what_the_kernel_refuses_ends_the_server() {
+    let no_device = faulty(Fault::NoUhid, 1);
+    for (userland, messages) in [
+        (no_device, vec![create(1, "", KEYBOARD)]),
+        (userland(), vec![create(1, "", &[])]),
+        (userland(), vec![create(1, "", &[0x05; 4_097])]),
+        (userland(), vec![create(1, "", &[0x05]), report(1, &[0; 8])]),
+    ] {
+        for version in ["2.7", "3.3.4", "4.1"] {
+            let mut rig = Rig::on(userland.clone(), version, App::Still, ServerOptions::default()).await;
+            for message in &messages {
+                rig.send(message.clone()).await;
+            }
+            let (told, code) = rig.output().await;
+            assert!(
+                told.contains("[server] ERROR: Controller error"),
+                "{version}: {told}"
+            );
+            assert_eq!(code, 0);
+        }
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use scrcpy::device_msg::DeviceMsg;
 use scrcpy::keys::KeyCode;
 use scrcpy::options::{LogLevel, ServerOptions};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
 use super::rig::*;
 
@@ -309,6 +310,36 @@ async fn the_clients_own_clipboard_text_does_not_come_back() {
     assert_eq!(rig.device_msg().await, DeviceMsg::AckClipboard(1));
     rig.android.set_clipboard("theirs");
     assert_eq!(rig.device_msg().await, DeviceMsg::Clipboard("theirs".into()));
+    // What somebody copies on the device is theirs, also if it is the same text.
+    rig.android.set_clipboard("mine");
+    assert_eq!(rig.device_msg().await, DeviceMsg::Clipboard("mine".into()));
+}
+
+#[tokio::test]
+async fn text_that_is_no_utf_8_is_typed_without_what_is_wrong() {
+    let mut rig = Rig::new("4.1", App::Echo).await;
+    rig.control
+        .write_all(&[1, 0, 0, 0, 3, b'a', 0xff, b'b'])
+        .await
+        .unwrap();
+    rig.settled().await;
+    assert_eq!(rig.dump()["text"], "ab");
+}
+
+#[tokio::test]
+async fn an_app_is_started_by_its_label_only_if_no_other_begins_so() {
+    let mut rig = Rig::new("4.1", App::Echo).await;
+    let other = App::Still.package();
+    rig.android.replace(other, "Painting").unwrap();
+    for (name, front) in [
+        ("?pain", App::Echo),
+        ("?nothing", App::Echo),
+        ("?paINTi", App::Still),
+    ] {
+        rig.send(ControlMsg::StartApp(name.to_owned())).await;
+        rig.settled().await;
+        assert_eq!(rig.android.foreground(), front.package(), "{name}");
+    }
 }
 
 #[tokio::test]
@@ -335,4 +366,49 @@ async fn positions_far_outside_the_screen_do_no_harm() {
         rig.settled().await;
         screenshot(&rig.android, Moment::default());
     }
+}
+
+#[tokio::test]
+async fn a_mouse_that_hovers_is_no_pointer_and_anybody_else_who_does_is_a_ghost() {
+    let mut rig = Rig::new("4.1", App::Paint).await;
+    rig.video.frame().await;
+    rig.mouse(TouchAction::HOVER_MOVE, 0, 0).await;
+    assert_eq!(rig.down().await, [0; 0]);
+    rig.touch(TouchAction::HOVER_MOVE, 5, 10, 20).await;
+    assert_eq!(rig.down().await, [5]);
+    rig.touch(TouchAction::UP, 5, 10, 20).await;
+    assert_eq!(rig.down().await, [0; 0]);
+    assert_eq!(rig.dump()["strokes"], 0, "hovering draws nothing");
+}
+
+#[tokio::test]
+async fn a_mouse_is_down_until_its_last_button_is_up() {
+    let mut rig = Rig::new("4.1", App::Paint).await;
+    rig.video.frame().await;
+    const PRIMARY: i32 = 1;
+    const SECONDARY: i32 = 2;
+    rig.mouse(TouchAction::DOWN, SECONDARY, SECONDARY).await;
+    rig.mouse(TouchAction::DOWN, PRIMARY, PRIMARY | SECONDARY).await;
+    assert_eq!(rig.down().await, [-1]);
+    rig.mouse(TouchAction::UP, PRIMARY, SECONDARY).await;
+    assert_eq!(rig.down().await, [-1]);
+    rig.mouse(TouchAction::UP, SECONDARY, 0).await;
+    assert_eq!(rig.down().await, [0; 0]);
+}
+
+#[tokio::test]
+async fn a_mouse_without_buttons_is_nowhere_and_one_with_the_first_alone_is_a_finger() {
+    let mut rig = Rig::new("4.1", App::Paint).await;
+    rig.video.frame().await;
+    const SECONDARY: i32 = 2;
+    rig.mouse(TouchAction::CANCEL, SECONDARY, 0).await;
+    assert_eq!(rig.down().await, [0; 0]);
+    rig.mouse(TouchAction::MOVE, 0, 1).await;
+    assert_eq!(rig.down().await, [-1]);
+    rig.mouse(TouchAction::UP, 1, 1).await;
+    assert_eq!(
+        rig.down().await,
+        [0; 0],
+        "a finger leaves with its UP, whatever its buttons"
+    );
 }

@@ -122,6 +122,31 @@ impl Rig {
         self.send(ControlMsg::Touch(touch)).await;
     }
 
+    /// As a mouse with buttons does it: the one that it is about, and those that are held then.
+    pub(crate) async fn mouse(&mut self, action: TouchAction, action_button: i32, buttons: i32) {
+        let touch = Touch {
+            action,
+            pointer: PointerId(-1),
+            position: Position {
+                x: 10,
+                y: 20,
+                width: WIDTH,
+                height: HEIGHT,
+            },
+            pressure: Pressure::FULL,
+            action_button,
+            buttons,
+        };
+        self.send(ControlMsg::Touch(touch)).await;
+    }
+
+    /// The numbers of the pointers that the device takes for down, when all was read.
+    pub(crate) async fn down(&mut self) -> Vec<i64> {
+        self.settled().await;
+        let pointers = self.android.pointers().into_iter();
+        pointers.map(|pointer| pointer.key.id).collect()
+    }
+
     /// Waits until the server has read everything that was sent, by its answer to a last message.
     pub(crate) async fn settled(&mut self) {
         self.send(ControlMsg::SetClipboard {
@@ -345,6 +370,18 @@ pub(crate) fn size_of(event: &Event) -> Option<(u16, u16)> {
         Event::Size(Session { width, height, .. }) => Some((*width, *height)),
         _ => None,
     }
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("it never came: {what}"));
 }
 
 /// What the device dropped: which message, why, and the values that decided.

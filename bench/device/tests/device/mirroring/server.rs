@@ -28,6 +28,20 @@ async fn an_unknown_message_ends_the_server() {
 }
 
 #[tokio::test]
+async fn before_2_7_an_unknown_message_stalls_what_comes_after_it_and_the_picture_goes_on() {
+    let mut rig = Rig::new("2.6", App::Motion).await;
+    rig.control.write_all(&[99]).await.unwrap();
+    rig.send(ControlMsg::RotateDevice).await;
+    let told = || {
+        let told = logged(&rig.android, "scrcpy");
+        told.contains(&('W', "Unknown event type: 99".to_owned()))
+    };
+    until("a warning", told).await;
+    rig.video.frame().await;
+    assert_eq!(rig.android.rotation().quarters(), 0);
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_ends_the_server_and_lifts_its_fingers() {
     let mut rig = Rig::new("4.1", App::Still).await;
     rig.video.picture().await;

@@ -232,3 +232,30 @@ async fn each_kind_of_encoder_shows_its_habit_and_decodes() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_size_is_cut_as_the_server_of_its_version_cuts_it() {
+    for (version, display, max_size, video) in [
+        ("2.7", (1_080, 2_340), Some(1_280), (592, 1_280)),
+        ("3.3.4", (1_080, 2_340), Some(1_280), (592, 1_280)),
+        ("4.1", (1_080, 2_340), Some(1_280), (590, 1_280)),
+        // An odd limit is a multiple of eight before 4.0.
+        ("3.3.4", (720, 1_280), Some(1_007), (560, 1_000)),
+        ("4.1", (720, 1_280), Some(1_006), (564, 1_006)),
+        // Without a limit the shorter side is rounded to the nearest from 3.0.
+        ("2.7", (340, 700), None, (336, 696)),
+        ("3.3.4", (340, 700), None, (344, 696)),
+        ("4.1", (340, 700), None, (340, 700)),
+    ] {
+        let options = ServerOptions {
+            max_size,
+            ..ServerOptions::default()
+        };
+        let mut rig = Rig::on(userland_of(display.0, display.1), version, App::Still, options).await;
+        assert_eq!(
+            rig.video.session().await,
+            video,
+            "{version} {display:?} {max_size:?}"
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! Options that a server refuses, and those that ask for what this device does not have.
+
+use device::scrcpy_server::{Launch, Output, start};
+use scrcpy::codec::AudioStart;
+use scrcpy::handshake::{decode_audio_header, socket_name};
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
+
+use super::rig::*;
+use super::server::printed;
+
+/// What a server with one socket and these options sends over it, what it prints, and its exit code.
+async fn told(args: &[&str]) -> (Vec<u8>, String, u8) {
+    let userland = userland();
+    let mut tunnel = userland.sockets.listen(&socket_name(None)).unwrap();
+    let args = [&["4.1", "control=false", "send_device_meta=false"], args].concat();
+    let mut server = start(
+        &userland,
+        Launch {
+            own_version: "4.1".to_owned(),
+            args: args.into_iter().map(str::to_owned).collect(),
+            remove_jar: Box::new(|| ()),
+        },
+    );
+    let mut socket = timeout(DEADLINE, tunnel.accept()).await.expect("no socket");
+    let mut sent = Vec::new();
+    timeout(DEADLINE, socket.read_to_end(&mut sent))
+        .await
+        .expect("it goes on")
+        .unwrap();
+    let mut text = String::new();
+    loop {
+        match timeout(DEADLINE, server.next()).await.unwrap().unwrap() {
+            Output::Stdout(line) | Output::Stderr(line) => text += &line,
+            Output::Exit(code) => return (sent, text, code),
+        }
+    }
+}
+
+#[tokio::test]
+async fn codec_options_that_are_none_keep_a_server_from_starting() {
+    for key in ["video_codec_options", "audio_codec_options"] {
+        for (value, why) in [
+            ("profile", "'=' expected"),
+            ("=1", "Key may not be null"),
+            ("level=high", "\"high\""),
+            ("level:long=1.5", "\"1.5\""),
+            ("level:bool=1", "Invalid codec option type"),
+            ("level=1,profile", "'=' expected"),
+        ] {
+            let (told, code) = printed("4.1", &[&format!("{key}={value}")]).await;
+            assert!(told.contains(why) && code == 1, "{value}: {told}");
+        }
+        // Good ones get as far as the tunnel, where nobody listens.
+        let good = r"profile=1,i-frame-interval:float=0.5,a:string=x\,y\\,level:long=-5";
+        let (told, code) = printed("4.1", &[&format!("{key}={good}")]).await;
+        assert!(told.contains("refused") && code == 1, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_camera_to_list_or_to_mirror() {
+    for list in ["list_cameras=true", "list_camera_sizes=true"] {
+        let (told, code) = printed("4.1", &[list]).await;
+        assert!(
+            told.contains("List of cameras:\n    (none)\n") && code == 0,
+            "{told}"
+        );
+    }
+    let (sent, told, code) = told(&["audio=false", "video_source=camera"]).await;
+    assert_eq!((sent.len(), code), (0, 0), "{told}");
+    assert!(!told.contains("ERROR"), "a real one says nothing either: {told}");
+}
+
+#[tokio::test]
+async fn an_audio_encoder_that_is_not_there_is_told_on_its_socket_and_ends_the_server() {
+    let (sent, told, code) = told(&["video=false", "audio_encoder=nonsense"]).await;
+    let start = decode_audio_header(sent.try_into().unwrap()).unwrap();
+    assert_eq!((start, code), (AudioStart::ConfigurationError, 0));
+    let why = "Audio encoder 'nonsense' for opus not found\nList of audio encoders:";
+    assert!(told.contains(why), "{told}");
+}
