@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::reset::files::missing;
 use crate::reset::survey::{NAMESPACES, Survey};
+use crate::reset::witness::WITNESS;
 
 /// Settings that the system counts up by itself, whoever uses it.
 const VOLATILE: [&str; 4] = [
@@ -15,10 +16,19 @@ const VOLATILE: [&str; 4] = [
     "network_watchlist_last_report_time",
 ];
 
+/// The setting that a scrcpy server with `stay_awake` changes for as long as it lives, and what it makes of it: our own
+/// server may run while a device is looked at, puts the old value back itself, and must not be put to sleep.
+const KEPT_AWAKE: (&str, &str, &str) = ("global", "stay_on_while_plugged_in", "7");
+
 /// Everything that is not as it was, in words for a log; empty when clean.
 pub(crate) fn findings(baseline: &Survey, now: &Survey) -> Vec<String> {
     let nothing = BTreeSet::new();
     let counts = [
+        (others(baseline, now).count(), "users"),
+        (
+            usize::from(now.locked == Some(true) && baseline.locked != Some(true)),
+            "screen locks",
+        ),
         (
             now.packages.difference(&baseline.packages).count(),
             "packages that were added",
@@ -50,6 +60,13 @@ pub(crate) fn findings(baseline: &Survey, now: &Survey) -> Vec<String> {
     left.map(|(count, what)| format!("{count} {what}")).collect()
 }
 
+/// Users that were not there.
+pub(crate) fn others<'a>(baseline: &'a Survey, now: &'a Survey) -> impl Iterator<Item = u32> {
+    let known = |id: &u32| baseline.users.as_ref().is_some_and(|users| users.contains(id));
+    let users = now.users.iter().flatten().copied();
+    users.filter(move |id| !known(id))
+}
+
 /// Packages that are there as before by their names and have another APK: that of an update, or of whoever installed
 /// his own under the name of the operator's.
 pub(crate) fn replaced<'a>(baseline: &'a Survey, now: &'a Survey) -> impl Iterator<Item = &'a String> {
@@ -67,9 +84,13 @@ pub(crate) fn settings_changed<'a>(
     NAMESPACES.into_iter().flat_map(|namespace| {
         let (before, after) = (table(baseline, namespace), table(now, namespace));
         let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        let changed = keys
-            .into_iter()
-            .filter(move |key| before.get(*key) != after.get(*key) && !VOLATILE.contains(&key.as_str()));
+        let ours = move |key: &str| {
+            (namespace, key) == (KEPT_AWAKE.0, KEPT_AWAKE.1)
+                && after.get(key).is_some_and(|value| value == KEPT_AWAKE.2)
+        };
+        let changed = keys.into_iter().filter(move |key| {
+            before.get(*key) != after.get(*key) && !VOLATILE.contains(&key.as_str()) && !ours(key)
+        });
         changed.map(move |key| (namespace, key.as_str(), before.get(key).map(String::as_str)))
     })
 }
@@ -86,9 +107,11 @@ pub(crate) fn strangers<'a>(baseline: &'a Survey, now: &'a Survey) -> impl Itera
             Some(None) => false,
             Some(before) => before != *print,
         });
-    folders
+    let found = folders
         .map(String::as_str)
-        .chain(files.map(|(path, _)| path.as_str()))
+        .chain(files.map(|(path, _)| path.as_str()));
+    // It goes when everything else has gone.
+    found.filter(|path| *path != WITNESS)
 }
 
 fn table<'a>(survey: &'a Survey, namespace: &str) -> &'a BTreeMap<String, String> {

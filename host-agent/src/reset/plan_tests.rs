@@ -97,6 +97,21 @@ fn settings_are_put_back_quoted_and_what_the_system_counts_is_left() {
 }
 
 #[test]
+fn a_screen_that_our_own_server_keeps_on_is_no_setting_that_somebody_changed() {
+    let kept = |value: &str| {
+        let mut device = device();
+        let global = device.settings.get_mut("global").unwrap();
+        global.insert("stay_on_while_plugged_in".to_owned(), value.to_owned());
+        device
+    };
+    assert_eq!(findings(&kept("0"), &kept("7")), [""; 0]);
+    assert_eq!(findings(&device(), &kept("7")), [""; 0]);
+    for other in ["1", "0"] {
+        assert_eq!(findings(&kept("3"), &kept(other)), ["1 settings changed"]);
+    }
+}
+
+#[test]
 fn files_that_are_new_or_not_what_they_were_are_removed_by_the_highest_folder() {
     let mut now = device();
     now.folders = words(&["/sdcard/Download", "/sdcard/a", "/sdcard/a/b"]);
@@ -118,6 +133,48 @@ fn files_that_are_new_or_not_what_they_were_are_removed_by_the_highest_folder() 
     assert_eq!(findings(&device(), &now), ["7 files or folders"]);
     let all = plan(&device(), &now, Spare::Nothing);
     assert!(all.iter().any(|action| action.command.contains("farglass-1.jar")));
+}
+
+#[test]
+fn users_and_authorities_that_were_added_go_but_none_that_an_older_baseline_may_only_not_know() {
+    let mut now = device();
+    now.users = Some([10, 150].into());
+    let added = "/data/misc/user/0/cacerts-added/1.0";
+    now.files.insert(added.to_owned(), Some("11".to_owned()));
+    let mut own = Survey {
+        users: Some([150].into()),
+        locked: Some(true),
+        ..device()
+    };
+    let commands = |baseline: &Survey| {
+        let actions = alone(baseline, &now).into_iter();
+        let actions = actions.chain(plan(baseline, &now, Spare::Nothing));
+        actions.map(|action| action.command).collect::<Vec<_>>()
+    };
+    let told = commands(&own);
+    assert_eq!(told[..2], ["am switch-user 0", "pm remove-user 10 || true"]);
+    assert!(told.contains(&format!("su 0 rm -f {added}")), "{told:?}");
+    assert_eq!(findings(&own, &now), ["1 users", "1 files or folders"]);
+    own.users = None;
+    let told = commands(&own);
+    let touched = |command: &String| command.contains("-user ") || command.contains(added);
+    assert!(!told.iter().any(touched), "{told:?}");
+    assert_eq!(
+        findings(&own, &now),
+        ["2 users", "1 files or folders"],
+        "the operator has to say whose they are"
+    );
+}
+
+#[test]
+fn a_screen_lock_is_found_where_there_was_none() {
+    let locked = |locked| Survey { locked, ..device() };
+    let (open, shut, unknown) = (locked(Some(false)), locked(Some(true)), locked(None));
+    assert_eq!(findings(&open, &shut), ["1 screen locks"]);
+    assert_eq!(findings(&unknown, &shut), ["1 screen locks"], "an older baseline");
+    for (before, now) in [(&shut, &shut), (&open, &open), (&open, &unknown), (&shut, &open)] {
+        assert_eq!(findings(before, now), [""; 0]);
+    }
 }
 
 #[test]
