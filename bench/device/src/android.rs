@@ -22,6 +22,7 @@ pub mod journal;
 mod log;
 mod notifications;
 mod packages;
+mod people;
 mod peripherals;
 mod private;
 mod rotation;
@@ -47,8 +48,10 @@ pub use installing::NAMES_MAX;
 pub use log::{EVENTS_MAX, InputEvent};
 pub use notifications::{NOTIFICATIONS_MAX, Notification};
 pub use packages::{
-    ACCOUNT_TYPE, ACCOUNTS, AppData, Origin, Package, Painting, SEGMENTS_MAX, SHELL, Segment, TEXT_CHARS_MAX,
+    ACCOUNT_TYPE, ACCOUNTS, AppData, Origin, PROVIDERS, Package, Painting, SEGMENTS_MAX, SHELL, Segment,
+    TEXT_CHARS_MAX,
 };
+pub use people::{AUTHORITIES, OTHERS_MAX, User};
 pub use peripherals::{HID_DEVICES_MAX, HidInfo, Panel, PeripheralError, SCANNED_MAX};
 pub use private::{APPS, PRIVATE_FILE_LEN_MAX, WALLPAPER};
 pub use settings::NAMESPACES;
@@ -139,6 +142,7 @@ struct State {
     log: log::Log,
     settings: BTreeMap<(String, String), String>,
     accounts: Vec<Account>,
+    people: people::People,
     notifications: BTreeMap<notifications::Key, Notification>,
     /// The picture that a person chose; none is the device's own.
     wallpaper: Option<Vec<u8>>,
@@ -183,6 +187,7 @@ impl Android {
             log: log::Log::default(),
             settings: settings::defaults(),
             accounts: Vec::new(),
+            people: people::People::default(),
             notifications: BTreeMap::new(),
             wallpaper: None,
             dismissed: BTreeMap::new(),
@@ -306,6 +311,7 @@ impl Android {
             state.settings = settings::defaults();
             state.turn_by_settings();
             state.accounts.clear();
+            state.people = people::People::default();
             state.notifications.clear();
             state.wallpaper = None;
             state.dismissed.clear();

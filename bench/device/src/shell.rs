@@ -12,6 +12,7 @@
 mod activity;
 mod app_process;
 pub mod console;
+mod content;
 mod display;
 mod find;
 mod fuzzing;
@@ -23,6 +24,7 @@ pub mod interactive;
 mod lasting;
 mod logcat;
 mod packages;
+mod people;
 mod root;
 mod screencap;
 mod services;

@@ -25,6 +25,17 @@ pub const ACCOUNT_TYPE: &str = "dev.farglass";
 /// Who posts what `cmd notification post` says.
 pub const SHELL: &str = "com.android.shell";
 
+/// What the providers of the system image are asked for, and the package that keeps it.
+pub const PROVIDERS: [(&str, &str); 7] = [
+    ("com.android.contacts", "com.android.providers.contacts"),
+    ("call_log", "com.android.providers.contacts"),
+    ("sms", "com.android.providers.telephony"),
+    ("com.android.calendar", "com.android.providers.calendar"),
+    ("user_dictionary", "com.android.providers.userdictionary"),
+    ("downloads", "com.android.providers.downloads"),
+    ("media", "com.android.providers.media"),
+];
+
 /// An installed package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
@@ -294,7 +305,9 @@ pub(super) fn built_in() -> BTreeMap<String, Package> {
         (ACCOUNTS, "Accounts", None, Origin::Image, Some(ACCOUNT_TYPE)),
         (SHELL, "Shell", None, Origin::Image, None),
     ];
+    let providers = PROVIDERS.map(|(_, package)| (package, package, None, Origin::Image, None));
     apps.chain(parts)
+        .chain(providers)
         .map(|(name, label, app, origin, account_type)| {
             let package = Package {
                 label: label.to_owned(),

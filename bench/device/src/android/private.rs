@@ -5,6 +5,7 @@
 //!                     /shared_prefs/PACKAGE_preferences.xml          its preferences
 //!                     /databases/state                               what its screen shows
 //!   /data/system/users/0/wallpaper                                   the picture that a person chose
+//!   /data/misc/user/0/cacerts-added/…                                authorities that a person trusts
 //! ```
 //!
 //! They are a view of the state: clearing an app clears its folder. The adb daemon of a userdebug image runs as
@@ -12,6 +13,7 @@
 
 use std::collections::BTreeMap;
 
+use super::people::AUTHORITIES;
 use super::{Android, PackageError, SETTINGS_MAX, State};
 
 /// Where apps keep their files.
@@ -54,6 +56,12 @@ impl Android {
             if path == WALLPAPER {
                 return state.wallpaper.take().is_some();
             }
+            if let Some(name) = path
+                .strip_prefix(AUTHORITIES)
+                .and_then(|path| path.strip_prefix('/'))
+            {
+                return state.people.authorities.remove(name).is_some();
+            }
             let inside = path.strip_prefix(APPS).and_then(|path| path.strip_prefix('/'));
             let Some((package, file)) = inside.and_then(|path| path.split_once('/')) else {
                 return false;
@@ -88,6 +96,8 @@ impl State {
         if let Some(picture) = &self.wallpaper {
             files.insert(WALLPAPER.to_owned(), picture.clone());
         }
+        let authorities = self.people.authorities.iter();
+        files.extend(authorities.map(|(name, content)| (format!("{AUTHORITIES}/{name}"), content.clone())));
         files
     }
 }

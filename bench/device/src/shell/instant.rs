@@ -7,8 +7,8 @@
 //! The others are beside, by what they work on. None of them waits, reads input, or prints more than fits in memory.
 
 use super::{
-    Call, Done, activity, display, find, image, input, logcat, packages, root, services, settings, simulated,
-    storage, surroundings, terminal,
+    Call, Done, activity, content, display, find, image, input, logcat, packages, people, root, services,
+    settings, simulated, storage, surroundings, terminal,
 };
 
 /// Runs a command that answers at once; `None` when there is none of this name.
@@ -35,6 +35,8 @@ pub(super) fn run(call: &Call<'_>) -> Option<Done> {
         "find" => find::find(&find::Tree::of_shell(files), &args),
         "sha256sum" => find::sha256sum(&find::Tree::of_shell(files), &args),
         "ls" => storage::ls(files, &args),
+        "sync" => Done::default(),
+        "fsync" => storage::fsync(files, &args),
         "rm" => storage::rm(files, &args),
         "stty" => terminal::stty(call, &args),
         "stat" => storage::stat(files, &args),
@@ -42,7 +44,9 @@ pub(super) fn run(call: &Call<'_>) -> Option<Done> {
         "mkdir" => storage::mkdir(files, &args, call.now_s),
         "rmdir" => storage::rmdir(files, &args),
         "[" | "test" => storage::test(files, call.name, &args),
-        "am" => activity::am(android, &args),
+        "am" => am(android, &args),
+        "content" => content::content(android, &args),
+        "locksettings" => people::locksettings(android, &args),
         "monkey" => activity::monkey(android, &args),
         "pm" => pm(android, &args),
         "cmd" => cmd(call, &args),
@@ -83,7 +87,8 @@ fn cmd(call: &Call<'_>, args: &[&str]) -> Done {
     let android = &call.userland.android;
     match args {
         ["package", rest @ ..] => pm(android, rest),
-        ["activity", rest @ ..] => activity::am(android, rest),
+        ["activity", rest @ ..] => am(android, rest),
+        ["lock_settings", rest @ ..] => people::locksettings(android, rest),
         ["window", rest @ ..] => display::wm(android, rest),
         ["settings", rest @ ..] => settings::settings(android, rest),
         ["notification", rest @ ..] => services::notification(android, rest),
@@ -98,7 +103,13 @@ fn cmd(call: &Call<'_>, args: &[&str]) -> Done {
 }
 
 fn pm(android: &crate::Android, args: &[&str]) -> Done {
-    image::pm(android, args).unwrap_or_else(|| packages::pm(android, args))
+    people::pm(android, args)
+        .or_else(|| image::pm(android, args))
+        .unwrap_or_else(|| packages::pm(android, args))
+}
+
+fn am(android: &crate::Android, args: &[&str]) -> Done {
+    people::am(android, args).unwrap_or_else(|| activity::am(android, args))
 }
 
 fn getprop(android: &crate::Android, args: &[&str]) -> Done {

@@ -41,7 +41,9 @@ pub(super) fn su(call: &Call<'_>, args: &[&str]) -> Option<Done> {
 }
 
 fn is_private(path: &str) -> bool {
-    path.starts_with("/data/data/") || path.starts_with("/data/system/")
+    path.starts_with("/data/data/")
+        || path.starts_with("/data/system/")
+        || path.starts_with("/data/misc/user/")
 }
 
 fn cat(tree: &find::Tree, paths: &[&str]) -> Done {

@@ -7,11 +7,13 @@ use super::{Call, Done};
 use crate::android::{Android, App, Notification, SHELL};
 
 /// Commands that ask a service.
-const ASKING: [&str; 9] = [
+const ASKING: [&str; 11] = [
     "am",
     "cmd",
+    "content",
     "dumpsys",
     "input",
+    "locksettings",
     "monkey",
     "pm",
     "screencap",

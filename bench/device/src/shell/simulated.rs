@@ -12,6 +12,7 @@
 //!   copy TEXT                  an app copies
 //!   paste                      prints what an app would paste
 //!   wallpaper TEXT             a picture becomes the wallpaper
+//!   trust NAME TEXT            a person adds an authority's certificate
 //! ```
 //!
 //! The service has a name that no Android has, so that nobody takes it for a part of one.
@@ -52,8 +53,12 @@ pub(super) fn simulated(android: &Android, args: &[&str]) -> Done {
             android.set_wallpaper(text.as_bytes());
             Ok(())
         }
+        ["trust", name, text] => {
+            android.trust(name, text.as_bytes());
+            Ok(())
+        }
         _ => {
-            let usage = "usage: cmd simulated account|install|replace|label|write|prefer|notify|copy|paste|wallpaper …\n";
+            let usage = "usage: cmd simulated account|install|replace|label|write|prefer|notify|copy|paste|wallpaper|trust …\n";
             return Done::fail(255, usage);
         }
     };

@@ -180,3 +180,57 @@ async fn files_are_found_by_their_kind_and_hashed() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn another_user_is_gone_some_time_after_he_was_removed_and_not_while_he_is_in_front() {
+    let rig = Rig::start(Boot::default()).await;
+    assert_eq!(
+        rig.out("pm create-user Guest").await,
+        "Success: created user id 10\n"
+    );
+    rig.out("am switch-user 10").await;
+    assert_eq!(rig.out("am get-current-user").await, "10\n");
+    let refused = rig.out("pm remove-user 10 2>&1 || true").await;
+    assert_eq!(refused, "Error: couldn't remove user id 10\n");
+    rig.out("am switch-user 0").await;
+    assert_eq!(rig.out("pm remove-user 10").await, "Success: removed user\n");
+    let refused = rig.out("pm remove-user 10 2>&1 || true").await;
+    assert_eq!(refused, "Error: couldn't remove user id 10\n", "he is leaving");
+    for there in [true, true, false] {
+        assert_eq!(
+            rig.out("pm list users").await.contains("UserInfo{10:Guest:"),
+            there
+        );
+    }
+    let managed = rig.out("pm create-user --profileOf 0 --managed Work").await;
+    assert_eq!(managed, "Success: created user id 11\n");
+}
+
+#[tokio::test]
+async fn a_screen_lock_opens_to_its_credential_alone() {
+    let rig = Rig::start(Boot::default()).await;
+    let verified = "Lock credential verified successfully\n";
+    assert_eq!(rig.out("locksettings verify --user 0").await, verified);
+    assert_eq!(rig.out("locksettings set-pin 1234").await, "Pin set to '1234'\n");
+    let refused = rig.out("locksettings verify || true").await;
+    assert_eq!(refused, "Old password '' didn't match\n");
+    assert_eq!(rig.out("locksettings verify --old 1234").await, verified);
+    assert_eq!(
+        rig.out("locksettings clear --old 1234").await,
+        "Lock credential cleared\n"
+    );
+}
+
+#[tokio::test]
+async fn what_providers_keep_goes_when_their_package_is_cleared() {
+    let rig = Rig::start(Boot::default()).await;
+    let query = "content query --uri content://sms";
+    assert_eq!(rig.out(query).await, "No result found.\n");
+    rig.out("content insert --uri content://sms --bind address:s:1 --bind body:s:hello")
+        .await;
+    assert_eq!(rig.out(query).await, "Row: 0 address=1, body=hello\n");
+    let root = "su 0 cat /data/data/com.android.providers.telephony/databases/sms";
+    assert_eq!(rig.out(root).await, "address=1, body=hello\n");
+    rig.out("pm clear com.android.providers.telephony").await;
+    assert_eq!(rig.out(query).await, "No result found.\n");
+}
