@@ -42,8 +42,8 @@ use displays::Sight;
 pub use accounts::{ACCOUNTS_MAX, Account};
 pub use app::App;
 pub use drops::{DROPS_MAX, Dropped, DroppedInput};
-pub use input::{KeyPress, POINTERS_MAX, Pointer, PointerKey, TouchKind};
 pub(crate) use idle::Idle;
+pub use input::{KeyPress, POINTERS_MAX, Pointer, PointerKey, TouchKind};
 pub use installing::NAMES_MAX;
 pub use log::{EVENTS_MAX, InputEvent};
 pub use notifications::{NOTIFICATIONS_MAX, Notification};
@@ -151,12 +151,12 @@ struct State {
     properties: BTreeMap<String, String>,
     /// Rises with everything that may change the picture.
     version: u64,
+    /// How often somebody gave a sign of life.
+    lives: u64,
     /// How often someone wanted the screens' threads to look up.
     pokes: u64,
     /// Displays beside the main one, by their numbers.
     others: BTreeMap<u32, displays::Front>,
-    /// How often somebody gave a sign of life.
-    lives: u64,
     last_display: u32,
 }
 
@@ -193,12 +193,12 @@ impl Android {
             dismissed: BTreeMap::new(),
             properties,
             version: 1,
+            lives: 0,
             pokes: 0,
             others: BTreeMap::new(),
             last_display: displays::MAIN,
             model,
         };
-            lives: 0,
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),

@@ -94,13 +94,13 @@ fn long(name: &str, status: &Status) -> String {
         adb::sync::S_IFLNK => 'l',
         _ => '-',
     };
+    let leads = link_of(name).filter(|_| kind == 'l');
+    let leads = leads.map_or_else(String::new, |leads| format!(" -> {leads}"));
     let bits = ['r', 'w', 'x'].into_iter().cycle().enumerate().take(9);
     let bits: String = bits
         .map(|(at, letter)| {
             if status.mode & (0o400 >> at) != 0 {
                 letter
-    let leads = link_of(name).filter(|_| kind == 'l');
-    let leads = leads.map_or_else(String::new, |leads| format!(" -> {leads}"));
             } else {
                 '-'
             }
@@ -210,12 +210,12 @@ pub(super) fn test(files: &Files, name: &str, args: &[&str]) -> Done {
         ["-e", path] => kind(path).is_ok(),
         ["-f", path] => kind(path) == Ok(adb::sync::S_IFREG),
         ["-d", path] => kind(path) == Ok(adb::sync::S_IFDIR),
+        ["-L" | "-h", path] => link_of(path).is_some(),
         [left, "=" | "==", right] => left == right,
         [left, "!=", right] => left != right,
         _ => {
             return Done::fail(
                 2,
-        ["-L" | "-h", path] => link_of(path).is_some(),
                 "/system/bin/sh: test: not supported by the simulated device's shell\n",
             );
         }
