@@ -1,7 +1,7 @@
 //! One person leaves something in every place of a device; the next looks into all of them, with code of his own.
 //!
 //! ```text
-//!   A: 229 canaries ─► release with a full wipe, or what is left of it after the agent was killed ─► B looks
+//!   A: 243 canaries ─► release with a full wipe, or what is left of it after the agent was killed ─► B looks
 //! ```
 //!
 //! The agent is killed before each of its effects in turn, and started again on the same folder. B reads as root,
@@ -29,6 +29,8 @@ const FOLDERS: [&str; 8] = [
 /// What the operator had on the device before.
 const OWN: &str = "mkdir -p /sdcard/Music /sdcard/Empty; echo own > /sdcard/Music/own; echo own > /sdcard/Music/used; settings put \
                    global operator own; cmd simulated account dev.farglass operator";
+/// Where the next person would see whom the device trusts.
+pub(crate) const AUTHORITY: &str = "su 0 cat /data/misc/user/0/cacerts-added/00c0ffee.0";
 /// Commands on one line.
 const BATCH: usize = 100;
 
@@ -124,6 +126,37 @@ fn apps(canaries: &mut Vec<Canary>) {
     }
 }
 
+/// What the system keeps for people, in the tables of its providers and elsewhere.
+fn of_the_system(canaries: &mut Vec<Canary>) {
+    for (uri, column) in [
+        ("com.android.contacts/raw_contacts", "account_name"),
+        ("com.android.contacts/data", "data1"),
+        ("call_log/calls", "number"),
+        ("sms", "body"),
+        ("sms/draft", "body"),
+        ("com.android.calendar/calendars", "name"),
+        ("com.android.calendar/events", "title"),
+        ("user_dictionary/words", "word"),
+        ("downloads/my_downloads", "title"),
+        ("media/external/images/media", "_display_name"),
+    ] {
+        canaries.push(canary(
+            format!("content insert --uri content://{uri} --bind {column}:s:{MARK}"),
+            format!("content query --uri content://{uri}"),
+        ));
+    }
+    canaries.push(canary(format!("log -t {MARK} {MARK}"), "logcat -d"));
+    canaries.push(canary(format!("pm create-user {MARK}"), "pm list users"));
+    canaries.push(canary(
+        format!("pm create-user --profileOf 0 --managed {MARK}"),
+        "pm list users",
+    ));
+    canaries.push(canary(
+        format!("cmd simulated trust 00c0ffee.0 {MARK}"),
+        AUTHORITY,
+    ));
+}
+
 fn accounts_and_more(canaries: &mut Vec<Canary>) {
     for n in 0..12 {
         let name = quoted(&format!("{MARK}-{n}@example.org, type=x"));
@@ -161,6 +194,7 @@ pub(crate) fn canaries() -> Vec<Canary> {
     settings(&mut canaries);
     apps(&mut canaries);
     accounts_and_more(&mut canaries);
+    of_the_system(&mut canaries);
     canaries
 }
 
@@ -213,7 +247,7 @@ impl Rig {
     }
 
     /// Everything that B sees anywhere with a mark in it: in all places, and in everything that can be listed.
-    async fn found(&self) -> Vec<String> {
+    pub(crate) async fn found(&self) -> Vec<String> {
         let mut looks: Vec<String> = canaries().into_iter().map(|canary| canary.look).collect();
         let lists = [
             "settings list system; settings list secure; settings list global; pm list packages",
@@ -263,7 +297,7 @@ impl Rig {
 
 #[tokio::test]
 async fn nothing_that_one_holder_left_is_there_for_the_next() {
-    assert_eq!(canaries().len(), 229);
+    assert_eq!(canaries().len(), 243);
     let mut rig = Rig::of_an_operator("true").await;
     reply(rig.prepare(1, "dev.farglass.paint")).await;
     rig.press(1, 0, (0x8000, 0x8000), 1);
@@ -367,6 +401,38 @@ async fn a_device_that_does_not_come_clean_is_not_released_and_says_why_without_
     let rig = rig.restart().await;
     let again = self::why(reply(rig.release_with(2, Reset::Full)).await);
     assert_eq!(again, why, "and still after a restart");
+}
+
+#[tokio::test]
+async fn a_screen_lock_that_a_person_set_is_found_for_nobody_else_can_open_it() {
+    let rig = Rig::of_an_operator("true").await;
+    reply(rig.prepare(1, "dev.farglass.paint")).await;
+    rig.shell().shell("locksettings set-pin 1234").await.unwrap();
+    let why = why(reply(rig.release_with(2, Reset::Full)).await);
+    assert_eq!(why, "the device is not clean: 1 screen locks");
+    rig.shell().shell("locksettings clear --old 1234").await.unwrap();
+    assert_eq!(reply(rig.release_with(2, Reset::Full)).await, Reply::Released);
+}
+
+#[tokio::test]
+async fn a_lock_a_user_and_an_authority_of_the_operator_stay() {
+    let own = "locksettings set-pin 1234; pm create-user own; cmd simulated trust 0.0 own";
+    let mut rig = Rig::of_an_operator(own).await;
+    reply(rig.prepare(1, "dev.farglass.paint")).await;
+    // A person's own user is in front when he goes.
+    rig.shell()
+        .shell("pm create-user CANARY; am switch-user 11")
+        .await
+        .unwrap();
+    assert_eq!(reply(rig.release_with(2, Reset::Full)).await, Reply::Released);
+    let look = "locksettings verify --old 1234; am get-current-user; pm list users; su 0 cat /data/misc/user/0/cacerts-added/0.0";
+    let shown = rig.shell().shell(look).await.unwrap();
+    assert_eq!(
+        String::from_utf8(shown.stdout).unwrap(),
+        "Lock credential verified successfully\n0\nUsers:\n\tUserInfo{0:Owner:4c13} running\n\
+         \tUserInfo{10:own:410}\nown"
+    );
+    rig.healthy().await;
 }
 
 #[tokio::test]

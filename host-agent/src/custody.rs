@@ -13,10 +13,13 @@
 //! request joins the job that is at work on it, or gets the outcome that the fence remembers. One job runs and one
 //! waits: a newer request takes the place of the one that waits.
 //!
+//! An epoch belongs to the first lease that it was asked for under. A control whose database was set back may give it
+//! out once more: whoever asks under it then is refused, and sees nothing of the other one's.
+//!
 //! It does not know disks, clocks, sockets, the gateway, or who asks (`A`).
 
 use protocol::agent::{Prepare, Refusal, RefusalCode, Release, Reply, Reset, WhepOffer};
-use protocol::{CloseReason, ConnectionId, Epoch};
+use protocol::{CloseReason, ConnectionId, Epoch, LeaseId};
 
 use crate::fence::{FenceError, Mark, Stage};
 use crate::fingers::PictureSize;
@@ -38,6 +41,9 @@ pub enum Asked {
 pub enum Work {
     /// Making it ready.
     Prepare(Prepare),
+    /// The same where nobody was let in since it was clean, as far as the fence knows: nothing is cleaned, unless the
+    /// device itself says that it was used.
+    Fresh(Prepare),
     /// It was prepared for this already, and is out of reach or the agent was restarted: only a picture is awaited,
     /// and nothing is cleaned under its holder.
     Resume(Prepare),
@@ -100,6 +106,8 @@ pub enum Effect<A> {
 #[derive(Debug)]
 pub struct Custody<A> {
     mark: Mark,
+    /// Whose the fence's epoch is, once somebody was named under it.
+    lease: Option<LeaseId>,
     open: bool,
     disk: Disk<A>,
     running: Option<Work>,
@@ -139,9 +147,23 @@ impl Work {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         match self {
-            Self::Prepare(request) | Self::Resume(request) | Self::Return(request) => request.epoch,
             Self::Release(request) => request.epoch,
+            Self::Prepare(request) | Self::Fresh(request) | Self::Resume(request) | Self::Return(request) => {
+                request.epoch
+            }
         }
+    }
+
+    /// The mark of a fence that its end has brought to `stage`.
+    fn reaches(&self, stage: Stage) -> Mark {
+        let lease = match self {
+            Self::Release(_) => None,
+            Self::Prepare(request) | Self::Fresh(request) | Self::Resume(request) | Self::Return(request) => {
+                Some(request.lease)
+            }
+        };
+        let epoch = self.epoch();
+        Mark { epoch, stage, lease }
     }
 
     /// Whether its end is the answer to `other` as well: both make the device ready, or both clean it and this one no
@@ -171,6 +193,15 @@ impl Asked {
             Self::Offer(offer) => offer.epoch,
         }
     }
+
+    /// Who is to be let in; none where nobody is, or by a control that does not say it yet.
+    fn lease(&self) -> Option<LeaseId> {
+        match self {
+            Self::Prepare(request) => Some(request.lease),
+            Self::Release(..) => None,
+            Self::Offer(offer) => offer.lease,
+        }
+    }
 }
 
 impl<A> Custody<A> {
@@ -180,6 +211,7 @@ impl<A> Custody<A> {
     pub fn new(mark: Mark) -> Self {
         Self {
             mark,
+            lease: mark.lease,
             open: mark.stage == Stage::Prepared,
             disk: Disk::Holds,
             running: None,
@@ -218,17 +250,25 @@ impl<A> Custody<A> {
         let epoch = asked.epoch();
         match self.mark.raised(epoch) {
             Err(error) => refused(&asked, asker, &error),
+            Ok(None) if self.is_anothers(asked.lease()) => refused(&asked, asker, &FenceError::Taken(epoch)),
             Ok(Some(mark)) => self.keep(mark, Then::Answer(asked, asker, Moved::Rose)),
             // At the fence: an operator's reset, or a repeated request. What is cleaned again is not clean meanwhile.
             Ok(None) if matches!(asked, Asked::Release(..)) && self.must_fall() => {
                 let mark = Mark {
                     epoch,
                     stage: Stage::Raised,
+                    lease: None,
                 };
                 self.keep(mark, Then::Answer(asked, asker, Moved::Stood))
             }
             Ok(None) => self.answer(asked, asker, Moved::Stood, picture),
         }
+    }
+
+    /// Whether the fence's epoch is somebody else's.
+    fn is_anothers(&self, lease: Option<LeaseId>) -> bool {
+        let both = self.lease.zip(lease);
+        both.is_some_and(|(whose, lease)| whose != lease)
     }
 
     fn must_fall(&self) -> bool {
@@ -274,6 +314,10 @@ impl<A> Custody<A> {
     ) -> Vec<Effect<A>> {
         let mut effects = Vec::new();
         let epoch = asked.epoch();
+        self.lease = match moved {
+            Moved::Rose => asked.lease(),
+            Moved::Stood => self.lease.or(asked.lease()),
+        };
         match asked {
             Asked::Release(request, connections) => {
                 if moved == Moved::Stood && self.mark.stage == Stage::Clean {
@@ -319,7 +363,7 @@ impl<A> Custody<A> {
                 ..request
             }),
             // Cleaned for the last epoch, and nobody was let in since: there is nothing to clean again.
-            (Stage::Fresh, _) => Work::Prepare(Prepare {
+            (Stage::Fresh, _) => Work::Fresh(Prepare {
                 reset: Reset::Keep,
                 ..request
             }),
@@ -366,7 +410,7 @@ impl<A> Custody<A> {
             let error = FenceError::Lost;
             return self.finish(refusal(fence_refusal(&error), &error));
         }
-        match self.mark.reached(work.epoch(), stage) {
+        match self.mark.reached(work.reaches(stage)) {
             Ok(Some(mark)) => self.keep(mark, Then::Finish(reply)),
             Ok(None) => self.finish(reply),
             // The fence has moved on: what was done counts for nobody.

@@ -53,14 +53,27 @@ fn offer(epoch: u64) -> Asked {
         device: device(),
         epoch: Epoch(epoch),
         role: Role::Controller,
+        lease: None,
         sdp: String::new(),
     })
+}
+
+/// The same for one of several leases.
+fn of(lease: u128, mut asked: Asked) -> Asked {
+    let lease = LeaseId::from_uuid(Uuid::from_u128(lease));
+    match &mut asked {
+        Asked::Prepare(request) => request.lease = lease,
+        Asked::Release(request, _) => request.lease = Some(lease),
+        Asked::Offer(offer) => offer.lease = Some(lease),
+    }
+    asked
 }
 
 fn custody(epoch: u64, stage: Stage) -> Custody<u8> {
     Custody::new(Mark {
         epoch: Epoch(epoch),
         stage,
+        lease: (stage == Stage::Prepared).then(|| LeaseId::from_uuid(Uuid::nil())),
     })
 }
 
@@ -88,6 +101,7 @@ fn words(effects: &[Effect<u8>]) -> String {
 fn name(work: &Work) -> String {
     match work {
         Work::Prepare(request) => format!("prepare {} {:?}", request.epoch, request.reset),
+        Work::Fresh(request) => format!("prepare {} as fresh", request.epoch),
         Work::Resume(request) => format!("resume {}", request.epoch),
         Work::Return(request) => format!("return {}", request.epoch),
         Work::Release(request) => format!("release {}", request.epoch),
@@ -128,7 +142,7 @@ fn end(custody: &mut Custody<u8>, stage: Option<Stage>, reply: Reply) -> String 
 fn a_holders_whole_time_keeps_the_fence_before_every_effect() {
     let mut custody = custody(0, Stage::Clean);
     let told = ask(&mut custody, prepare(1), 1);
-    assert_eq!(told, "keep 1 Fresh, shut 1, start prepare 1 Keep for 1");
+    assert_eq!(told, "keep 1 Fresh, shut 1, start prepare 1 as fresh for 1");
     assert!(!custody.is_open());
     assert_eq!(ask(&mut custody, offer(1), 2), "negotiate for 2");
     let told = end(&mut custody, Some(Stage::Prepared), PREPARED);
@@ -332,6 +346,45 @@ fn a_device_that_nobody_holds_or_that_is_worked_on_opens_for_nobody() {
     ask(&mut ending, release(8), 1);
     assert!(ending.came_back(None).is_none());
     assert!(!ending.is_open());
+}
+
+#[test]
+fn an_epoch_that_control_gives_out_again_is_still_the_first_ones() {
+    let mut custody = custody(6, Stage::Clean);
+    ask(&mut custody, of(1, offer(7)), 1);
+    let taken = "tell 9 StaleEpoch";
+    assert_eq!(
+        ask(&mut custody, of(2, prepare(7)), 9),
+        taken,
+        "his offer came first"
+    );
+    ask(&mut custody, of(1, prepare(7)), 2);
+    assert_eq!(
+        ask(&mut custody, of(2, prepare(7)), 9),
+        taken,
+        "he is being let in"
+    );
+    end(&mut custody, Some(Stage::Prepared), PREPARED);
+    let mut restarted = Custody::new(custody.mark());
+    for custody in [&mut custody, &mut restarted] {
+        assert_eq!(ask(custody, of(2, prepare(7)), 9), taken);
+        let told = ask(custody, of(2, offer(7)), 9);
+        assert_eq!(
+            told, "tell 9 StaleEpoch, not connected",
+            "he would see the first one's"
+        );
+        assert!(custody.is_open());
+        assert_eq!(ask(custody, of(1, prepare(7)), 3), "tell 3 prepared");
+        assert_eq!(ask(custody, of(1, offer(7)), 4), "negotiate for 4");
+        assert_eq!(ask(custody, offer(7), 5), "negotiate for 5", "an older control's");
+    }
+    // A newer epoch is another matter, and cutting somebody off is always right.
+    assert_eq!(
+        ask(&mut restarted, of(2, release(7)), 6),
+        "keep 7 Raised, cut 7, start release 7 for 6"
+    );
+    let told = ask(&mut custody, of(2, prepare(8)), 7);
+    assert_eq!(told, "keep 8 Raised, shut 8, start prepare 8 Full for 7");
 }
 
 fn late() -> Refusal {

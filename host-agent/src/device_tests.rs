@@ -334,7 +334,11 @@ async fn a_device_that_was_cleaned_for_the_last_holder_is_not_cleaned_again_for_
     assert_eq!(rig.dump().await["text"], "");
     let before = rig.fuse.count();
     reply(rig.prepare(3, PAINT)).await;
-    assert_eq!(rig.fuse.count() - before, 1, "the launch is the only command");
+    assert_eq!(
+        rig.fuse.count() - before,
+        3,
+        "the witness is looked for, the app launched, the witness put"
+    );
     assert_eq!(rig.dump().await["foreground"], PAINT);
 }
 

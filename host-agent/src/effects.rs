@@ -32,12 +32,15 @@ use crate::probe::Boot;
 use crate::reset::baseline::Baseline;
 use crate::reset::names::{Listed, Names, Room};
 use crate::reset::survey::Survey;
+use crate::reset::witness::WITNESS;
 
 /// How long a device that is away is waited for: a lost connection is tried again at least twice within it.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one shell command may take: `pm clear` of a large app on a slow device is 3 s. At the limit it is
 /// hung up on and the job fails.
 const SHELL_TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest that a device at work says nothing: it is away, comes back, and takes its time for a command.
+pub(crate) const STEP_MAX: Duration = PATIENCE.saturating_add(SHELL_TIMEOUT);
 /// How long the device may take for one order of the hand.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is told of a failing command's output, characters.
@@ -71,6 +74,8 @@ pub(crate) struct Reach {
 pub(crate) struct Effects {
     reach: Reach,
     epoch: Epoch,
+    /// Told whenever the device has answered something.
+    life: Notify,
 }
 
 /// Why an effect did not happen, or is not known to have happened.
@@ -93,7 +98,7 @@ pub(crate) enum EffectError {
     Left(String),
     /// Nobody can say how the device was before it was used.
     #[error(
-        "no baseline was taken before the device was used; clean it and remove its folder from the agent's data"
+        "no baseline was taken before the device was used; clean it, remove {WITNESS} from it, and its folder from the agent's data"
     )]
     NoBaseline,
     /// The device did not say anything in time.
@@ -117,7 +122,13 @@ impl EffectError {
 
 impl Effects {
     pub(crate) fn new(reach: Reach, epoch: Epoch) -> Self {
-        Self { reach, epoch }
+        let life = Notify::new();
+        Self { reach, epoch, life }
+    }
+
+    /// Told whenever the device has answered something; [`STEP_MAX`] apart at most while it answers at all.
+    pub(crate) fn life(&self) -> &Notify {
+        &self.life
     }
 
     /// Runs a shell command to its end; gives its output. An exit code other than 0 is a failure.
@@ -125,7 +136,9 @@ impl Effects {
         self.pause().await;
         let reached = self.while_current(present(self.reach.host.clone())).await??;
         self.check()?;
-        run(&reached.host, command).await
+        let said = run(&reached.host, command).await;
+        self.life.notify_one();
+        said
     }
 
     /// Runs a command that prints names; takes as many as there is room for, and hangs up then.
@@ -133,7 +146,7 @@ impl Effects {
         self.pause().await;
         let reached = self.while_current(present(self.reach.host.clone())).await??;
         self.check()?;
-        list(&reached.host, command, room).await
+        list(&reached.host, command, room, || self.life.notify_one()).await
     }
 
     /// Which boot of the device this is.
@@ -291,7 +304,12 @@ fn text(bytes: Vec<u8>) -> String {
 
 /// Runs a command that prints names and changes nothing; takes as many as there is room for, and hangs up then. It may
 /// take as long as it likes if it prints something every [`SHELL_TIMEOUT`].
-pub(crate) async fn list(host: &Host, command: &str, room: &mut Room) -> Result<Listed, EffectError> {
+pub(crate) async fn list(
+    host: &Host,
+    command: &str,
+    room: &mut Room,
+    life: impl Fn(),
+) -> Result<Listed, EffectError> {
     let late = || EffectError::Late(command.to_owned());
     let failed = |why: String| match host.end() {
         Some(_) => EffectError::Away,
@@ -309,11 +327,9 @@ pub(crate) async fn list(host: &Host, command: &str, room: &mut Room) -> Result<
     let mut names = Names::default();
     loop {
         let next = tokio::time::timeout(SHELL_TIMEOUT, shell.next());
-        match next
-            .await
-            .map_err(|_| late())?
-            .map_err(|error| failed(error.to_string()))?
-        {
+        let next = next.await.map_err(|_| late())?;
+        life();
+        match next.map_err(|error| failed(error.to_string()))? {
             Some(ShellEvent::Stdout(more)) if names.push(&more, room) => {}
             Some(ShellEvent::Stdout(_)) => return Ok(names.cut()),
             Some(ShellEvent::Stderr(_)) => {}

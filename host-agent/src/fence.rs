@@ -12,14 +12,15 @@
 //! ```
 //!
 //! A crash at any point leaves either the old fence or the new one, whole (`signaling::disk`). A fence that cannot be
-//! read is an error and never "epoch 0": starting over would accept the commands of a lease that ended. The wall clock
-//! has no part in it. It does not know devices, leases or the gateway; the stage is kept so that a restarted agent can
-//! answer a repeated request and let a holder go on.
+//! read, or that is gone, is an error and never "epoch 0": starting over would accept the commands of a lease that
+//! ended. The wall clock has no part in it. It does not know devices, leases or the gateway; the stage is kept so that a
+//! restarted agent can answer a repeated request and let a holder go on, and the lease so that nobody else is taken for
+//! him when control gives his epoch out once more.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use protocol::Epoch;
+use protocol::{Epoch, LeaseId};
 use serde::{Deserialize, Serialize};
 
 use crate::disk;
@@ -47,9 +48,19 @@ pub struct Mark {
     pub epoch: Epoch,
     /// How far this epoch came.
     pub stage: Stage,
+    /// Whom the device is prepared for; none in any other stage, and in what an agent wrote that did not keep it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseId>,
 }
 
 impl Mark {
+    /// That of a device which nobody has used.
+    pub const NEW: Self = Self {
+        epoch: Epoch(0),
+        stage: Stage::Clean,
+        lease: None,
+    };
+
     /// The mark of a fence that rises to `epoch`, with the stage [`Stage::Fresh`] if the device was clean and
     /// [`Stage::Raised`] if anybody may have left something; none where it stands there already.
     ///
@@ -61,16 +72,16 @@ impl Mark {
             Stage::Clean | Stage::Fresh => Stage::Fresh,
             Stage::Raised | Stage::Prepared => Stage::Raised,
         };
-        Ok((epoch > self.epoch).then_some(Self { epoch, stage }))
+        let lease = None;
+        Ok((epoch > self.epoch).then_some(Self { epoch, stage, lease }))
     }
 
-    /// The mark of a fence whose epoch came as far as `stage`; none where that is what it says already.
+    /// The mark of a fence whose epoch came as far as `mark` says; none where that is what it says already.
     ///
     /// # Errors
     /// [`FenceError::Stale`] if the fence has left that epoch behind.
-    pub fn reached(self, epoch: Epoch, stage: Stage) -> Result<Option<Self>, FenceError> {
-        self.refuse_below(epoch)?;
-        let mark = Self { epoch, stage };
+    pub fn reached(self, mark: Self) -> Result<Option<Self>, FenceError> {
+        self.refuse_below(mark.epoch)?;
         Ok((mark != self).then_some(mark))
     }
 
@@ -101,6 +112,9 @@ pub enum FenceError {
         /// Where the fence stands.
         fence: Epoch,
     },
+    /// The epoch is another lease's: control was set back and gives it out once more.
+    #[error("epoch {0} is another lease's")]
+    Taken(Epoch),
     /// The file cannot be read as a fence. A person has to look.
     #[error("the fence in {} cannot be read: {reason}", path.display())]
     Unreadable {
@@ -130,30 +144,48 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// The fence kept in `folder`; epoch 0 where there has never been one.
+    /// The fence kept in `folder`, which has had one.
     ///
     /// # Errors
-    /// [`FenceError::Unreadable`].
+    /// [`FenceError::Unreadable`], also when it is gone.
     pub fn open(folder: &Path) -> Result<Self, FenceError> {
+        let fence = Self::find(folder)?;
+        fence.ok_or_else(|| FenceError::Unreadable {
+            path: folder.join(FILE),
+            reason: "it is gone".to_owned(),
+        })
+    }
+
+    /// The fence kept in `folder`; that of a new device, written, where there has never been one.
+    ///
+    /// # Errors
+    /// [`FenceError::Unreadable`]; [`FenceError::Disk`].
+    pub fn first(folder: &Path) -> Result<Self, FenceError> {
+        if let Some(fence) = Self::find(folder)? {
+            return Ok(fence);
+        }
+        let mut fence = Self {
+            folder: folder.to_owned(),
+            mark: Mark::NEW,
+        };
+        fence.write(Mark::NEW)?;
+        Ok(fence)
+    }
+
+    fn find(folder: &Path) -> Result<Option<Self>, FenceError> {
         let path = folder.join(FILE);
         let unreadable = |reason: String| FenceError::Unreadable {
             path: path.clone(),
             reason,
         };
-        let mark = match disk::read(folder, FILE) {
-            Ok(Some(bytes)) => {
-                serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?
-            }
-            Ok(None) => Mark {
-                epoch: Epoch(0),
-                stage: Stage::Clean,
-            },
-            Err(error) => return Err(unreadable(error.to_string())),
+        let Some(bytes) = disk::read(folder, FILE).map_err(|error| unreadable(error.to_string()))? else {
+            return Ok(None);
         };
-        Ok(Self {
+        let mark = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+        Ok(Some(Self {
             folder: folder.to_owned(),
             mark,
-        })
+        }))
     }
 
     /// Where the fence stands.
@@ -167,14 +199,14 @@ impl Fence {
     /// # Errors
     /// [`FenceError::Stale`] if the fence has left that epoch behind; [`FenceError::Disk`].
     pub fn keep(&mut self, mark: Mark) -> Result<(), FenceError> {
-        match self.mark.reached(mark.epoch, mark.stage)? {
+        match self.mark.reached(mark)? {
             Some(mark) => self.write(mark),
             None => Ok(()),
         }
     }
 
     fn write(&mut self, mark: Mark) -> Result<(), FenceError> {
-        let bytes = serde_json::to_vec(&mark).expect("two plain fields are JSON");
+        let bytes = serde_json::to_vec(&mark).expect("plain fields are JSON");
         disk::replace(&self.folder, FILE, &bytes).map_err(|source| FenceError::Disk {
             path: self.folder.clone(),
             source,
@@ -193,7 +225,7 @@ mod tests {
     const FILE_NEW: &str = "fence.json.new";
 
     fn open(folder: &tempfile::TempDir) -> Fence {
-        Fence::open(folder.path()).unwrap()
+        Fence::first(folder.path()).unwrap()
     }
 
     /// As custody does it: the mark is worked out, then kept.
@@ -206,7 +238,8 @@ mod tests {
 
     fn reach(fence: &mut Fence, epoch: u64, stage: Stage) -> Result<(), FenceError> {
         let epoch = Epoch(epoch);
-        fence.keep(Mark { epoch, stage })
+        let lease = None;
+        fence.keep(Mark { epoch, stage, lease })
     }
 
     #[test]
@@ -218,6 +251,34 @@ mod tests {
         reach(&mut fence, 7, Stage::Prepared).unwrap();
         let mark = open(&folder).mark();
         assert_eq!((mark.epoch, mark.stage), (Epoch(7), Stage::Prepared));
+    }
+
+    #[test]
+    fn a_fence_that_is_gone_is_never_taken_for_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(&folder));
+        assert_eq!(Fence::open(folder.path()).unwrap().mark(), Mark::NEW);
+        fs::remove_file(folder.path().join(FILE)).unwrap();
+        assert!(matches!(
+            Fence::open(folder.path()),
+            Err(FenceError::Unreadable { .. })
+        ));
+    }
+
+    #[test]
+    fn it_is_kept_who_a_device_is_prepared_for_and_older_files_do_not_say_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let lease = Some(LeaseId::from_uuid(uuid::Uuid::from_u128(1)));
+        let (epoch, stage) = (Epoch(7), Stage::Prepared);
+        open(&folder).keep(Mark { epoch, stage, lease }).unwrap();
+        assert_eq!(open(&folder).mark().lease, lease);
+        raise(&mut open(&folder), 8).unwrap();
+        assert_eq!(open(&folder).mark().lease, None);
+        fs::write(folder.path().join(FILE), r#"{"epoch":9,"stage":"prepared"}"#).unwrap();
+        assert_eq!(
+            (open(&folder).mark().epoch, open(&folder).mark().lease),
+            (Epoch(9), None)
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use adb::transfer::Target;
 use device::{Manner, Root};
 use protocol::agent::{Reply, Reset};
 
-use crate::canaries::{canaries, why};
+use crate::canaries::{AUTHORITY, canaries, why};
 use crate::rig::{Phone, Rig, reply};
 
 const PAINT: &str = "dev.farglass.paint";
@@ -104,7 +104,7 @@ async fn small_files_of_the_operator_come_back_and_larger_ones_are_missed() {
 }
 
 #[tokio::test]
-async fn without_root_the_wallpaper_is_all_that_stays_of_what_a_person_left() {
+async fn without_root_the_wallpaper_and_authorities_are_all_that_stays_of_what_a_person_left() {
     let phone = Phone::of_manner(Manner {
         root: Root::Locked,
         ..Manner::default()
@@ -113,7 +113,8 @@ async fn without_root_the_wallpaper_is_all_that_stays_of_what_a_person_left() {
     rig.plant().await;
     assert_eq!(rig.places().await.len(), canaries().len());
     assert_eq!(reply(rig.release_with(1, Reset::Full)).await, Reply::Released);
-    assert_eq!(rig.places().await, ["su 0 cat /data/system/users/0/wallpaper"]);
+    let unseen = ["su 0 cat /data/system/users/0/wallpaper", AUTHORITY];
+    assert_eq!(rig.places().await, unseen);
     rig.is_as_before().await;
     rig.healthy().await;
 }

@@ -4,17 +4,21 @@
 //!   Work ── start ──► Running ── ended ──► { stage that the fence has reached, reply }, the boot that was launched on
 //! ```
 //!
-//! It is over within its deadline. It does not know the fence's file or the gateway, nor when which work is due:
+//! It is over within its deadline, and while a device is cleaned its askers are told so as long as the device answers: how
+//! long that takes is the device's matter. It does not know the fence's file or the gateway, nor when which work is due:
 //! custody.rs decides that, and what follows from the outcome.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use protocol::agent::{RELEASE_DEADLINE_MS, RefusalCode, Reply};
+use protocol::agent::{Progress, RELEASE_DEADLINE_MS, RELEASE_SILENCE_MS, RefusalCode, Reply};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::asker::{Askers, refusal};
 use crate::custody::{Outcome, Work};
-use crate::effects::{EffectError, Effects, Reach};
+use crate::effects::{EffectError, Effects, Reach, STEP_MAX};
 use crate::fence::Stage;
 use crate::fingers::PictureSize;
 use crate::probe::Boot;
@@ -25,6 +29,12 @@ use crate::tenancy::{self, Shown};
 const DEADLINE_MAX: Duration = Duration::from_secs(120);
 /// How long a release may take: control waits a little longer before it quarantines the device.
 const RELEASE_DEADLINE: Duration = Duration::from_millis(RELEASE_DEADLINE_MS);
+/// How often at most askers hear that a device is still being cleaned.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
+const _: () = assert!(
+    (TOLD_EVERY.as_millis() + STEP_MAX.as_millis()) as u64 <= RELEASE_SILENCE_MS,
+    "control gives up an agent that is still at work"
+);
 
 /// A job at work, with those who wait for it. Dropping it abandons the work.
 pub(crate) struct Running {
@@ -62,7 +72,7 @@ impl Running {
 
 async fn carry_out(effects: &Effects, work: &Work, prepared: Option<&Boot>, askers: &Askers) -> Ended {
     let (what, deadline) = match work {
-        Work::Prepare(request) | Work::Resume(request) | Work::Return(request) => {
+        Work::Prepare(request) | Work::Fresh(request) | Work::Resume(request) | Work::Return(request) => {
             let deadline = Duration::from_millis(request.deadline_ms);
             ("preparing the device", deadline.min(DEADLINE_MAX))
         }
@@ -74,10 +84,25 @@ async fn carry_out(effects: &Effects, work: &Work, prepared: Option<&Boot>, aske
                 let shown = tenancy::prepare(effects, request, |progress| askers.tell(progress)).await?;
                 Ok(ready(shown))
             }
+            Work::Fresh(request) => {
+                let shown = tenancy::receive(effects, request, |progress| askers.tell(progress)).await?;
+                Ok(ready(shown))
+            }
             Work::Resume(request) => Ok(ready(tenancy::resume(effects, request, prepared).await?)),
             Work::Return(request) => Ok(ready(tenancy::return_to(effects, request).await?)),
             Work::Release(request) => {
-                tenancy::release(effects, request, |progress| askers.tell(progress)).await?;
+                let percent = AtomicU8::new(0);
+                let clean = tenancy::release(effects, request, |progress| {
+                    percent.store(progress.percent, Ordering::Relaxed);
+                    askers.tell(progress);
+                });
+                let tell = || {
+                    askers.tell(Progress {
+                        stage: protocol::agent::Stage::Reset,
+                        percent: percent.load(Ordering::Relaxed),
+                    });
+                };
+                while_telling(clean, effects.life(), Instant::now, tell).await?;
                 Ok(Ended {
                     outcome: Outcome {
                         stage: Some(Stage::Clean),
@@ -92,6 +117,28 @@ async fn carry_out(effects: &Effects, work: &Work, prepared: Option<&Boot>, aske
         Ok(Ok(ended)) => ended,
         Ok(Err(error)) => failed(&error),
         Err(_) => failed(&EffectError::Late(what.to_owned())),
+    }
+}
+
+/// Does the work, and tells of it as long as there are signs of life.
+async fn while_telling<T>(
+    work: impl Future<Output = T>,
+    life: &Notify,
+    now: impl Fn() -> Instant,
+    tell: impl Fn(),
+) -> T {
+    tokio::pin!(work);
+    let mut told = now();
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = life.notified() => {}
+        }
+        if now() - told >= TOLD_EVERY {
+            told = now();
+            tell();
+        }
     }
 }
 
@@ -114,5 +161,47 @@ fn refused(reply: Reply) -> Ended {
     Ended {
         outcome: Outcome { stage: None, reply },
         boot: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_device_that_is_cleaned_slowly_is_told_of_as_long_as_it_answers() {
+        let (life, told) = (Notify::new(), Mutex::new(vec![Duration::ZERO]));
+        let (begin, passed) = (Instant::now(), Mutex::new(Duration::ZERO));
+        let work = async {
+            for step in 0..60 {
+                // Some steps are quick, some as long as any may be.
+                let takes = if step % 3 == 0 {
+                    STEP_MAX
+                } else {
+                    Duration::from_millis(700)
+                };
+                *passed.lock().unwrap() += takes;
+                life.notify_one();
+                tokio::task::yield_now().await;
+            }
+        };
+        let now = || begin + *passed.lock().unwrap();
+        while_telling(work, &life, now, || {
+            told.lock().unwrap().push(*passed.lock().unwrap())
+        })
+        .await;
+        let told = told.into_inner().unwrap();
+        let silence = told.windows(2).map(|two| two[1] - two[0]).max();
+        assert!(
+            silence.is_some_and(|longest| longest <= Duration::from_millis(RELEASE_SILENCE_MS)),
+            "{silence:?}"
+        );
+        assert_eq!(
+            told.len(),
+            1 + 20,
+            "once for each step that took long, and not once more"
+        );
     }
 }

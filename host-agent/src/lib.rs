@@ -51,6 +51,8 @@ mod register;
 pub mod reset;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod set_back;
 mod shell_words;
 mod start;
 mod tenancy;

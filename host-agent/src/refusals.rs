@@ -1,7 +1,7 @@
 //! What control is told when something is not done: which of its codes each of our errors becomes, on one page.
 //!
 //! ```text
-//!   fence     stale ► STALE_EPOCH                      offer, patch   too many ► BUSY · bad text ► BAD_SDP
+//!   fence     stale, taken ► STALE_EPOCH               offer, patch   too many ► BUSY · bad text ► BAD_SDP
 //!   effects   over ► STALE_EPOCH · away, not filmed ► DEVICE_OFFLINE · anything else of a device ► SETUP_FAILED
 //!   all       what control can do nothing about ► INTERNAL, with our own words beside it
 //! ```
@@ -24,7 +24,7 @@ pub(crate) fn refuse(asker: Asker, error: &FenceError) {
 /// What the fence said.
 pub(crate) fn fence_refusal(error: &FenceError) -> RefusalCode {
     match error {
-        FenceError::Stale { .. } => RefusalCode::StaleEpoch,
+        FenceError::Stale { .. } | FenceError::Taken(_) => RefusalCode::StaleEpoch,
         _ => RefusalCode::Internal,
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod names;
 pub mod plan;
 pub mod survey;
 pub mod wipe;
+pub mod witness;
 
 pub use listing::Account;
 

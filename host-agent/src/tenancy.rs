@@ -1,9 +1,10 @@
 //! What is done to a device when its holder changes, step by step: prepare for one, clean up after one.
 //!
 //! ```text
-//!   prepare   wake ─► reset (unless kept) ─► launch ─► a picture taken after the launch
+//!   prepare   wake ─► reset (unless kept) ─► launch ─► the witness of use ─► a picture taken after the launch
+//!   receive   prepare, with a full reset if the device says by its witness that it was used
 //!   resume    a picture, or return if the device has booted since it was prepared
-//!   return    wake ─► launch ─► a picture taken after it    the device has booted under its holder
+//!   return    wake ─► launch ─► witness ─► a picture after it   the device has booted under its holder
 //!   release   reset (unless kept)                             stages and percent go to control
 //! ```
 //!
@@ -17,7 +18,7 @@ use scrcpy::keys::KeyCode;
 use crate::effects::{EffectError, Effects};
 use crate::fingers::PictureSize;
 use crate::probe::Boot;
-use crate::reset;
+use crate::reset::{self, witness};
 use crate::shell_words::quote;
 
 /// What the holder is shown first.
@@ -42,6 +43,21 @@ pub(crate) async fn prepare(
     let shown = show(effects, request.app.as_ref(), |stage| tell(stage, 0)).await?;
     tell(Stage::FirstFrame, 100);
     Ok(shown)
+}
+
+/// Makes a device ready that is clean as far as the fence knows. The device knows better: the agent's folder may have
+/// been put back from a backup.
+pub(crate) async fn receive(
+    effects: &Effects,
+    request: &Prepare,
+    progress: impl Fn(Progress),
+) -> Result<Shown, EffectError> {
+    let mut request = request.clone();
+    if witness::stands(effects).await? {
+        tracing::warn!("a device was used since the agent's files say that it is clean: it is wiped");
+        request.reset = Reset::Full;
+    }
+    prepare(effects, &request, progress).await
 }
 
 /// Shows the holder a device again that was prepared for him under the boot `prepared`, if that is known.
@@ -73,6 +89,7 @@ async fn show(effects: &Effects, app: Option<&App>, reached: impl Fn(Stage)) -> 
         let boot = effects.boot().await?;
         reached(Stage::Launch);
         launch(effects, app).await?;
+        witness::put(effects).await?;
         reached(Stage::FirstFrame);
         let size = effects.fresh_picture().await?;
         if effects.boot().await? == boot {

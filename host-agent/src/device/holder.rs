@@ -111,7 +111,9 @@ impl Device {
 
     /// A job has ended under which the device was, or should have been, made ready for somebody.
     pub(super) async fn note_holder(&mut self, work: &Work, ended: &Ended) {
-        let (Work::Prepare(request) | Work::Resume(request) | Work::Return(request)) = work else {
+        let (Work::Prepare(request) | Work::Fresh(request) | Work::Resume(request) | Work::Return(request)) =
+            work
+        else {
             return;
         };
         let boot = match (&ended.boot, work, &ended.outcome.reply) {

@@ -3,12 +3,14 @@
 //! ```text
 //!   reached, the fence says clean, no file yet ──► survey ──► DATA/devices/NAME/baseline.json
 //!   reached, no file, somebody was there already ──► none: a full wipe refuses and says why
+//!                     by the fence, or by the witness on the device (witness.rs)
 //! ```
 //!
 //! What an operator has put on a device before its agent saw it belongs to it: files, settings, accounts. It is taken
 //! before the device is offered to anybody, and never again: a person could have left something in a later one. To
 //! take another, an operator cleans the device, stops the agent and removes the device's folder. That is due after every
-//! app that he installs or updates himself: nobody can tell his APK from a stranger's under the same name.
+//! app that he installs or updates himself: nobody can tell his APK from a stranger's under the same name. A device that
+//! he cleaned by hand still bears the witness of use, which a wipe or a factory reset takes away; he removes that too.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use adb::Host;
 use crate::disk;
 use crate::effects::EffectError;
 use crate::reset::survey::{Survey, survey};
+use crate::reset::witness;
 
 const FILE: &str = "baseline.json";
 
@@ -66,6 +69,13 @@ impl Baseline {
     /// Takes the baseline of a device that has just been reached, unless there is one or it is too late.
     pub(crate) async fn take(&self, host: &Host) -> Result<(), BaselineError> {
         if !self.untouched || self.lock().is_some() {
+            return Ok(());
+        }
+        if witness::stands(host).await? {
+            tracing::error!(
+                folder = %self.folder.display(),
+                "the device was used before this folder was made: no baseline is taken of it"
+            );
             return Ok(());
         }
         let survey = Arc::new(survey(host, None).await?);

@@ -56,6 +56,23 @@ const KEPT_BYTES_MIN: u64 = 512;
 /// What begins a print that is no hash.
 const BY_SIZE: &str = "size ";
 
+/// The certificate authorities that people added for the first user, and those of the image that they took away. Only
+/// root sees them.
+const TRUST: [&str; 2] = [
+    "/data/misc/user/0/cacerts-added",
+    "/data/misc/user/0/cacerts-removed",
+];
+/// Files of the system that a look takes in: the image has some hundred and fifty authorities.
+const OF_THE_SYSTEM: Room = Room {
+    names: 1_000,
+    bytes: 256 << 10,
+};
+
+/// Whether it is about whom the device trusts.
+pub(crate) fn is_of_trust(path: &str) -> bool {
+    TRUST.iter().any(|folder| path.starts_with(folder))
+}
+
 /// Whether a file is its app's, which may have lost it by being cleared, or the image's.
 pub(crate) fn is_of_an_app(path: &str) -> bool {
     path.starts_with(OF_APPS) || WALLPAPERS.contains(&path)
@@ -179,21 +196,19 @@ async fn prints_again(shell: &impl Shell, baseline: &Survey, found: &mut Survey)
     Ok(())
 }
 
-/// Notes the pictures that only root sees.
-pub(crate) async fn wallpapers(shell: &impl Shell, found: &mut Survey) -> Result<(), EffectError> {
+/// Notes the files of the system that only root sees: pictures, and certificates.
+pub(crate) async fn of_the_system(shell: &impl Shell, found: &mut Survey) -> Result<(), EffectError> {
+    let mut room = OF_THE_SYSTEM;
     let find = format!(
-        "su 0 find {} -type f -print0 2>/dev/null || true",
-        WALLPAPERS.join(" ")
+        "su 0 find {} {} -type f -print0 2>/dev/null || true",
+        WALLPAPERS.join(" "),
+        TRUST.join(" ")
     );
-    let there = shell
-        .shell(&find)
-        .await
-        .map_err(|error| error.of("looking at the wallpaper"))?;
-    let there: Vec<String> = WALLPAPERS
-        .into_iter()
-        .filter(|path| there.split('\0').any(|named| named == *path))
-        .map(str::to_owned)
-        .collect();
+    let listed = shell.list(&find, &mut room).await;
+    let listed = listed.map_err(|error| error.of("looking at files of the system"))?;
+    found.more |= !listed.whole;
+    let mut there = listed.names;
+    there.retain(|path| WALLPAPERS.contains(&path.as_str()) || is_of_trust(path));
     let asked = |path: &str| there.iter().any(|there| there == path);
     let mut hashes = hashes(shell, "su 0 ", words(there.iter()), asked).await?;
     for path in there {

@@ -6,8 +6,11 @@
 //! ```
 //!
 //! Every command goes through [`Effects`], which checks the epoch. What adb does not show stays unseen: keys in secure
-//! hardware (`pm clear` drops them with their app), Wi-Fi networks, the system's own histories. Who needs those gone
-//! recreates the device.
+//! hardware (`pm clear` drops them with their app), Wi-Fi networks, the system's own histories; in users that the
+//! operator made beside the first one, everything; and without root certificates that people trust, and the wallpaper.
+//! Who needs those gone recreates the device.
+
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -16,6 +19,12 @@ use crate::reset::Step;
 use crate::reset::plan::Action;
 use crate::reset::survey::survey;
 use crate::reset::wipe::{Next, Wipe};
+
+/// How long the system may take for what it does behind a command, as removing a user: Android's own tests allow a
+/// minute. Then it counts as failed.
+const COMES_TRUE: Duration = Duration::from_secs(60);
+/// How often it is asked.
+const ASKED_AGAIN: Duration = Duration::from_millis(250);
 
 /// Wipes the device and scans it; `progress` is told percentages. Gives what was done.
 pub(crate) async fn wipe(effects: &Effects, mut progress: impl FnMut(u8)) -> Result<Vec<Step>, EffectError> {
@@ -63,13 +72,24 @@ async fn clear(effects: &Effects) -> Result<(), EffectError> {
 
 async fn run(effects: &Effects, action: &Action) -> Result<(), EffectError> {
     let said = effects.shell(&action.command).await?;
-    match action.says {
-        Some(word) if !said.contains(word) => Err(EffectError::Failed {
-            what: action.what.clone(),
-            why: said.trim().to_owned(),
-        }),
-        _ => Ok(()),
+    let failed = |why: &str| EffectError::Failed {
+        what: action.what.clone(),
+        why: why.trim().to_owned(),
+    };
+    if action.says.is_some_and(|word| !said.contains(word)) {
+        return Err(failed(&said));
     }
+    let Some(until) = &action.until else {
+        return Ok(());
+    };
+    let come = async {
+        while !until.holds(&effects.shell(until.command).await?) {
+            tokio::time::sleep(ASKED_AGAIN).await;
+        }
+        Ok(())
+    };
+    let come = tokio::time::timeout(COMES_TRUE, come).await;
+    come.unwrap_or_else(|_| Err(failed("it did not come to its end")))
 }
 
 /// What was done, each with what it took.

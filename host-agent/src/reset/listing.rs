@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   pm list packages -f       package:PATH=NAME, and a path may hold =
+//!   pm list users             UserInfo{ID:NAME:FLAGS} running
 //!   package query-activities  PACKAGE/ACTIVITY, on a line of its own with --brief
 //!   settings list             KEY=VALUE, and a value may hold line feeds
 //!   find -print0              PATH NUL                         names.rs
@@ -43,6 +44,25 @@ pub(crate) fn code(text: &str) -> BTreeMap<String, String> {
     places
         .map(|(place, name)| (name.to_owned(), place.to_owned()))
         .collect()
+}
+
+/// The users but the first, who is there on every device.
+pub(crate) fn other_users(text: &str) -> BTreeSet<u32> {
+    let users = text.lines().filter_map(|line| {
+        let (id, _) = line.trim_start().strip_prefix("UserInfo{")?.split_once(':')?;
+        id.parse().ok()
+    });
+    users.filter(|id| *id != 0).collect()
+}
+
+/// Whether people have to unlock the screen, by what `locksettings verify` without a credential says; none where the
+/// tool is missing (before Android 8.1) or the device has no lock screen.
+pub(crate) fn lock(text: &str) -> Option<bool> {
+    let asks = ["didn't match", "Request throttled", "unified challenge"];
+    if asks.iter().any(|words| text.contains(words)) {
+        return Some(true);
+    }
+    text.contains("verified successfully").then_some(false)
 }
 
 /// The packages of the activities.
@@ -145,7 +165,7 @@ pub fn fuzz(bytes: &[u8]) {
     let text = &*String::from_utf8_lossy(bytes);
     let _ = (packages(text), code(text), activities(text), settings(text));
     let _ = (hashes(text).count(), accounts(text), authenticators(text));
-    let _ = (notifying(text), recents(text));
+    let _ = (notifying(text), recents(text), other_users(text), lock(text));
     super::names::fuzz(bytes);
 }
 
@@ -164,6 +184,27 @@ mod tests {
         let listing = "2 activities found:\n  Activity #0:\n    priority=0 match=0x1\n    org.a/.Main\n  org.b/org.b.X\n";
         assert_eq!(activities(listing), set(&["org.a", "org.b"]));
         assert_eq!(activities("No activities found"), set(&[]));
+    }
+
+    #[test]
+    fn users_are_known_by_their_numbers_whatever_they_are_called() {
+        let text = "Users:\n\tUserInfo{0:Owner:4c13} running\n\tUserInfo{10:UserInfo{7:x:0}:1030} running\n\
+                    \tUserInfo{150:\nUserInfo{11:a: b}:10}\n";
+        assert_eq!(other_users(text), BTreeSet::from([10, 11, 150]));
+        assert_eq!(other_users("Users:\n\tUserInfo{0:Owner:13}\n"), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_screen_lock_is_known_by_what_its_tool_says_without_a_credential() {
+        assert_eq!(lock("Lock credential verified successfully\n"), Some(false));
+        assert_eq!(lock("Old password '' didn't match\n"), Some(true));
+        assert_eq!(lock("Request throttled\n"), Some(true));
+        let none = [
+            "/system/bin/sh: locksettings: not found\n",
+            "Unknown command: verify\n",
+            "",
+        ];
+        assert_eq!(none.map(lock), [None; 3]);
     }
 
     #[test]

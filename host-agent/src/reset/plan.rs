@@ -1,6 +1,8 @@
 //! What has to be run so that a device is as its baseline again. Pure: a survey and the baseline in, commands out.
 //!
 //! ```text
+//!   added users         am switch-user 0, pm remove-user       before all else: what the tools tell is of the user in front;
+//!                                                              their apps, files, settings and accounts go with them
 //!   added packages      am force-stop, pm uninstall            their data, accounts and notifications go with them
 //!   updates of the      am force-stop, pm uninstall            the image's own APK is there again; who replaced one that
 //!   image's packages                                           the operator installed has taken it away, and is found
@@ -12,16 +14,18 @@
 //!   files               rm -rf                                 what is new, and what is not what it was
 //!                       mkdir, base64 -d                       small ones of the baseline that are gone or changed;
 //!                                                              larger ones need the operator, and are found
+//!   certificates        rm, as root                            those that people added
 //!   notifications       am force-stop of who shows them        there is no command that cancels one
+//!   screen lock         –                                      nobody opens it who does not know it: it is found
 //! ```
 //!
 //! The plan of a device that was half wiped is the rest of the wipe. It does not know how commands are run.
 
 use std::collections::BTreeSet;
 
-use crate::reset::files::missing;
-use crate::reset::findings::{replaced, settings_changed, strangers};
-use crate::reset::survey::{LINE_BYTES_MAX, Survey, lines};
+use crate::reset::files::{is_of_trust, missing};
+use crate::reset::findings::{others, replaced, settings_changed, strangers};
+use crate::reset::survey::{LINE_BYTES_MAX, Survey, USERS, lines};
 use crate::shell_words::quote;
 
 /// Parts of the image that nobody opens and that keep what people enter, take and receive.
@@ -56,6 +60,26 @@ pub struct Action {
     pub command: String,
     /// A word that the output has to hold: package managers exit with 0 whatever happens.
     pub says: Option<&'static str>,
+    /// What is true only some time after the command has ended.
+    pub until: Option<Until>,
+}
+
+/// A line of a command's output that is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Until {
+    /// Asked again and again.
+    pub command: &'static str,
+    /// What the line begins with.
+    pub line: String,
+    /// Whether it has to come; else it has to go.
+    pub comes: bool,
+}
+
+impl Until {
+    pub(crate) fn holds(&self, output: &str) -> bool {
+        let mut lines = output.lines();
+        lines.any(|line| line.trim_start().starts_with(&self.line)) == self.comes
+    }
 }
 
 /// What to spare this time.
@@ -67,7 +91,41 @@ pub(crate) enum Spare {
     Nothing,
 }
 
-/// The whole plan, in its order.
+/// What makes the first user the only one, as far as the operator wants it. Nothing else can be planned before: while
+/// another user is in front, the tools tell of him.
+pub(crate) fn alone(baseline: &Survey, now: &Survey) -> Vec<Action> {
+    // An operator may have had users before his agent looked for them. Who they are he has to say.
+    let mut added = others(baseline, now)
+        .filter(|_| baseline.users.is_some())
+        .peekable();
+    let mut actions = Vec::new();
+    if added.peek().is_some() {
+        actions.push(Action {
+            what: "the first user in front".to_owned(),
+            command: "am switch-user 0".to_owned(),
+            says: None,
+            until: Some(Until {
+                command: "am get-current-user",
+                line: "0".to_owned(),
+                comes: true,
+            }),
+        });
+    }
+    actions.extend(added.map(|id| Action {
+        what: "users".to_owned(),
+        // One who is leaving already is not removed again: what counts is that he goes.
+        command: format!("pm remove-user {id} || true"),
+        says: None,
+        until: Some(Until {
+            command: USERS,
+            line: format!("UserInfo{{{id}:"),
+            comes: false,
+        }),
+    }));
+    actions
+}
+
+/// The whole plan, in its order, for a device whose users are the operator's.
 pub(crate) fn plan(baseline: &Survey, now: &Survey, spare: Spare) -> Vec<Action> {
     let mut actions = Vec::new();
     packages(baseline, now, &mut actions);
@@ -89,6 +147,7 @@ fn action(what: impl Into<String>, command: String) -> Action {
         what: what.into(),
         command,
         says: None,
+        until: None,
     }
 }
 
@@ -100,6 +159,7 @@ fn packages(baseline: &Survey, now: &Survey, actions: &mut Vec<Action>) {
             what: format!("uninstall {package}"),
             command: format!("am force-stop {package}; pm uninstall {package}"),
             says: Some("Success"),
+            until: None,
         }
     }));
     let of_image = |package: &&String| {
@@ -113,6 +173,7 @@ fn packages(baseline: &Survey, now: &Survey, actions: &mut Vec<Action>) {
             what: format!("take back the update of {package}"),
             command: format!("am force-stop {package}; pm uninstall {package}"),
             says: Some("Success"),
+            until: None,
         }
     }));
     let missing = baseline.packages.difference(&now.packages);
@@ -139,6 +200,7 @@ fn accounts(baseline: &Survey, now: &Survey, actions: &mut Vec<Action>) {
             what: format!("accounts of {package}"),
             command: format!("pm uninstall --user 0 {}", quote(package)),
             says: Some("Success"),
+            until: None,
         });
         actions.push(install_existing(package));
     }
@@ -158,6 +220,7 @@ fn clear(baseline: &Survey, now: &Survey, actions: &mut Vec<Action>) {
             what: format!("clear {package}"),
             command: format!("am force-stop {package}; pm clear {package}"),
             says: Some("Success"),
+            until: None,
         }
     }));
 }
@@ -197,11 +260,14 @@ fn files(baseline: &Survey, now: &Survey, spare: Spare, actions: &mut Vec<Action
             .any(|(end, _)| paths.contains(&path[..end]))
     };
     let tops = paths.iter().copied().filter(|path| !inside(path));
-    let (private, shared): (Vec<&str>, Vec<&str>) = tops.partition(|path| path.starts_with("/data/system/"));
+    let of_root = |path: &&str| path.starts_with("/data/system/") || is_of_trust(path);
+    let (private, shared): (Vec<&str>, Vec<&str>) = tops.partition(of_root);
     let shared = lines(shared.into_iter().map(quote)).into_iter();
     actions.extend(shared.map(|paths| action("files", format!("rm -rf {paths}"))));
-    let private = lines(private.into_iter().map(quote)).into_iter();
-    actions.extend(private.map(|paths| action("wallpaper", format!("su 0 rm -f {paths}"))));
+    // Certificates may have been there before an agent looked for them, as users may.
+    let known = |path: &&str| baseline.users.is_some() || !is_of_trust(path);
+    let private = lines(private.into_iter().filter(known).map(quote)).into_iter();
+    actions.extend(private.map(|paths| action("wallpaper and certificates", format!("su 0 rm -f {paths}"))));
     if now.more {
         // What was not seen may be there. Another look follows, and it finds what is missing.
         return;

@@ -1,8 +1,9 @@
 //! Everything on a device that one person could leave to the next, as far as adb sees it.
 //!
 //! ```text
-//!   shell ─► packages, activities, settings × 3, accounts, notifications, overview, files (files.rs)
-//!   su 0  ─► private files of installed apps, the wallpaper          only where the image has it (userdebug)
+//!   shell ─► users, screen lock, packages, activities, settings × 3, accounts, notifications, overview, files (files.rs)
+//!   su 0  ─► private files of installed apps, the wallpaper, certificates that people trust
+//!                                                                    only where the image has it (userdebug)
 //! ```
 //!
 //! The baseline is a survey, the first of the device; a scan is a survey compared with it (findings.rs). Taking one
@@ -79,13 +80,22 @@ impl Shell for Host {
     }
 
     async fn list(&self, command: &str, room: &mut Room) -> Result<Listed, EffectError> {
-        effects::list(self, command, room).await
+        effects::list(self, command, room, || {}).await
     }
 }
+
+/// Lists the users.
+pub(crate) const USERS: &str = "pm list users";
 
 /// What is on a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survey {
+    /// Users but the first; a work profile is one. None in a baseline that an agent took before it looked there.
+    #[serde(default)]
+    pub users: Option<BTreeSet<u32>>,
+    /// Whether people have to unlock the screen; none where nobody can tell, and in an older baseline.
+    #[serde(default)]
+    pub locked: Option<bool>,
     /// All packages.
     pub packages: BTreeSet<String>,
     /// Where the APK of each is. Android gives every installation a place of its own, so that another place is another
@@ -128,6 +138,8 @@ pub(crate) async fn survey(shell: &impl Shell, baseline: Option<&Survey>) -> Res
         packages: code.keys().cloned().collect(),
         code,
         third_party: listing::packages(&asked(shell, LIST, "packages", "pm list packages -3").await?),
+        users: Some(listing::other_users(&asked(shell, LIST, "users", USERS).await?)),
+        locked: locked(shell, baseline).await?,
         ..Survey::default()
     };
     for category in ["LAUNCHER", "HOME"] {
@@ -155,13 +167,28 @@ pub(crate) async fn survey(shell: &impl Shell, baseline: Option<&Survey>) -> Res
     Ok(found)
 }
 
+/// Whether people have to unlock the screen. Android counts every question about a lock as an attempt to open it, so
+/// that one which the operator has set is not asked about again.
+async fn locked(shell: &impl Shell, baseline: Option<&Survey>) -> Result<Option<bool>, EffectError> {
+    if let Some(Survey {
+        locked: Some(true), ..
+    }) = baseline
+    {
+        return Ok(Some(true));
+    }
+    let verify = "locksettings verify --user 0 2>&1 || true";
+    Ok(listing::lock(
+        &asked(shell, LIST, "the screen lock", verify).await?,
+    ))
+}
+
 /// What only root sees.
 async fn of_root(shell: &impl Shell, found: &mut Survey) -> Result<(), EffectError> {
     let who = asked(shell, DUMP, "asking for root", "su 0 id 2>/dev/null || true").await?;
     if !who.contains("uid=0(") {
         return Ok(());
     }
-    files::wallpapers(shell, found).await?;
+    files::of_the_system(shell, found).await?;
     let folders = found
         .third_party
         .iter()

@@ -2,8 +2,9 @@
 //! out. The agent works it on a device over adb (`full.rs`), the simulation on one that is only a survey.
 //!
 //! ```text
-//!   Survey ─► plan ─► Run each action ─► Clear ─► Survey (the scan) ─┬─ nothing found, nothing failed ─► Over: clean
-//!               ▲                                                    │
+//!   Survey ─► Run: other users go ─► Survey     once in a pass, where there are any
+//!   Survey ─► plan ─► Run each action ─► Clear ─► Survey (the scan) ─┬─ nothing found, nothing failed
+//!               ▲                                                    │     └─► Run: the witness goes ─► Over: clean
 //!               └─────────────────── once more ──────────────────────┴─ left ─► Over: what is left
 //! ```
 //!
@@ -15,8 +16,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::reset::findings::findings;
-use crate::reset::plan::{Action, Spare, plan};
+use crate::reset::plan::{Action, Spare, alone, plan};
 use crate::reset::survey::Survey;
+use crate::reset::witness;
 
 /// Passes at most: an app that was still writing while it was stopped is caught by the second. What is left then
 /// will be left by the third as well.
@@ -47,6 +49,8 @@ pub struct Wipe {
     pass: usize,
     /// Scans of the pass that did not see all files.
     crowded: usize,
+    /// Whether the users that were added were sent away in this pass.
+    alone: bool,
     /// The first action of this pass that failed.
     failure: Option<String>,
     phase: Phase,
@@ -55,9 +59,16 @@ pub struct Wipe {
 #[derive(Debug)]
 enum Phase {
     Looking,
-    Acting { left: VecDeque<Action>, planned: usize },
+    /// Users go; what is left is seen only then.
+    Parting(VecDeque<Action>),
+    Acting {
+        left: VecDeque<Action>,
+        planned: usize,
+    },
     Clearing,
     Scanning,
+    /// Nothing is left but the witness of use.
+    Vouching,
     Over(Vec<String>),
 }
 
@@ -69,6 +80,7 @@ impl Wipe {
             baseline,
             pass: 0,
             crowded: 0,
+            alone: false,
             failure: None,
             phase: Phase::Looking,
         }
@@ -85,10 +97,14 @@ impl Wipe {
     pub fn due(&self) -> Next {
         match &self.phase {
             Phase::Looking | Phase::Scanning => Next::Survey,
+            Phase::Parting(left) => left
+                .front()
+                .map_or(Next::Survey, |action| Next::Run(action.clone())),
             Phase::Acting { left, .. } => left
                 .front()
                 .map_or(Next::Clear, |action| Next::Run(action.clone())),
             Phase::Clearing => Next::Clear,
+            Phase::Vouching => Next::Run(witness::take_away()),
             Phase::Over(left) => Next::Over(left.clone()),
         }
     }
@@ -97,12 +113,12 @@ impl Wipe {
     #[must_use]
     pub fn percent(&self) -> u8 {
         match &self.phase {
-            Phase::Looking => 0,
+            Phase::Looking | Phase::Parting(_) => 0,
             Phase::Acting { left, planned } => {
                 let done = planned - left.len();
                 u8::try_from(done * 90 / (*planned).max(1)).unwrap_or(90)
             }
-            Phase::Clearing | Phase::Scanning => 90,
+            Phase::Clearing | Phase::Scanning | Phase::Vouching => 90,
             Phase::Over(_) => 100,
         }
     }
@@ -120,18 +136,29 @@ impl Wipe {
                 }
                 left.extend(failed);
                 self.pass += 1;
-                if left.is_empty() || self.pass >= PASSES.len() {
+                self.alone = false;
+                if left.is_empty() {
+                    self.phase = Phase::Vouching;
+                } else if self.pass >= PASSES.len() {
                     self.phase = Phase::Over(left);
                 } else {
                     self.act(now);
                 }
             }
             // Nobody was asked to look.
-            Phase::Acting { .. } | Phase::Clearing | Phase::Over(_) => {}
+            Phase::Parting(_) | Phase::Acting { .. } | Phase::Clearing | Phase::Vouching | Phase::Over(_) => {
+            }
         }
     }
 
     fn act(&mut self, now: &Survey) {
+        if !std::mem::replace(&mut self.alone, true) {
+            let parting = VecDeque::from(alone(&self.baseline, now));
+            if !parting.is_empty() {
+                self.phase = Phase::Parting(parting);
+                return;
+            }
+        }
         let spare = PASSES[self.pass.min(PASSES.len() - 1)];
         let left = VecDeque::from(plan(&self.baseline, now, spare));
         let planned = left.len();
@@ -144,8 +171,15 @@ impl Wipe {
 
     /// The action that was to be run has ended; whether it did what it should.
     pub fn ran(&mut self, well: bool) {
-        let Phase::Acting { left, .. } = &mut self.phase else {
+        if let Phase::Vouching = self.phase {
+            let left = (!well).then(|| format!("{} failed", witness::take_away().what));
+            self.phase = Phase::Over(left.into_iter().collect());
             return;
+        }
+        let (left, then) = match &mut self.phase {
+            Phase::Parting(left) => (left, Phase::Looking),
+            Phase::Acting { left, .. } => (left, Phase::Clearing),
+            _ => return,
         };
         if let Some(action) = left.pop_front()
             && !well
@@ -154,7 +188,7 @@ impl Wipe {
             self.failure.get_or_insert(format!("{} failed", action.what));
         }
         if left.is_empty() {
-            self.phase = Phase::Clearing;
+            self.phase = then;
         }
     }
 
@@ -203,15 +237,15 @@ mod tests {
     #[test]
     fn a_device_is_clean_only_after_a_scan_that_came_after_every_action() {
         let (dirty, clean) = (with("/sdcard/a"), Survey::default());
-        assert_eq!(work(&[dirty, clean.clone()], true), ("srcs".to_owned(), vec![]));
-        assert_eq!(work(&[clean.clone(), clean], true), ("scs".to_owned(), vec![]));
+        assert_eq!(work(&[dirty, clean.clone()], true), ("srcsr".to_owned(), vec![]));
+        assert_eq!(work(&[clean.clone(), clean], true), ("scsr".to_owned(), vec![]));
     }
 
     #[test]
     fn what_the_scan_finds_is_wiped_once_more_and_then_told() {
         let (dirty, clean) = (with("/sdcard/a"), Survey::default());
         let twice = [dirty.clone(), dirty.clone(), clean];
-        assert_eq!(work(&twice, true), ("srcsrcs".to_owned(), vec![]));
+        assert_eq!(work(&twice, true), ("srcsrcsr".to_owned(), vec![]));
         let never = [dirty.clone(), dirty.clone(), dirty];
         let (steps, left) = work(&never, true);
         assert_eq!(
@@ -228,10 +262,48 @@ mod tests {
         };
         let (last, clean) = (with("/sdcard/b"), Survey::default());
         let looks = [crowd.clone(), crowd.clone(), crowd.clone(), last, clean];
-        assert_eq!(work(&looks, true), ("srcsrcsrcsrcs".to_owned(), vec![]));
+        assert_eq!(work(&looks, true), ("srcsrcsrcsrcsr".to_owned(), vec![]));
         let endless = vec![crowd; CROWDED_MAX + 3];
         let (_, left) = work(&endless, true);
         assert_eq!(left.len(), 2, "{left:?}");
+    }
+
+    #[test]
+    fn users_are_sent_away_before_anything_is_planned_and_again_in_the_next_pass() {
+        let own = |users: &[u32]| Survey {
+            users: Some(users.iter().copied().collect()),
+            ..Survey::default()
+        };
+        let mut wipe = Wipe::new(Arc::new(own(&[5])));
+        let mut commands = Vec::new();
+        let clean = own(&[5]);
+        let mut found = [
+            own(&[5, 10, 11]),
+            clean.clone(),
+            own(&[5, 12]),
+            own(&[5, 12]),
+            clean.clone(),
+            clean,
+        ]
+        .into_iter();
+        loop {
+            match wipe.due() {
+                Next::Survey => wipe.surveyed(&found.next().expect("no more looks")),
+                Next::Run(action) => {
+                    commands.push(action.command);
+                    wipe.ran(true);
+                }
+                Next::Clear => wipe.cleared(),
+                Next::Over(left) => break assert_eq!(left, [""; 0]),
+            }
+        }
+        let parted = [
+            "am switch-user 0",
+            "pm remove-user 10 || true",
+            "pm remove-user 11 || true",
+        ];
+        assert_eq!(commands[..3], parted);
+        assert_eq!(commands[3..5], ["am switch-user 0", "pm remove-user 12 || true"]);
     }
 
     #[test]
@@ -239,9 +311,9 @@ mod tests {
         let (dirty, clean) = (with("/sdcard/a"), Survey::default());
         let (steps, left) = work(&[dirty.clone(), clean.clone(), clean.clone()], false);
         assert_eq!(
-            (steps.as_str(), left.len()),
-            ("srcscs", 0),
-            "there was nothing to do the second time"
+            (steps.as_str(), left.join("; ")),
+            ("srcscsr", "the witness of use failed".to_owned()),
+            "there was nothing to do the second time but to take the witness away"
         );
         let (_, left) = work(&[dirty.clone(), dirty.clone(), clean], false);
         assert_eq!(left, ["files failed"]);

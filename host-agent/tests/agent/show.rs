@@ -68,6 +68,7 @@ impl Show {
         let offer = WhepOffer {
             connection,
             session: SessionId::from_uuid(Uuid::from_u128(2)),
+            lease: None,
             device: self.device,
             epoch: Epoch(self.epoch),
             role: Role::Controller,

@@ -18,6 +18,7 @@ fn offer(device: DeviceId, epoch: u64) -> WhepOffer {
     WhepOffer {
         connection: ConnectionId::from_uuid(Uuid::from_u128(1)),
         session: SessionId::from_uuid(Uuid::from_u128(2)),
+        lease: None,
         device,
         epoch: Epoch(epoch),
         role: Role::Controller,
