@@ -8,6 +8,8 @@
 //!
 //! What ends a capture by itself is in neighbours.rs: this is about what keeps silent.
 
+use std::time::Duration;
+
 use device::Boot;
 use device::fault::{Fault, Faults};
 use protocol::agent::{DeviceHealth, Reply};
@@ -18,11 +20,12 @@ use crate::rig::{PATIENCE, Phone, Rig, reply};
 
 const PAINT: &str = "dev.farglass.paint";
 
-/// The seed whose first server hangs after 8 pictures for 4.9 s, which is longer than a key frame may take.
-const HANGS_LONG: u64 = 104;
+/// How long the encoder hangs: much longer than a key frame may take.
+const HANG: Duration = Duration::from_secs(5 * STALL.as_secs());
 
-async fn ill(kind: Fault, seed: u64) -> Rig {
-    Rig::on(Phone::faulty((360, 640), Faults::new(vec![kind], seed)).await).await
+async fn ill(kind: Fault) -> Rig {
+    let faults = Faults::new(vec![kind], 1).hanging_for(HANG);
+    Rig::on(Phone::faulty((360, 640), faults).await).await
 }
 
 fn key_frames(rig: &Rig) -> u64 {
@@ -31,7 +34,7 @@ fn key_frames(rig: &Rig) -> u64 {
 
 #[tokio::test]
 async fn an_encoder_that_hangs_is_noticed_by_who_waits_for_it_and_filmed_anew() {
-    let mut rig = ill(Fault::EncoderStall, HANGS_LONG).await;
+    let mut rig = ill(Fault::EncoderStall).await;
     rig.healthy().await;
     let motion = "am start -n dev.farglass.motion/.MainActivity";
     rig.shell().shell(motion).await.unwrap();
@@ -53,7 +56,7 @@ async fn an_encoder_that_hangs_is_noticed_by_who_waits_for_it_and_filmed_anew() 
 
 #[tokio::test]
 async fn a_server_that_starts_slowly_is_waited_for_and_the_device_is_not_called_well_before() {
-    let mut rig = ill(Fault::SlowStart, 1).await;
+    let mut rig = ill(Fault::SlowStart).await;
     let first = rig.fact(|fact| !fact.model.is_empty()).await;
     assert_eq!((first.health, key_frames(&rig)), (DeviceHealth::Booting, 0));
     rig.healthy().await;
@@ -92,7 +95,7 @@ async fn a_device_whose_boot_fails_is_said_to_boot_and_nobody_gets_it() {
 
 #[tokio::test]
 async fn a_device_that_takes_its_time_to_boot_is_filmed_as_soon_as_it_is_up() {
-    let boot = Boot::Takes(std::time::Duration::from_secs(2));
+    let boot = Boot::Takes(Duration::from_secs(2));
     let mut rig = Rig::on(Phone::booting(boot).await).await;
     let first = rig.fact(|_| true).await;
     assert_eq!(first.health, DeviceHealth::Booting);
