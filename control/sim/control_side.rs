@@ -325,6 +325,7 @@ impl World<'_> {
     /// The agent dials; it says Hello first.
     pub(super) fn link_rises(&mut self) {
         self.network.linked = true;
+        self.network.had = self.taken_in();
         let hello = Hello {
             protocol: vec![PROTOCOL],
             agent_version: String::new(),
@@ -434,9 +435,10 @@ impl World<'_> {
     pub(super) async fn restore(&mut self) -> Checked {
         self.control_dies();
         // The agents may go down with it; their fences stay ahead of what is put back, unless they are put back as well.
-        if self.dice.percent(60) {
+        let both = self.mutant == Some(Mutant::WitnessIgnored);
+        if self.dice.percent(60) || both {
             self.agent_dies();
-            if self.dice.percent(50) {
+            if self.dice.percent(50) || both {
                 self.devices.iter_mut().for_each(Device::restore);
             }
         }
