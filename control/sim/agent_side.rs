@@ -359,6 +359,11 @@ impl World<'_> {
 
     fn negotiate(&mut self, at: usize, offer: &WhepOffer, call: CallId) -> Checked {
         self.acts(at, self.meant(at, call))?;
+        let mut viewers = self.devices[at].viewers.iter();
+        if viewers.any(|viewer| viewer.connection == offer.connection) {
+            // The agent takes in no connection twice.
+            return Ok(());
+        }
         self.devices[at].viewers.push(Viewer {
             connection: offer.connection,
             epoch: offer.epoch,

@@ -76,11 +76,12 @@ impl World<'_> {
         }
     }
 
-    /// I12: a Hello ends no connection that the agent has. `living`: those that lived when it came.
+    /// I12: a Hello ends no connection that the agent had when it said so, and has. `living`: those that lived when it
+    /// came.
     pub(super) async fn none_was_given_up(&self, living: &[ConnectionId]) -> Checked {
         let lost = "SELECT id FROM connections WHERE close_reason = 'host_lost'";
         for id in self.connection_ids(lost).await? {
-            if living.contains(&id) && self.has(id) {
+            if living.contains(&id) && self.network.had.contains(&id) && self.has(id) {
                 self.eyes
                     .broken(I12, || format!("{id} was given up for lost, and its agent has it"))?;
             }
@@ -143,6 +144,17 @@ impl World<'_> {
             .iter()
             .map(|row| row.parsed("id"))
             .collect::<Result<_, _>>()?)
+    }
+
+    /// What the agent has taken in: its viewers, and the offers that wait.
+    pub(super) fn taken_in(&self) -> Vec<ConnectionId> {
+        let viewers = self.devices.iter().flat_map(|device| &device.viewers);
+        let offers = self.devices.iter().flat_map(|device| &device.inbox);
+        let offers = offers.filter_map(|(_, request)| match request {
+            Request::WhepOffer(offer) => Some(offer.connection),
+            _ => None,
+        });
+        viewers.map(|viewer| viewer.connection).chain(offers).collect()
     }
 
     fn has(&self, id: ConnectionId) -> bool {

@@ -9,6 +9,7 @@
 //! What the agent tells by itself goes over one stream, and is lost only with its link. A link that breaks takes
 //! with it what flies, but not what the agent had taken in: its inbox outlives the link, and control.
 
+use protocol::ConnectionId;
 use protocol::agent::{ConnectionEvent, Hello, Reply, Report, Request};
 
 /// Which request of control an answer belongs to.
@@ -31,6 +32,8 @@ pub(super) struct Network {
     /// Whether there is a link now.
     pub(super) linked: bool,
     pub(super) flying: Vec<Message>,
+    /// The connections that the agent had when it last said Hello; only an invariant looks at it.
+    pub(super) had: Vec<ConnectionId>,
 }
 
 impl Network {
