@@ -134,6 +134,7 @@ impl World<'_> {
     /// The agent starts: what the disk holds is what it knows.
     pub(super) fn agent_starts(&mut self) -> Checked {
         let (eyes, mutant) = (self.eyes, self.mutant);
+        self.stays.agent_starts(self.monotonic);
         for device in &mut self.devices {
             device.unsynced = fs::read(device.folder.join("fence.json")).ok();
             let fence = Fence::open(&device.folder).expect("the folder is there");

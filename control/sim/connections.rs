@@ -82,8 +82,9 @@ impl World<'_> {
         let lost = "SELECT id FROM connections WHERE close_reason = 'host_lost'";
         for id in self.connection_ids(lost).await? {
             if living.contains(&id) && self.network.had.contains(&id) && self.has(id) {
-                self.eyes
-                    .broken(I12, || format!("{id} was given up for lost, and its agent has it"))?;
+                self.eyes.broken(I12, || {
+                    format!("{id} was given up for lost, and its agent has it")
+                })?;
             }
         }
         Ok(())
@@ -114,7 +115,8 @@ impl World<'_> {
 
     /// Connections that are not over at control.
     pub(super) async fn living(&self) -> Result<Vec<ConnectionId>, Violation> {
-        self.connection_ids("SELECT id FROM connections WHERE state <> 'closed'").await
+        self.connection_ids("SELECT id FROM connections WHERE state <> 'closed'")
+            .await
     }
 
     /// A connection that an agent has and that is over at control; at rest there is none (I12), but on a device that

@@ -27,6 +27,8 @@ pub(super) struct Stays {
     touches: HashMap<LeaseId, Vec<u64>>,
     /// When the report was sent that control heard last.
     report: u64,
+    /// When the agent last started: of what people did before, it knows nothing.
+    agent_since: u64,
     /// Whether the control that lives has looked.
     looked: bool,
 }
@@ -58,6 +60,11 @@ impl Stays {
             stay.swept_running = None;
             stay.link_ends = None;
         }
+    }
+
+    /// The agent starts.
+    pub(super) fn agent_starts(&mut self, now: u64) {
+        self.agent_since = now;
     }
 
     /// Control hears a report.
@@ -175,10 +182,11 @@ impl Stays {
         })
     }
 
-    /// How long nobody had acted when the report was sent that control heard last.
+    /// How long nobody had acted when the report was sent that control heard last, as far as the agent knew.
     fn quiet(&self, lease: LeaseId) -> u64 {
         let touches = self.touches.get(&lease).into_iter().flatten();
-        let last = touches.copied().filter(|at| *at <= self.report).max();
+        let told = |at: &u64| (self.agent_since..=self.report).contains(at);
+        let last = touches.copied().filter(told).max();
         last.map_or(u64::MAX, |at| self.report - at)
     }
 
