@@ -220,7 +220,11 @@ impl Rig {
         let (events, mut heard) = mpsc::channel(16);
         let entry = register::open(data.path(), &config.name).unwrap();
         let id = entry.id;
-        let pulse = if extras.recorder.is_some() { PATIENT_PULSE } else { PULSE };
+        let pulse = if extras.recorder.is_some() {
+            PATIENT_PULSE
+        } else {
+            PULSE
+        };
         let common = Common {
             recipe: Recipe {
                 pulse,
