@@ -6,8 +6,6 @@
 //! ```
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -16,15 +14,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::app::Shared;
 use crate::domain::session::Session;
-use crate::doubt::Doubts;
 use crate::support::postgres::Postgres;
 use crate::support::{DEADLINE, data};
 use crate::{Config, Control};
-
-/// How long a link is listened to here: nearly as long as an agent waits for its welcome.
-const PATIENCE: Duration = Duration::from_secs(8);
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A control, and what it stands on.
 pub(crate) struct Half {
@@ -79,9 +71,7 @@ impl Half {
             join_token_file: Some(folder.path().join("join-token")),
         };
         let stop = CancellationToken::new();
-        let mut control = Control::open(config, stop.clone()).await.unwrap();
-        let app = Arc::get_mut(&mut control.app).expect("nobody has it yet");
-        app.replica.doubts = Doubts::patient(PATIENCE, PATIENCE + Duration::from_secs(1));
+        let control = Control::open(config, stop.clone()).await.unwrap();
         let address = control.address().unwrap().to_string();
         let app = control.app.clone();
         tokio::spawn(control.serve());
@@ -112,7 +102,7 @@ impl Half {
 pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let looks = async {
         while !is_so().await {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(DEADLINE, looks)
@@ -123,43 +113,41 @@ pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
 /// The way to a server: what a network is.
 pub(crate) struct Way {
     pub url: String,
-    /// How often it was cut and mended: it stands when that is even.
-    turns: watch::Sender<u32>,
+    stands: watch::Sender<bool>,
 }
 
 impl Way {
     async fn to(socket: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (turns, turned) = watch::channel(0);
+        let (stands, standing) = watch::channel(true);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let mut turned = turned.clone();
-                if *turned.borrow_and_update() % 2 == 0 {
-                    tokio::spawn(carry(client, socket.clone(), turned));
+                if *standing.borrow() {
+                    tokio::spawn(carry(client, socket.clone(), standing.clone()));
                 }
             }
         });
         let url = format!("postgres://farglass@127.0.0.1:{port}/postgres?sslmode=disable");
-        Self { url, turns }
+        Self { url, stands }
     }
 
     /// Breaks every connection; a new one is closed at once.
     pub(crate) fn cut(&self) {
-        self.turns.send_modify(|turns| *turns += 1);
+        self.stands.send_replace(false);
     }
 
     pub(crate) fn mend(&self) {
-        self.turns.send_modify(|turns| *turns += 1);
+        self.stands.send_replace(true);
     }
 }
 
-async fn carry(mut client: TcpStream, socket: PathBuf, mut turned: watch::Receiver<u32>) {
+async fn carry(mut client: TcpStream, socket: PathBuf, mut standing: watch::Receiver<bool>) {
     let Ok(mut server) = UnixStream::connect(socket).await else {
         return;
     };
     tokio::select! {
         _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-        _ = turned.changed() => {}
+        _ = standing.wait_for(|stands| !stands) => {}
     }
 }

@@ -56,7 +56,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
 
 /// Connects, and makes or updates the tables: who writes, who reads.
 pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(PgPool, PgPool), OpenError> {
-    let options = options.application_name(&name_of(replica)).options(SETTINGS);
+    let options = options
+        .application_name(&format!("farglass {replica}"))
+        .options(SETTINGS);
     check(&options).await?;
     let pool = |max, timeout| {
         // Each is asked whether it still stands before it is used: after the server was restarted a person would else
@@ -79,11 +81,6 @@ pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(Pg
         .await?;
     let read = pool(READERS_MAX, READ_TIMEOUT).connect_with(options).await?;
     Ok((write, read))
-}
-
-/// What the connections of a replica are called.
-pub(super) fn name_of(replica: Uuid) -> String {
-    format!("farglass {replica}")
 }
 
 /// The server that this process writes to.
