@@ -65,7 +65,6 @@ fn address(entry: &str) -> Option<IpAddr> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed setup is a failed test")]
 mod tests {
     use super::*;
 

@@ -250,7 +250,9 @@ impl<A> Custody<A> {
         let epoch = asked.epoch();
         match self.mark.raised(epoch) {
             Err(error) => refused(&asked, asker, &error),
-            Ok(None) if self.is_anothers(asked.lease()) => refused(&asked, asker, &FenceError::Taken(epoch)),
+            Ok(None) if self.belongs_to_another(asked.lease()) => {
+                refused(&asked, asker, &FenceError::Taken(epoch))
+            }
             Ok(Some(mark)) => self.keep(mark, Then::Answer(asked, asker, Moved::Rose)),
             // At the fence: an operator's reset, or a repeated request. What is cleaned again is not clean meanwhile.
             Ok(None) if matches!(asked, Asked::Release(..)) && self.must_fall() => {
@@ -266,7 +268,7 @@ impl<A> Custody<A> {
     }
 
     /// Whether the fence's epoch is somebody else's.
-    fn is_anothers(&self, lease: Option<LeaseId>) -> bool {
+    fn belongs_to_another(&self, lease: Option<LeaseId>) -> bool {
         let both = self.lease.zip(lease);
         both.is_some_and(|(whose, lease)| whose != lease)
     }

@@ -189,7 +189,7 @@ mod tests {
         };
         let now = || begin + *passed.lock().unwrap();
         while_telling(work, &life, now, || {
-            told.lock().unwrap().push(*passed.lock().unwrap())
+            told.lock().unwrap().push(*passed.lock().unwrap());
         })
         .await;
         let told = told.into_inner().unwrap();

@@ -1,4 +1,6 @@
 //! Both ends of the agent link in one process, over real QUIC on loopback.
+//!
+//! Long because all of it stands on one pair of ends, and each way in which they find and lose each other is short.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 

@@ -75,6 +75,7 @@ pub(crate) struct Owner {
 
 /// What an agent's word about a connection came to.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it is moved once and kept nowhere")]
 pub(crate) enum Noted {
     /// It is noted, or was no news. The session, if its lease changed.
     Known(Option<Session>),
