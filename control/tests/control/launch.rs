@@ -1,7 +1,8 @@
 //! Opening links: who gets the device, who does not, and what they are told.
 
 use crate::support::agent::Manner;
-use crate::support::{Base, DEADLINE, TestApp, on_both};
+use crate::support::browser::{Answer, Browser};
+use crate::support::{Base, DEADLINE, Link, TestApp, on_both};
 use protocol::agent::{DeviceHealth, Request};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -281,7 +282,8 @@ async fn an_agent_that_breaks_off_a_release_leaves_its_device_quarantined(on: Ba
     app.device_shows("occupancy", "quarantined").await;
 }
 
-async fn a_reset_while_the_host_is_away_is_put_off_and_says_until_when(on: Base) {
+/// A device whose agent could not clean it, with a link to it and the browser that had it.
+async fn soiled(on: Base) -> (TestApp, Link, Browser) {
     let mut app = TestApp::start(on).await;
     let link = app.link(json!({})).await;
     app.agent.release(Manner::Fails);
@@ -289,39 +291,34 @@ async fn a_reset_while_the_host_is_away_is_put_off_and_says_until_when(on: Base)
     let session = browser.opens(&link.token).await;
     browser.end(&session).await;
     app.device_shows("occupancy", "quarantined").await;
+    (app, link, browser)
+}
+
+/// An operator asks for a reset of the only device.
+async fn reset(app: &mut TestApp) -> Answer {
+    let device = app.device().await["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/devices/{device}/reset");
+    app.admin.post(&path, &json!({})).await
+}
+
+async fn a_reset_while_the_host_is_away_is_put_off_and_says_until_when(on: Base) {
+    let (mut app, _link, _browser) = soiled(on).await;
     app.agent.stop();
     app.device_shows("status", "offline").await;
-    let device = app.device().await["id"].as_str().unwrap().to_owned();
-    let reset = app
-        .admin
-        .post(&format!("/api/v1/devices/{device}/reset"), &json!({}))
-        .await;
+    let reset = reset(&mut app).await;
     assert_eq!((reset.status, reset.code().as_str()), (503, "DEVICE_OFFLINE"));
     assert_eq!(reset.header("retry-after"), "5");
 }
 
 async fn a_device_that_could_not_be_cleaned_is_quarantined_until_an_operator_resets_it(on: Base) {
-    let mut app = TestApp::start(on).await;
-    let link = app.link(json!({})).await;
-    app.agent.release(Manner::Fails);
-    let mut browser = app.browser();
-    let session = browser.opens(&link.token).await;
-    browser.end(&session).await;
-    app.device_shows("occupancy", "quarantined").await;
+    let (mut app, link, mut browser) = soiled(on).await;
     assert_eq!(browser.launch(&link.token).await.code(), "DEVICE_IN_USE");
 
-    let device = app.device().await["id"].as_str().unwrap().to_owned();
     app.agent.release(Manner::Well);
-    let reset = app
-        .admin
-        .post(&format!("/api/v1/devices/{device}/reset"), &json!({}))
-        .await;
-    assert_eq!(reset.status, 202, "{}", reset.body);
+    let begun = reset(&mut app).await;
+    assert_eq!(begun.status, 202, "{}", begun.body);
     app.device_shows("occupancy", "free").await;
-    let again = app
-        .admin
-        .post(&format!("/api/v1/devices/{device}/reset"), &json!({}))
-        .await;
+    let again = reset(&mut app).await;
     assert_eq!(again.code(), "CONFLICT");
     assert_eq!(browser.launch(&link.token).await.status, 202);
 }
