@@ -11,12 +11,15 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { Device } from './device.mjs';
+import { Postgres } from './postgres.mjs';
 import { until } from './until.mjs';
 
 /** The repository. */
 export const TOP = path.resolve(import.meta.dirname, '../../..');
 /** The binary under test, as `cargo build` leaves it. */
 export const FARGLASS = process.env['FARGLASS_BIN'] ?? path.join(TOP, 'target/debug/farglass');
+/** Where a house keeps what it knows. @typedef {'SQLite' | 'PostgreSQL'} Database */
+
 /** A start takes a few seconds on an idle machine. */
 const READY_MS = 60_000;
 /** Each of control, agent and devices has five seconds before it is killed. */
@@ -27,10 +30,12 @@ export class Up {
   /**
    * @param {string[]} args after `up`, or all that follow `program` when one is named
    * @param {{ program: string, cwd: string }} [other] something else that becomes `farglass up`
+   * @param {Record<string, string>} [env] what its parts find beside our own environment
    */
-  constructor(args, other) {
+  constructor(args, other, env = {}) {
     this.process = spawn(other?.program ?? FARGLASS, other === undefined ? ['up', ...args] : args, {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
       ...(other === undefined ? {} : { cwd: other.cwd }),
     });
     this.told = '';
@@ -70,13 +75,15 @@ export class Up {
 /** A house that is ready. */
 export class House {
   /**
-   * @param {{ devices?: number }} [options]
+   * @param {{ devices?: number, database?: Database }} [options]
    * @returns {Promise<House>}
    */
-  static async start({ devices = 2 } = {}) {
+  static async start({ devices = 2, database = 'SQLite' } = {}) {
+    const postgres = database === 'PostgreSQL' ? await Postgres.start() : null;
     const folder = mkdtempSync(path.join(tmpdir(), 'farglass-e2e-'));
     const data = path.join(folder, 'data');
-    const up = new Up(['--port', '0', '--data', data, '--devices', String(devices)]);
+    const env = postgres === null ? {} : { FARGLASS_DATABASE: postgres.url };
+    const up = new Up(['--port', '0', '--data', data, '--devices', String(devices)], undefined, env);
     const file = path.join(data, 'up.json');
     try {
       await until('up.json', () => existsSync(file) || up.end !== null, { deadlineMs: READY_MS, seen: () => up.told });
@@ -85,9 +92,11 @@ export class House {
       up.kill('SIGTERM');
       await up.ended;
       rmSync(folder, { recursive: true });
+      await postgres?.stop();
+      postgres?.remove();
       throw error;
     }
-    const house = new House(folder, up, JSON.parse(readFileSync(file, 'utf8')));
+    const house = new House(folder, up, JSON.parse(readFileSync(file, 'utf8')), postgres);
     await house.#login();
     return house;
   }
@@ -101,11 +110,13 @@ export class House {
    * @param {Up} up
    * @param {{ url: string, admin: { login: string, password: string },
    *           links: { device: string, url: string }[], devices: { id: string, adb: string }[] }} facts
+   * @param {Postgres | null} postgres the database, when it is none in the folder
    */
-  constructor(folder, up, facts) {
+  constructor(folder, up, facts, postgres) {
     this.folder = folder;
     this.up = up;
     this.facts = facts;
+    this.postgres = postgres;
     this.url = facts.url;
     this.devices = facts.devices.map(({ id, adb }) => new Device(id, adb));
   }
@@ -230,18 +241,26 @@ export class House {
     this.up.kill('SIGINT');
     const end = await this.up.exit();
     for (const device of this.devices) await device.forget();
-    const kept = readdirSync(this.folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => ({ where: entry.name, text: readFileSync(path.join(entry.parentPath, entry.name), 'latin1') }));
-    assert.ok(kept.some(({ where, text }) => where === 'control.db' && text.includes('link.create')), 'the database is read');
+    await this.postgres?.stop();
+    const kept = [...filesIn(this.folder), ...(this.postgres === null ? [] : filesIn(this.postgres.folder))];
+    const where = (name) => this.postgres === null ? name === 'control.db' : /^\d+$/.test(name);
+    assert.ok(kept.some((file) => where(file.where) && file.text.includes('link.create')), 'the database is read');
     for (const { where, text } of [...kept, { where: 'the logs', text: this.up.told }]) {
       assert.ok(![...this.#secrets].some((secret) => text.includes(secret)), `a secret is in ${where}`);
     }
     rmSync(this.folder, { recursive: true });
+    this.postgres?.remove();
     assert.deepEqual(end, { code: 0, signal: null }, this.up.told);
     const left = children.filter(({ pid, command }) => processFacts(String(pid)).command === command);
     assert.deepEqual(left, [], 'something outlived farglass up');
   }
+}
+
+/** Every file below a folder, with what is in it. @param {string} folder */
+function filesIn(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => ({ where: entry.name, text: readFileSync(path.join(entry.parentPath, entry.name), 'latin1') }));
 }
 
 /**

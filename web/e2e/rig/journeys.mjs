@@ -3,7 +3,7 @@
  * After each one every page is closed and every device is free, whatever became of it.
  */
 
-import { after, afterEach, before } from 'node:test';
+import { after, afterEach, before, describe } from 'node:test';
 
 import { House } from './house.mjs';
 import { launch } from './viewer.mjs';
@@ -13,7 +13,7 @@ import { launch } from './viewer.mjs';
 
 /**
  * Says that this file's tests are journeys.
- * @param {{ devices?: number }} [options] of the house
+ * @param {{ devices?: number, database?: import('./house.mjs').Database }} [options] of the house
  */
 export function journeys(options) {
   before(async () => {
@@ -29,4 +29,18 @@ export function journeys(options) {
     await browser?.close();
     await house?.end();
   });
+}
+
+/**
+ * Says that this file's tests are journeys, once with each database: `tests` writes them down.
+ * @param {{ devices?: number }} options of the houses
+ * @param {() => void} tests
+ */
+export function journeysOnBoth(options, tests) {
+  for (const database of /** @type {const} */ (['SQLite', 'PostgreSQL'])) {
+    describe(database, () => {
+      journeys({ ...options, database });
+      tests();
+    });
+  }
 }
