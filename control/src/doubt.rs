@@ -9,7 +9,8 @@
 //! An agent has one link: it has closed the last one, or heard nothing over it for seconds, before it dials again. Where
 //! both answer, two have its certificate, and one of them stole it. From which address each comes says nothing: an agent
 //! may reach two replicas over two networks. A thief who could take the row would be told of every lease of the host's
-//! devices, and could answer that they are clean. It does not know how links come about.
+//! devices, and could answer that they are clean. Nobody waits for a replica that died: it has no connection to the
+//! database any more. It does not know how links come about.
 
 use std::time::Duration;
 
@@ -24,19 +25,36 @@ use crate::app::Shared;
 use crate::store::StoreError;
 use crate::store::feed::Word;
 
-/// How long a link is listened to: an agent that lives touches it this often, and one packet or two may be lost.
-const LISTEN: Duration = KEEP_ALIVE.saturating_mul(3);
-/// How long the other replica's word is waited for. Without one it is gone, or cannot hear us.
-const WAIT: Duration = LISTEN.saturating_add(Duration::from_millis(1_500));
+/// How long a link is listened to: an agent that lives touches it this often, and packets may be lost.
+const LISTEN: Duration = KEEP_ALIVE.saturating_mul(5);
+/// How long the other replica's word is waited for, half of what an agent waits for its welcome. Without one it is
+/// stopped, or cannot hear us.
+const WAIT: Duration = LISTEN.saturating_mul(2);
 
 /// What was asked and is waited for: no more than there are hosts that dial.
-#[derive(Debug, Default)]
-pub(crate) struct Doubts(DashMap<Uuid, oneshot::Sender<bool>>);
+#[derive(Debug)]
+pub(crate) struct Doubts {
+    asked: DashMap<Uuid, oneshot::Sender<bool>>,
+    listen: Duration,
+    wait: Duration,
+}
+
+impl Default for Doubts {
+    fn default() -> Self {
+        Self::patient(LISTEN, WAIT)
+    }
+}
 
 impl Doubts {
+    /// With other times than people wait for.
+    pub(crate) fn patient(listen: Duration, wait: Duration) -> Self {
+        let asked = DashMap::new();
+        Self { asked, listen, wait }
+    }
+
     /// The other replica's word.
     pub(crate) fn told(&self, id: Uuid, answers: bool) {
-        if let Some((_, waits)) = self.0.remove(&id) {
+        if let Some((_, waits)) = self.asked.remove(&id) {
             // It may have given up.
             let _ = waits.send(answers);
         }
@@ -51,11 +69,14 @@ pub(crate) async fn still_answers(app: &Shared, host: HostId) -> Result<Option<U
     let Some(other) = app.store.linked_to(host, app.replica.id).await? else {
         return Ok(None);
     };
-    let (id, (tell, told)) = (Uuid::now_v7(), oneshot::channel());
-    app.replica.doubts.0.insert(id, tell);
+    if !app.store.is_connected(other).await? {
+        return Ok(None);
+    }
+    let (id, (tell, told), doubts) = (Uuid::now_v7(), oneshot::channel(), &app.replica.doubts);
+    doubts.asked.insert(id, tell);
     app.replica.tell(Word::Answers(id, host, other));
-    let told = tokio::time::timeout(WAIT, told).await;
-    app.replica.doubts.0.remove(&id);
+    let told = tokio::time::timeout(doubts.wait, told).await;
+    doubts.asked.remove(&id);
     Ok(matches!(told, Ok(Ok(true))).then_some(other))
 }
 
@@ -67,7 +88,7 @@ pub(crate) fn asked(app: &Shared, id: Uuid, host: HostId, whom: Uuid) {
     let (link, shared) = (app.hosts.get(host), app.clone());
     app.jobs.spawn(async move {
         let answers = match link {
-            Some(link) => answers(&link).await,
+            Some(link) => answers(&link, shared.replica.doubts.listen).await,
             None => false,
         };
         shared.replica.tell(Word::Answered(id, answers));
@@ -75,6 +96,6 @@ pub(crate) fn asked(app: &Shared, id: Uuid, host: HostId, whom: Uuid) {
 }
 
 /// Whether something comes over a link from now on.
-async fn answers(link: &Host) -> bool {
-    tokio::time::timeout(LISTEN, link.heard()).await.unwrap_or(false)
+async fn answers(link: &Host, listen: Duration) -> bool {
+    tokio::time::timeout(listen, link.heard()).await.unwrap_or(false)
 }

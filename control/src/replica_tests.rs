@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Reach;
 use crate::app::App;
+use crate::domain::labels::Labels;
 use crate::domain::lease::{Event, State};
 use crate::domain::link::{self, Link, Target};
 use crate::domain::policy::Policy;
@@ -134,9 +135,9 @@ async fn a_session_goes_on_through_a_database_that_is_away_for_longer_than_contr
 #[tokio::test]
 async fn a_question_that_was_asked_while_the_one_with_the_link_heard_nothing_is_answered_all_the_same() {
     let pair = Pair::start().await;
-    let _agent = FakeAgent::join(&pair.first.address, pair.first.folder.path()).await;
+    let agent = FakeAgent::join(&pair.first.address, pair.first.folder.path()).await;
     pair.first.has_links(1).await;
-    let (device, host) = (_agent.device, pair.first.app.hosts.here()[0]);
+    let (device, host) = (agent.device, pair.first.app.hosts.here()[0]);
     let reach = Reach::to(&pair.second.app, host).await.unwrap().unwrap();
     pair.way.cut();
     let close = CloseConnection {
@@ -150,6 +151,32 @@ async fn a_question_that_was_asked_while_the_one_with_the_link_heard_nothing_is_
     until(async || !store.rows("SELECT id FROM calls").await.unwrap().is_empty()).await;
     pair.way.mend();
     asks.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_a_host_said_is_written_again_to_a_database_that_may_have_been_put_back() {
+    let pair = Pair::start().await;
+    let agent = FakeAgent::join(&pair.first.address, pair.first.folder.path()).await;
+    pair.first.has_links(1).await;
+    let store = &pair.second.app.store;
+    let model = async || Some(store.device(agent.device).await.unwrap()?.model);
+    until(async || model().await.as_deref() == Some("Simulated")).await;
+    // A report that is known to have been noted: nothing has changed since.
+    agent.labels(&[("rack", "7")]);
+    until(async || {
+        let device = store.device(agent.device).await.unwrap();
+        device.is_some_and(|device| device.told_labels != Labels::default())
+    })
+    .await;
+    let older = "UPDATE devices SET model = 'as in the backup'";
+    store.run(older.to_owned()).await.unwrap();
+    pair.way.cut();
+    pair.way.mend();
+    until(async || {
+        agent.touched(None);
+        model().await.as_deref() == Some("Simulated")
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@
 //! ```
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -14,9 +16,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::app::Shared;
 use crate::domain::session::Session;
+use crate::doubt::Doubts;
 use crate::support::postgres::Postgres;
 use crate::support::{DEADLINE, data};
 use crate::{Config, Control};
+
+/// How long a link is listened to here: nearly as long as an agent waits for its welcome.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A control, and what it stands on.
 pub(crate) struct Half {
@@ -71,7 +79,9 @@ impl Half {
             join_token_file: Some(folder.path().join("join-token")),
         };
         let stop = CancellationToken::new();
-        let control = Control::open(config, stop.clone()).await.unwrap();
+        let mut control = Control::open(config, stop.clone()).await.unwrap();
+        let app = Arc::get_mut(&mut control.app).expect("nobody has it yet");
+        app.replica.doubts = Doubts::patient(PATIENCE, PATIENCE + Duration::from_secs(1));
         let address = control.address().unwrap().to_string();
         let app = control.app.clone();
         tokio::spawn(control.serve());
@@ -102,7 +112,7 @@ impl Half {
 pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let looks = async {
         while !is_so().await {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     };
     tokio::time::timeout(DEADLINE, looks)
@@ -113,41 +123,43 @@ pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
 /// The way to a server: what a network is.
 pub(crate) struct Way {
     pub url: String,
-    stands: watch::Sender<bool>,
+    /// How often it was cut and mended: it stands when that is even.
+    turns: watch::Sender<u32>,
 }
 
 impl Way {
     async fn to(socket: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (stands, standing) = watch::channel(true);
+        let (turns, turned) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if *standing.borrow() {
-                    tokio::spawn(carry(client, socket.clone(), standing.clone()));
+                let mut turned = turned.clone();
+                if *turned.borrow_and_update() % 2 == 0 {
+                    tokio::spawn(carry(client, socket.clone(), turned));
                 }
             }
         });
         let url = format!("postgres://farglass@127.0.0.1:{port}/postgres?sslmode=disable");
-        Self { url, stands }
+        Self { url, turns }
     }
 
     /// Breaks every connection; a new one is closed at once.
     pub(crate) fn cut(&self) {
-        self.stands.send_replace(false);
+        self.turns.send_modify(|turns| *turns += 1);
     }
 
     pub(crate) fn mend(&self) {
-        self.stands.send_replace(true);
+        self.turns.send_modify(|turns| *turns += 1);
     }
 }
 
-async fn carry(mut client: TcpStream, socket: PathBuf, mut standing: watch::Receiver<bool>) {
+async fn carry(mut client: TcpStream, socket: PathBuf, mut turned: watch::Receiver<u32>) {
     let Ok(mut server) = UnixStream::connect(socket).await else {
         return;
     };
     tokio::select! {
         _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-        _ = standing.wait_for(|stands| !stands) => {}
+        _ = turned.changed() => {}
     }
 }

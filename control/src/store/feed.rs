@@ -17,11 +17,13 @@ use sqlx::postgres::PgListener;
 use uuid::Uuid;
 
 use super::database::Pool;
-use super::{Store, StoreError};
+use super::{Store, StoreError, postgres};
 
 /// The channel. Payloads end at 8000 bytes; ours have a hundred.
 const CHANNEL: &str = "farglass";
 const TELL: &str = "SELECT pg_notify($1, $2)";
+/// Connections are named after their replica (see `postgres`); those of one that was killed are gone at once.
+const CONNECTED: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name = $1)";
 
 /// What a replica hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +72,15 @@ impl Store {
             .unwrap_or_default()
             .to_owned();
         Ok(Some(Feed { listener, own }))
+    }
+
+    /// Whether another replica is connected to the database, as far as the server knows.
+    pub(crate) async fn is_connected(&self, replica: Uuid) -> Result<bool, StoreError> {
+        let Pool::Postgres(pool) = &self.read else {
+            return Ok(false);
+        };
+        let named = sqlx::query_scalar(CONNECTED).bind(postgres::name_of(replica));
+        Ok(named.fetch_one(pool).await?)
     }
 
     /// Tells everybody what no row says.

@@ -57,7 +57,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
 /// Connects, and makes or updates the tables: who writes, who reads.
 pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(PgPool, PgPool), OpenError> {
     let options = options
-        .application_name(&format!("farglass {replica}"))
+        .application_name(&name_of(replica))
         .options(SETTINGS);
     check(&options).await?;
     let pool = |max, timeout| {
@@ -81,6 +81,11 @@ pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(Pg
         .await?;
     let read = pool(READERS_MAX, READ_TIMEOUT).connect_with(options).await?;
     Ok((write, read))
+}
+
+/// What the connections of a replica are called.
+pub(super) fn name_of(replica: Uuid) -> String {
+    format!("farglass {replica}")
 }
 
 /// The server that this process writes to.
