@@ -1,8 +1,8 @@
 //! How many grants a second are durable, and how long one takes:
 //!
 //! ```text
-//!   cargo run -p control --example grants -- postgres clients 32     each client opens a link as soon as its last is open
-//!   cargo run -p control --example grants -- postgres rate 400       a link is due every 2.5 ms, however it stands
+//!   cargo run --release -p control --example grants -- postgres rate 400     a link is due every 2.5 ms, however it stands
+//!   cargo run --release -p control --example grants -- postgres clients 32   each opens a link as soon as its last is open
 //!
 //!   clients ── POST /api/v1/launch ──► control ── commits ──► SQLite │ PostgreSQL, both waiting for the disk
 //!                                         └── Prepare ──► one agent with DEVICES devices, which does not answer
@@ -10,8 +10,9 @@
 //!
 //! Each link is to a device of its own. A grant is counted when it was answered, and it is answered when it is on the
 //! disk. At a rate its time counts from when it was due, not from when somebody was free to ask: nothing is left out
-//! because the measured was slow. Beside it stands what this disk's sync takes in the same seconds, and what the commits
-//! consisted of, as `store/batch.rs` tells it. It measures; it promises nothing.
+//! because the measured was slow. Control has the runtime that the product gives it; clients and the agent, which are
+//! other machines, have threads and runtimes of their own, on the same cores. Beside it stands what this disk's sync takes
+//! in the same seconds, and what the commits consisted of, as `store/batch.rs` tells it. It measures; it promises nothing.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,6 +28,8 @@
 #[path = "../tests/control/support/mod.rs"]
 mod support;
 
+#[path = "grants/client.rs"]
+mod client;
 #[path = "grants/parts.rs"]
 mod parts;
 
@@ -37,13 +40,15 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use client::Client;
 use parts::Parts;
 use protocol::agent::{DeviceFact, DeviceHealth, Hello, PROTOCOL};
 use protocol::{DeviceId, Epoch};
 use serde_json::{Value, json};
-use signaling::link::client::{self, Event, Incoming};
+use signaling::link::client::{self as link, Event, Incoming};
 use support::browser::Browser;
 use support::postgres::Postgres;
 use tokio::sync::{Mutex, mpsc};
@@ -62,14 +67,15 @@ const SHARING: usize = 64;
 /// Links that are made at the same time.
 const MAKERS: usize = 8;
 
-#[tokio::main]
-async fn main() {
+fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [database, how, count] = arguments.try_into().expect("sqlite|postgres clients|rate N");
     let count: usize = count.parse().unwrap();
     let parts = Parts::listen();
-    let folder = tempfile::tempdir().unwrap();
     let server = (database == "postgres").then(|| Postgres::start_as(true));
+    // As `farglass control` has it.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let stop = CancellationToken::new();
     let config = control::Config {
         listen: ([127, 0, 0, 1], 0).into(),
@@ -79,10 +85,12 @@ async fn main() {
         proxies: control::proxies::Proxies::default(),
         join_token_file: Some(folder.path().join("join-token")),
     };
-    let control = control::Control::open(config, stop.clone()).await.unwrap();
+    let control = runtime
+        .block_on(control::Control::open(config, stop.clone()))
+        .unwrap();
     let address = control.address().unwrap();
-    let served = tokio::spawn(control.serve());
-    let house = House::furnish(address, folder.path()).await;
+    let served = runtime.spawn(control.serve());
+    let house = runtime.block_on(House::furnish(address, folder.path()));
 
     parts.forget();
     let done = Arc::new(AtomicBool::new(false));
@@ -90,11 +98,12 @@ async fn main() {
         let (done, folder) = (done.clone(), folder.path().to_owned());
         move || syncs(&folder, &done)
     });
-    let (claims, took) = match how.as_str() {
-        "clients" => house.grants(address, count).await,
-        "rate" => house.due(address, count).await,
+    let opened = match how.as_str() {
+        "clients" => apart("clients", house.grants(address, count)),
+        "rate" => apart("clients", house.due(address, count)),
         other => panic!("{other} is neither clients nor rate"),
     };
+    let (claims, took) = opened.join().unwrap();
     done.store(true, Ordering::Relaxed);
     let disk = disk.join().unwrap();
     say(&format!(
@@ -105,7 +114,20 @@ async fn main() {
     ));
     say(&parts.told());
     stop.cancel();
-    served.await.unwrap().unwrap();
+    runtime.block_on(served).unwrap().unwrap();
+}
+
+/// Runs something on a thread and a runtime of its own, which go on for as long as it does.
+fn apart<F>(name: &str, what: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let run = move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(what)
+    };
+    thread.spawn(run).unwrap()
 }
 
 /// An agent with many devices, and the token of a link to each.
@@ -144,7 +166,7 @@ impl House {
     }
 
     /// Opens every link; how long each took, and all together.
-    async fn grants(&self, address: SocketAddr, clients: usize) -> (Vec<Duration>, Duration) {
+    async fn grants(self, address: SocketAddr, clients: usize) -> (Vec<Duration>, Duration) {
         let next = Arc::new(AtomicUsize::new(0));
         let start = Instant::now();
         let mut everybody = JoinSet::new();
@@ -153,17 +175,15 @@ impl House {
             everybody.spawn(async move {
                 let mut took = Vec::new();
                 let from = |turn: usize| Ipv4Addr::new(127, 1, turn as u8, at as u8 + 1);
-                let mut browser = Browser::from(address, from(0).into());
+                let mut client = Client::from(address, from(0).into()).await;
                 while let Some(token) = tokens.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    // A new person each time: a browser would bring the cookies of all links along.
-                    browser.cookies.clear();
                     if took.len() % PER_ADDRESS == PER_ADDRESS - 1 {
-                        browser = Browser::from(address, from(took.len() / PER_ADDRESS + 1).into());
+                        let turn = took.len() / PER_ADDRESS + 1;
+                        client = Client::from(address, from(turn).into()).await;
                     }
                     let since = Instant::now();
-                    let answer = browser.launch(token).await;
+                    client.launch(token).await;
                     took.push(since.elapsed());
-                    assert_eq!(answer.status, 202, "{}", answer.body);
                 }
                 took
             });
@@ -171,38 +191,35 @@ impl House {
         let took = everybody.join_all().await.concat();
         (took, start.elapsed())
     }
-}
 
-impl House {
     /// Opens `rate` links a second, and no slower; how long after it was due each was answered.
-    async fn due(&self, address: SocketAddr, rate: usize) -> (Vec<Duration>, Duration) {
+    async fn due(self, address: SocketAddr, rate: usize) -> (Vec<Duration>, Duration) {
         let (send, due) = mpsc::channel::<(String, Instant)>(DEVICES);
         let due = Arc::new(Mutex::new(due));
         let mut everybody = JoinSet::new();
         for at in 0..SHARING {
             let due = due.clone();
+            let from = Ipv4Addr::new(127, 2, 0, u8::try_from(at + 1).unwrap());
+            let mut client = Client::from(address, from.into()).await;
             everybody.spawn(async move {
                 let mut took = Vec::new();
-                let from = Ipv4Addr::new(127, 2, 0, u8::try_from(at + 1).unwrap());
-                let mut browser = Browser::from(address, from.into());
                 loop {
                     let next = due.lock().await.recv().await;
                     let Some((token, since)) = next else { break };
-                    browser.cookies.clear();
-                    let answer = browser.launch(&token).await;
+                    client.launch(&token).await;
                     took.push(since.elapsed());
-                    assert_eq!(answer.status, 202, "{}", answer.body);
                 }
                 took
             });
         }
         let start = Instant::now();
-        for (at, token) in self.tokens.iter().enumerate() {
-            let since = start + Duration::from_secs_f64(at as f64 / rate as f64);
-            tokio::time::sleep_until(since.into()).await;
-            send.send((token.clone(), since)).await.unwrap();
-        }
-        drop(send);
+        std::thread::spawn(move || {
+            for (at, token) in self.tokens.iter().enumerate() {
+                let since = start + Duration::from_secs_f64(at as f64 / rate as f64);
+                std::thread::sleep(since.saturating_duration_since(Instant::now()));
+                send.blocking_send((token.clone(), since)).unwrap();
+            }
+        });
         let took = everybody.join_all().await.concat();
         (took, start.elapsed())
     }
@@ -211,15 +228,15 @@ impl House {
 /// The agent: leaves preparations unanswered, so that claims are all that is committed.
 fn host(address: SocketAddr, folder: &Path, devices: Vec<DeviceId>) {
     let token = std::fs::read_to_string(folder.join("join-token")).unwrap();
-    let config = client::Config {
+    let config = link::Config {
         control: address.to_string(),
         identity: folder.join("agent"),
         join: Some(token.parse().unwrap()),
         name: "host".to_owned(),
     };
-    let (link, mut events, driver) = client::link(config);
-    tokio::spawn(driver.run(CancellationToken::new()));
-    tokio::spawn(async move {
+    apart("agent", async move {
+        let (link, mut events, driver) = link::link(config);
+        tokio::spawn(driver.run(CancellationToken::new()));
         // Dropping it would end the link.
         let _link = link;
         let mut unanswered: Vec<Incoming> = Vec::new();

@@ -39,8 +39,14 @@ const SETTINGS: [&str; 9] = [
     "dynamic_shared_memory_type=posix",
 ];
 
-/// The settings that have it not wait for the disk, among [`SETTINGS`].
-const HASTE: [&str; 2] = ["fsync=off", "full_page_writes=off"];
+/// The settings among [`SETTINGS`] that no server for others would have: it does not wait for the disk, keeps next to
+/// nothing in memory, and never tidies.
+const HASTE: [&str; 4] = [
+    "fsync=off",
+    "full_page_writes=off",
+    "autovacuum=off",
+    "shared_buffers=8MB",
+];
 
 /// A running server. Dropping it ends it and removes its folder.
 pub(crate) struct Postgres {
@@ -55,7 +61,7 @@ impl Postgres {
         Self::start_as(false)
     }
 
-    /// Starts one that waits for the disk, as servers do by default, or one that does not: only measurements care.
+    /// Starts one as servers are by default, which waits for the disk, or one that does not: only measurements care.
     pub(crate) fn start_as(durable: bool) -> Self {
         let wanted = SETTINGS
             .iter()
