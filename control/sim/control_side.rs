@@ -382,7 +382,7 @@ impl World<'_> {
                 return Ok(());
             }
         }
-        ended.extend(self.ground.store.owed().await?);
+        ended.extend(self.ground.store.owed(|_| true).await?);
         ended.sort_by_key(|session| self.at(session.device));
         for session in ended {
             self.follow(&session);

@@ -14,6 +14,7 @@ use dashmap::DashMap;
 use protocol::{DeviceId, Epoch, LeaseId};
 
 use crate::app::{App, Shared};
+use crate::store::live::Owing;
 
 /// What a row asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,9 +27,27 @@ pub(crate) enum Duty {
     Reset(DeviceId, Epoch),
 }
 
+impl Duty {
+    /// What a lease asks for.
+    pub(crate) const fn of(owing: &Owing) -> Self {
+        if owing.is_releasing {
+            Self::Release(owing.lease)
+        } else {
+            Self::Prepare(owing.lease)
+        }
+    }
+}
+
 /// The duties that are being done: no more than there are live leases and devices.
 #[derive(Debug, Default)]
 pub(crate) struct Duties(DashMap<Duty, ()>);
+
+impl Duties {
+    /// Whether somebody is at it.
+    pub(crate) fn is_at(&self, duty: Duty) -> bool {
+        self.0.contains_key(&duty)
+    }
+}
 
 /// A duty that was taken up. It is laid down when this is dropped, however its job ends.
 pub(crate) struct Taken {

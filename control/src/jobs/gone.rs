@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use protocol::{CloseReason, DeviceId, Epoch, HostId, LeaseId};
 
-use crate::app::{App, Owed, Shared};
+use crate::app::{App, Shared};
 use crate::domain::absence::Absences;
 use crate::domain::device::{Health, Soiled};
 use crate::domain::lease::Event;
@@ -22,6 +22,7 @@ use crate::domain::time::Moment;
 use crate::replica;
 use crate::store::StoreError;
 use crate::store::audit::Actor;
+use crate::store::live::Owing;
 
 /// What waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,11 +62,9 @@ impl Gone {
         let store = &app.store;
         let holders = held.iter().filter(|session| session.health == Health::Offline);
         let mut waiting: Vec<_> = holders.map(|session| Waiting::Holder(session.lease)).collect();
-        for session in store.owed().await? {
-            if Owed::by(session.state) == Owed::Release && !linked.contains(&session.host) {
-                waiting.push(Waiting::Lease(session.lease));
-            }
-        }
+        let alone = |owing: &Owing| owing.is_releasing && !linked.contains(&owing.host);
+        let owed = store.owed(alone).await?;
+        waiting.extend(owed.iter().map(|session| Waiting::Lease(session.lease)));
         for order in store.resetting().await? {
             if !linked.contains(&order.host) {
                 waiting.push(Waiting::Reset(order.device, order.epoch));

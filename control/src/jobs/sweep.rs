@@ -12,11 +12,13 @@ use crate::app::{App, Shared};
 use crate::domain::deadlines::{Deadlines, Look};
 use crate::domain::session::{Presence, Session};
 use crate::domain::time::{Moment, Steady, UnixMs};
+use crate::jobs::duty::Duty;
 use crate::jobs::gone::Gone;
 use crate::jobs::{hang_up, reset};
 use crate::replica;
 use crate::store::audit::Actor;
 use crate::store::feed::Word;
+use crate::store::live::Owing;
 use crate::store::{Store, StoreError};
 
 /// How often leases are looked at: the promise is an end within a second.
@@ -106,10 +108,9 @@ async fn look_at_leases(app: &Shared, looks: &mut Looks) -> Result<(), StoreErro
 
 /// Starts what the rows ask of a host whose link is here. What is being done already is left alone.
 pub(crate) async fn take_up_what_is_owed(app: &Shared) -> Result<(), StoreError> {
-    for session in app.store.owed().await? {
-        if app.hosts.is_online(session.host) {
-            App::set_about(app, session);
-        }
+    let not_at_it = |owing: &Owing| app.hosts.is_online(owing.host) && !app.duties.is_at(Duty::of(owing));
+    for session in app.store.owed(not_at_it).await? {
+        App::set_about(app, session);
     }
     for order in app.store.resetting().await? {
         if app.hosts.is_online(order.host) {

@@ -45,13 +45,10 @@ statements! {
     SESSION(Text) session_where!("s.id = $1");
     BY_LEASE(Text) session_where!("l.id = $1");
     LIVE_OF_HOST(Text) session_where!("d.host_id = $1 AND l.state <> 'released'");
-    /// Said twice, so that SQLite takes the index of live leases.
-    OWED() session_where!("l.state <> 'released' AND l.state IN ('preparing', 'releasing') ORDER BY l.id");
     UNDELETED_LINK(Text) link_where!("k.id = $1 AND k.state <> 'deleted'");
     SET_LINK_STATE(Text, Text) "UPDATE links SET state = $1 WHERE id = $2";
     HELD_LEASE(Text)
         "SELECT id FROM leases WHERE link_id = $1 AND state <> 'released' AND state <> 'releasing'";
-    HELD() session_where!("l.state <> 'released' AND l.state <> 'releasing' ORDER BY l.id");
     NOTE_SPENT(Number, Text) "UPDATE leases SET spent_ms = $1 WHERE id = $2 AND spent_ms < $1";
     /// A device is free only if it was cleaned for its newest epoch.
     SET_OCCUPANCY(Text, Number, Text)
@@ -158,16 +155,6 @@ impl Store {
         };
         tx.commit().await?;
         Ok(Some(cut))
-    }
-
-    /// Sessions whose device has still to be made ready, or to be cleaned.
-    pub(crate) async fn owed(&self) -> Result<Vec<Session>, StoreError> {
-        Ok(legible(&self.read.all(&OWED, []).await?))
-    }
-
-    /// Sessions whose holder still has the device.
-    pub(crate) async fn held(&self) -> Result<Vec<Session>, StoreError> {
-        Ok(legible(&self.read.all(&HELD, []).await?))
     }
 
     /// Notes how long leases were held, for a process that comes after this one. It only ever rises.
@@ -281,7 +268,7 @@ pub(super) async fn live_of_host(tx: &mut Write, host: HostId) -> Result<Vec<Ses
 }
 
 /// The sessions of rows that can be read: one that is damaged must not keep the others from their end.
-fn legible(rows: &[Row]) -> Vec<Session> {
+pub(super) fn legible(rows: &[Row]) -> Vec<Session> {
     let read = rows.iter().filter_map(|row| {
         let damaged = |error: &StoreError| {
             let lease = row.text("lease_id").unwrap_or_default();

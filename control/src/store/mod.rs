@@ -7,6 +7,8 @@
 //!   statement ── database ── row                                 one text, two databases
 //!                   │
 //!          sqlite ──┴── postgres                                 how each is opened and how its writers take turns
+//!             │
+//!        checkpoint                                              SQLite's log, carried over beside the writers
 //! ```
 //!
 //! A write that relies on what it read is a transaction in which no other such one writes ([`Store::begin`]); only
@@ -17,6 +19,7 @@ pub(crate) mod address;
 pub(crate) mod answers;
 pub(crate) mod audit;
 mod batch;
+mod checkpoint;
 pub(crate) mod claims;
 pub(crate) mod connections;
 pub(crate) mod constraint;
@@ -27,6 +30,7 @@ mod generation;
 pub(crate) mod hosts;
 pub(crate) mod leases;
 pub(crate) mod links;
+pub(crate) mod live;
 mod postgres;
 #[cfg(test)]
 mod registry;
@@ -42,6 +46,7 @@ pub(crate) mod viewer_tokens;
 use std::sync::Arc;
 
 use signaling::error::{Code, Problem, current_id};
+use sqlx::SqlitePool;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqliteError;
 use uuid::Uuid;
@@ -68,6 +73,8 @@ statements! {
 pub(crate) struct Store {
     write: Pool,
     read: Pool,
+    /// The connection over which the log of a file of SQLite is carried over.
+    checkpoint: Option<SqlitePool>,
     /// Writes that share their commits; none in memory, where nothing is synced.
     queue: Option<Arc<Queue>>,
 }
@@ -205,19 +212,21 @@ impl Store {
     /// # Errors
     /// When it cannot be reached or written, or was made by a newer version.
     pub(crate) async fn open(address: Address, replica: Uuid) -> Result<Self, OpenError> {
-        let (write, read) = match address {
+        let (write, read, checkpoint) = match address {
             Address::Sqlite(file) => {
-                let (write, read) = sqlite::open(&file).await?;
-                (Pool::Sqlite(write), Pool::Sqlite(read))
+                let opened = sqlite::open(&file).await?;
+                let checkpoint = Some(opened.checkpoint);
+                (Pool::Sqlite(opened.write), Pool::Sqlite(opened.read), checkpoint)
             }
             Address::Postgres(options) => {
                 let (write, read) = postgres::open(*options, replica).await?;
-                (Pool::Postgres(write), Pool::Postgres(read))
+                (Pool::Postgres(write), Pool::Postgres(read), None)
             }
         };
         Ok(Self {
             write,
             read,
+            checkpoint,
             queue: Some(Arc::default()),
         })
     }
@@ -229,6 +238,7 @@ impl Store {
         Ok(Self {
             write: pool.clone(),
             read: pool,
+            checkpoint: None,
             queue: None,
         })
     }
@@ -263,6 +273,9 @@ impl Store {
     /// Closes every connection; a file of SQLite is then whole without its log.
     pub(crate) async fn close(&self) {
         self.read.close().await;
+        if let Some(checkpoint) = &self.checkpoint {
+            checkpoint.close().await;
+        }
         self.write.close().await;
     }
 }

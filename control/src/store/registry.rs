@@ -21,7 +21,7 @@ use super::*;
 use crate::postgres_child::Postgres as Server;
 
 /// The statements of each file.
-const FILES: [(&str, &[Listed]); 13] = [
+const FILES: [(&str, &[Listed]); 14] = [
     ("answers.rs", answers::STATEMENTS),
     ("audit.rs", audit::STATEMENTS),
     ("claims.rs", claims::STATEMENTS),
@@ -31,6 +31,7 @@ const FILES: [(&str, &[Listed]); 13] = [
     ("hosts.rs", hosts::STATEMENTS),
     ("leases.rs", leases::STATEMENTS),
     ("links.rs", links::STATEMENTS),
+    ("live.rs", live::STATEMENTS),
     ("mod.rs", STATEMENTS),
     ("replicas.rs", replicas::STATEMENTS),
     ("users.rs", users::STATEMENTS),

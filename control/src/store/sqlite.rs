@@ -1,4 +1,4 @@
-//! SQLite: one file, one connection that writes, a few that read.
+//! SQLite: one file, one connection that writes, a few that read, one that carries the log over (`checkpoint`).
 //!
 //! WAL and `synchronous=FULL`: a lost commit could give an epoch out twice. SQLite has one writer anyway, and
 //! queueing for it in our pool is fair where its own busy handler is not. It knows no table.
@@ -6,6 +6,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::SqlitePool;
@@ -14,8 +15,9 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
+use tokio::sync::watch;
 
-use super::{OpenError, READERS_MAX};
+use super::{OpenError, READERS_MAX, checkpoint};
 
 /// How long a request waits for a connection before it fails: for the writers before it, that is.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,8 +30,15 @@ const AWAY: [i64; 5] = [5, 6, 10, 13, 14];
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
 
-/// Opens a file, making or updating it: who writes, who reads.
-pub(super) async fn open(file: &Path) -> Result<(SqlitePool, SqlitePool), OpenError> {
+/// Connections to one file.
+pub(super) struct Opened {
+    pub write: SqlitePool,
+    pub read: SqlitePool,
+    pub checkpoint: SqlitePool,
+}
+
+/// Opens a file, making or updating it.
+pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
     // SQLite gives its log the rights of the database; neither is for others to read.
     OpenOptions::new()
         .append(true)
@@ -42,16 +51,36 @@ pub(super) async fn open(file: &Path) -> Result<(SqlitePool, SqlitePool), OpenEr
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT);
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("wal_autocheckpoint", checkpoint::LOG_MAX.to_string());
     let pool = |max| {
         SqlitePoolOptions::new()
             .max_connections(max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
     };
-    let write = pool(1).connect_with(options.clone()).await?;
+    let (committed, commits) = watch::channel(());
+    let committed = Arc::new(committed);
+    let write = pool(1).after_connect(move |connection, _| {
+        let committed = committed.clone();
+        Box::pin(async move {
+            // It is called before each commit, and lets it go on.
+            let tell = move || {
+                committed.send_replace(());
+                true
+            };
+            connection.lock_handle().await?.set_commit_hook(tell);
+            Ok(())
+        })
+    });
+    let write = write.connect_with(options.clone()).await?;
     MIGRATIONS.run(&write).await?;
+    let checkpoint = checkpoint::start(options.clone(), commits);
     let read = pool(READERS_MAX).connect_with(options.read_only(true)).await?;
-    Ok((write, read))
+    Ok(Opened {
+        write,
+        read,
+        checkpoint,
+    })
 }
 
 /// Whether somebody else holds the file, or the disk does not serve.
@@ -87,7 +116,7 @@ mod tests {
     async fn a_file_that_somebody_else_holds_is_out_of_reach_and_no_fault_of_ours() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("control.db");
-        let (write, _read) = open(&file).await.unwrap();
+        let Opened { write, .. } = open(&file).await.unwrap();
         write.execute("PRAGMA busy_timeout = 1").await.unwrap();
         let backup = SqliteConnectOptions::new().filename(&file).connect().await;
         let mut backup = backup.unwrap();
