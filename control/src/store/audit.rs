@@ -84,6 +84,18 @@ pub(crate) enum ActorKind {
     System,
 }
 
+impl ActorKind {
+    /// The name in the database.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Link => "link",
+            Self::Host => "host",
+            Self::System => "system",
+        }
+    }
+}
+
 impl Actor {
     /// Control itself.
     pub(crate) const SYSTEM: Self = Self {
@@ -142,15 +154,9 @@ pub(super) async fn record(
     deed: Deed<'_>,
     now: UnixMs,
 ) -> Result<(), StoreError> {
-    let kind = match actor.kind {
-        ActorKind::User => "user",
-        ActorKind::Link => "link",
-        ActorKind::Host => "host",
-        ActorKind::System => "system",
-    };
     let values = args![
         now,
-        kind,
+        actor.kind.as_str(),
         actor.id.as_ref(),
         deed.action,
         deed.resource,

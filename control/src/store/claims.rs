@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use protocol::{Epoch, LeaseId, SessionId};
+use signaling::error::current_id;
 use uuid::Uuid;
 
-use super::audit::{self, Actor, Deed};
+use super::audit::Actor;
 use super::batch::Verdict;
 use super::devices::{device, device_where, next_epoch};
 use super::leases::{session, session_where, step_in};
-use super::links::{link, link_where};
+use super::links::{held, held_where};
 use super::row::Row;
 use super::statement::{args, statements};
 use super::{Store, StoreError, Write};
@@ -23,8 +24,26 @@ use crate::domain::session::{self, Session};
 use crate::domain::time::UnixMs;
 use crate::secret::Hash;
 
+macro_rules! add_lease {
+    () => {
+        "INSERT INTO leases (id, device_id, link_id, epoch, state, until_at, binding_hash, acquired_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+    };
+}
+macro_rules! add_session {
+    () => {
+        "INSERT INTO sessions (id, lease_id, state, created_at) VALUES ($9, $1, $10, $8)"
+    };
+}
+macro_rules! add_grant {
+    () => {
+        "INSERT INTO audit_log (at, actor_kind, actor_id, action, resource_type, resource_id, result, request_id, ip)
+         VALUES ($8, $11, $12, 'lease.grant', 'lease', $1, 'ok', $13, $14)"
+    };
+}
+
 statements! {
-    OPENED_LINK(Bytes) link_where!("k.token_hash = $1 AND k.state <> 'deleted'");
+    OPENED_LINK(Bytes) held_where!("k.token_hash = $1 AND k.state <> 'deleted'");
     HELD_THROUGH(Text) session_where!("k.id = $1 AND l.state <> 'released' AND l.state <> 'releasing'");
     TAKE_USE(Text, Number)
         "UPDATE links SET uses = uses + 1 WHERE id = $1 AND state = 'active'
@@ -39,11 +58,10 @@ statements! {
             " WHERE id = $1 AND occupancy = 'free' AND health <> 'offline' AND lifecycle = 'ready'
               RETURNING id, epoch, host_id, health, name, width, height");
     TARGET(Text) device_where!("d.id = $1");
-    ADD_LEASE(Text, Text, Text, Number, Text, Number, Bytes, Number)
-        "INSERT INTO leases (id, device_id, link_id, epoch, state, until_at, binding_hash, acquired_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    ADD_SESSION(Text, Text, Text, Number)
-        "INSERT INTO sessions (id, lease_id, state, created_at) VALUES ($1, $2, $3, $4)";
+    /// A lease, its session and its audit row: a claim is waited for, and this is one question instead of three.
+    GRANT(Text, Text, Text, Number, Text, Number, Bytes, Number, Text, Text, Text, Text, Text, Text)
+        concat!(add_lease!(), ";", add_session!(), ";", add_grant!()),
+        postgres concat!("WITH lease AS (", add_lease!(), "), session AS (", add_session!(), ") ", add_grant!());
 }
 
 /// Somebody opens a link.
@@ -133,8 +151,12 @@ async fn claim_in(tx: &mut Write, claim: Claim<'_>, now: UnixMs) -> Result<Claim
     let Some(row) = tx.maybe(&OPENED_LINK, args![claim.token]).await? else {
         return Ok(Claimed::Refused(Refused::Unknown));
     };
-    let link = link(&row)?;
-    let holding = tx.maybe(&HELD_THROUGH, args![link.id]).await?;
+    let (link, is_held) = held(&row)?;
+    let holding = if is_held {
+        tx.maybe(&HELD_THROUGH, args![link.id]).await?
+    } else {
+        None
+    };
     let holding = holding.as_ref().map(session).transpose()?;
     // Whoever holds the device comes back to it; a standing is about who comes in.
     if let Some(own) = holding.as_ref().filter(|own| claim.is_of(own)) {
@@ -160,14 +182,7 @@ async fn claim_in(tx: &mut Write, claim: Claim<'_>, now: UnixMs) -> Result<Claim
         Ok(taken) => taken,
         Err(refused) => return Ok(Claimed::Refused(refused)),
     };
-    let granted = grant(tx, link, &taken, claim.fresh, now).await?;
-    let deed = Deed {
-        action: "lease.grant",
-        resource: "lease",
-        id: &granted.lease.to_string(),
-        result: "ok",
-    };
-    audit::record(tx, claim.actor, deed, now).await?;
+    let granted = grant(tx, link, &taken, &claim, now).await?;
     Ok(Claimed::Granted(granted))
 }
 
@@ -214,13 +229,12 @@ async fn candidates(tx: &mut Write, target: &Target) -> Result<Vec<Device>, Stor
     })
 }
 
-/// Writes the lease down. What it gives is what reading it again would: a claim is waited for, and that is one question
-/// less.
+/// Writes the lease down. What it gives is what reading it again would: that is one more question less.
 async fn grant(
     tx: &mut Write,
     mut link: Link,
     taken: &Row,
-    binding: Hash,
+    claim: &Claim<'_>,
     now: UnixMs,
 ) -> Result<Session, StoreError> {
     link.uses += 1;
@@ -231,7 +245,7 @@ async fn grant(
         own_state: session::State::GRANTED,
         epoch: Epoch(taken.number("epoch")?),
         release_epoch: None,
-        binding: binding.0,
+        binding: claim.fresh.0,
         link,
         spent: Duration::ZERO,
         observers: 0,
@@ -249,12 +263,16 @@ async fn grant(
         granted.epoch,
         granted.state.as_str(),
         granted.state.until(),
-        binding,
+        claim.fresh,
         now,
+        granted.id,
+        granted.own_state.as_str(),
+        claim.actor.kind.as_str(),
+        claim.actor.id.as_ref(),
+        current_id().to_string(),
+        claim.actor.ip.map(|ip| ip.to_string()),
     ];
-    tx.run(&ADD_LEASE, values).await?;
-    let values = args![granted.id, granted.lease, granted.own_state.as_str(), now];
-    tx.run(&ADD_SESSION, values).await?;
+    tx.run(&GRANT, values).await?;
     Ok(granted)
 }
 

@@ -89,8 +89,8 @@ macro_rules! runs_statements {
                 values: [Value; N],
             ) -> Result<u64, StoreError> {
                 Ok(match self {
-                    Self::Sqlite($it) => bound(statement, values).execute($executor).await?.rows_affected(),
-                    Self::Postgres($it) => bound(statement, values).execute($executor).await?.rows_affected(),
+                    Self::Sqlite($it) => bound(statement.sql, statement, values).execute($executor).await?.rows_affected(),
+                    Self::Postgres($it) => bound(statement.postgres, statement, values).execute($executor).await?.rows_affected(),
                 })
             }
 
@@ -101,8 +101,8 @@ macro_rules! runs_statements {
                 values: [Value; N],
             ) -> Result<Option<Row>, StoreError> {
                 Ok(match self {
-                    Self::Sqlite($it) => bound(statement, values).fetch_optional($executor).await?.map(Row::Sqlite),
-                    Self::Postgres($it) => bound(statement, values).fetch_optional($executor).await?.map(Row::Postgres),
+                    Self::Sqlite($it) => bound(statement.sql, statement, values).fetch_optional($executor).await?.map(Row::Sqlite),
+                    Self::Postgres($it) => bound(statement.postgres, statement, values).fetch_optional($executor).await?.map(Row::Postgres),
                 })
             }
 
@@ -113,8 +113,8 @@ macro_rules! runs_statements {
                 values: [Value; N],
             ) -> Result<Row, StoreError> {
                 Ok(match self {
-                    Self::Sqlite($it) => Row::Sqlite(bound(statement, values).fetch_one($executor).await?),
-                    Self::Postgres($it) => Row::Postgres(bound(statement, values).fetch_one($executor).await?),
+                    Self::Sqlite($it) => Row::Sqlite(bound(statement.sql, statement, values).fetch_one($executor).await?),
+                    Self::Postgres($it) => Row::Postgres(bound(statement.postgres, statement, values).fetch_one($executor).await?),
                 })
             }
 
@@ -126,11 +126,11 @@ macro_rules! runs_statements {
             ) -> Result<Vec<Row>, StoreError> {
                 Ok(match self {
                     Self::Sqlite($it) => {
-                        let rows = bound(statement, values).fetch_all($executor).await?;
+                        let rows = bound(statement.sql, statement, values).fetch_all($executor).await?;
                         rows.into_iter().map(Row::Sqlite).collect()
                     }
                     Self::Postgres($it) => {
-                        let rows = bound(statement, values).fetch_all($executor).await?;
+                        let rows = bound(statement.postgres, statement, values).fetch_all($executor).await?;
                         rows.into_iter().map(Row::Postgres).collect()
                     }
                 })
@@ -142,8 +142,9 @@ macro_rules! runs_statements {
 runs_statements!(Pool, (&), |pool| pool);
 runs_statements!(Write, (&mut), |tx| &mut **tx);
 
-/// A statement with its arguments.
+/// A statement's text for one of the databases, with its arguments.
 fn bound<DB: Database, const N: usize>(
+    sql: &'static str,
     statement: &'static Statement<N>,
     values: [Value; N],
 ) -> Query<'static, DB, DB::Arguments>
@@ -152,7 +153,7 @@ where
     Option<i64>: for<'q> Encode<'q, DB> + Type<DB>,
     Option<Vec<u8>>: for<'q> Encode<'q, DB> + Type<DB>,
 {
-    let mut query = sqlx::query(statement.sql);
+    let mut query = sqlx::query(sql);
     for (value, kind) in values.into_iter().zip(statement.takes) {
         debug_assert!(value.fits(*kind), "{statement:?} does not take {value:?}");
         query = match (value, kind) {

@@ -45,13 +45,14 @@ pub(super) use link_where;
 macro_rules! held_where {
     ($tail:literal) => {
         concat!(
-            "SELECT ", link_columns!(), ", CAST(CASE WHEN EXISTS (SELECT 1 FROM leases l
+            "SELECT ", $crate::store::links::link_columns!(), ", CAST(CASE WHEN EXISTS (SELECT 1 FROM leases l
                  WHERE l.link_id = k.id AND l.state IN ('preparing', 'active', 'grace')) THEN 1 ELSE 0 END AS BIGINT) AS held
              FROM links k WHERE ",
             $tail
         )
     };
 }
+pub(super) use held_where;
 
 statements! {
     ADD_LINK(Text, Text, Bytes, Text, Text, Text, Text, Text, Number, Number, Number, Number, Number, Number, Text, Text, Number)
@@ -203,6 +204,7 @@ fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn held(row: &Row) -> Result<Held, StoreError> {
+/// Reads what `held_where` selects.
+pub(super) fn held(row: &Row) -> Result<Held, StoreError> {
     Ok((link(row)?, row.truth("held")?))
 }

@@ -31,15 +31,27 @@ const WRITERS_MAX: u32 = 4;
 const READ_TIMEOUT: Duration = Duration::from_millis(900);
 /// How long it waits for a connection to write: for the writers before it, that is.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long after its last use a connection is taken to stand: far shorter than any restart of a server takes.
+const TRUSTED_FOR: Duration = Duration::from_millis(50);
 /// How long a connection may take to come up before we say that the server is out of reach.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What every connection asks of the server. Waiting for a turn, a statement, and a transaction in which nothing
 /// happens have an end: a replica that is stopped in the middle must not stop the others for longer.
-const SETTINGS: [(&str, &str); 4] = [
+///
+/// A plan is made once for each connection and kept, and it is the one that SQLite makes, from row to row by the indexes:
+/// every statement has them. Left to itself the server plans each of the first five times, and a plan that it made while
+/// a table was still small reads all of it, again and again, when it is not any more.
+const SETTINGS: [(&str, &str); 9] = [
     ("synchronous_commit", "on"),
     ("lock_timeout", "5s"),
     ("statement_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "5s"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    // It would take what is switched off for very dear, and compile it.
+    ("jit", "off"),
 ];
 
 /// What the connection that makes or updates the tables asks for instead: a step that rewrites a table takes what it
@@ -61,12 +73,21 @@ pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(Pg
         .options(SETTINGS);
     check(&options).await?;
     let pool = |max, timeout| {
-        // Each is asked whether it still stands before it is used: after the server was restarted a person would else
-        // be told to come again once for every connection that was left.
+        // One that was not used for a while is asked whether it still stands before it is used: after the server was
+        // restarted a person would else be told to come again once for every connection that was left. One that was
+        // used a moment ago is not: each claim would wait for that three times.
         PgPoolOptions::new()
             .max_connections(max)
             .acquire_timeout(timeout)
-            .test_before_acquire(true)
+            .test_before_acquire(false)
+            .before_acquire(|connection, known| {
+                Box::pin(async move {
+                    if known.idle_for >= TRUSTED_FOR {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
     };
     let mut migrating = unhurried(options.clone()).connect().await?;
     MIGRATIONS.run(&mut migrating).await?;

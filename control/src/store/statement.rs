@@ -8,7 +8,8 @@
 //!   tx.run(&END_SESSION, args![session, now])
 //! ```
 //!
-//! One text serves SQLite and PostgreSQL. What both take: `$1` placeholders, `CAST(CASE WHEN … THEN 1 ELSE 0 END AS
+//! One text serves SQLite and PostgreSQL, but for a statement that does several things at once: SQLite takes them one after
+//! the other in one text, PostgreSQL as parts of one statement. What both take: `$1` placeholders, `CAST(CASE WHEN … THEN 1 ELSE 0 END AS
 //! BIGINT)` for a truth, `CASE` where SQLite would have a two-armed `max`. Columns are listed by name, never as `*`:
 //! a replica of an older version must not stumble over a column that a newer one added.
 //!
@@ -42,8 +43,10 @@ pub(crate) struct Statement<const N: usize> {
         expect(dead_code, reason = "the registry's test names what it refuses")
     )]
     pub name: &'static str,
-    /// The text, for both databases.
+    /// The text.
     pub sql: &'static str,
+    /// The text for PostgreSQL: the same, but for a few.
+    pub postgres: &'static str,
     /// What `$1`, `$2`, … are.
     pub takes: &'static [Kind; N],
 }
@@ -54,12 +57,13 @@ pub(crate) struct Statement<const N: usize> {
 pub(crate) struct Listed {
     pub name: &'static str,
     pub sql: &'static str,
+    pub postgres: &'static str,
     pub takes: &'static [Kind],
 }
 
 /// Makes constants of statements, and `STATEMENTS`, the list of them that the registry wants.
 macro_rules! statements {
-    ($($(#[$doc:meta])* $name:ident($($kind:ident),*) $sql:expr;)*) => {
+    ($($(#[$doc:meta])* $name:ident($($kind:ident),*) $sql:expr $(, postgres $apart:expr)?;)*) => {
         $(
             $(#[$doc])*
             const $name: $crate::store::statement::Statement<
@@ -67,6 +71,13 @@ macro_rules! statements {
             > = $crate::store::statement::Statement {
                 name: stringify!($name),
                 sql: $sql,
+                postgres: {
+                    let apart: &[&str] = &[$($apart)?];
+                    match apart {
+                        [apart] => apart,
+                        _ => $sql,
+                    }
+                },
                 takes: &[$($crate::store::statement::Kind::$kind),*],
             };
         )*
@@ -74,7 +85,12 @@ macro_rules! statements {
         /// Every statement of this file.
         #[cfg(test)]
         pub(super) const STATEMENTS: &[$crate::store::statement::Listed] = &[
-            $($crate::store::statement::Listed { name: $name.name, sql: $name.sql, takes: $name.takes }),*
+            $($crate::store::statement::Listed {
+                name: $name.name,
+                sql: $name.sql,
+                postgres: $name.postgres,
+                takes: $name.takes,
+            }),*
         ];
     };
 }
