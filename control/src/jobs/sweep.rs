@@ -77,6 +77,8 @@ impl Looks {
 
 /// Ends every lease whose time is over, tells the holders of the others, and starts what is owed and nobody is at.
 async fn look_at_leases(app: &Shared, looks: &mut Looks) -> Result<(), StoreError> {
+    // Before they are read, which takes a while when they are many: what was not over by then is not over by its row.
+    let now = app.now();
     let held = app.store.held().await?;
     let linked = replica::linked(app).await?;
     app.watches.observed(&held, |session| {
@@ -87,7 +89,6 @@ async fn look_at_leases(app: &Shared, looks: &mut Looks) -> Result<(), StoreErro
         };
         (!app.hosts.is_online(session.host)).then_some(presence)
     });
-    let now = app.now();
     let look = looks.at(&held, &mut app.deadlines(), now);
     for (session, outlook) in &look.outlooks {
         app.watches.expect(*session, *outlook);

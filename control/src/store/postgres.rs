@@ -68,9 +68,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
 
 /// Connects, and makes or updates the tables: who writes, who reads.
 pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(PgPool, PgPool), OpenError> {
-    let options = options
-        .application_name(&name_of(replica))
-        .options(SETTINGS);
+    let options = options.application_name(&name_of(replica)).options(SETTINGS);
     check(&options).await?;
     let pool = |max, timeout| {
         // One that was not used for a while is asked whether it still stands before it is used: after the server was
