@@ -118,6 +118,27 @@ fn with_delayed_ack_a_writer_spends_its_credit() {
 }
 
 #[test]
+fn a_credit_below_zero_is_paid_back_before_anything_more_is_written() {
+    let mut rig = Rig::new(true);
+    let id = rig.machine.open("x:").unwrap();
+    // As an OKAY tells it that is smaller than nothing: -3.
+    rig.get(Command::Okay, (7, id.0), &[0xfd, 0xff, 0xff, 0xff]);
+    assert_eq!(rig.write(id, b"a"), Poll::Pending);
+    rig.get(Command::Okay, (7, id.0), &[3, 0, 0, 0]);
+    assert_eq!(rig.write(id, b"a"), Poll::Pending, "even is not enough");
+    rig.get(Command::Okay, (7, id.0), &[5, 0, 0, 0]);
+    assert_eq!(rig.write(id, b"a"), Poll::Ready(Ok(Some(1))));
+    // A window that shrinks while there is credit: 4 - 6.
+    rig.get(Command::Okay, (7, id.0), &[0xfa, 0xff, 0xff, 0xff]);
+    assert_eq!(rig.write(id, b"b"), Poll::Pending);
+    for _ in 0..3 {
+        // -2147483648 each: nothing wraps round.
+        rig.get(Command::Okay, (7, id.0), &[0, 0, 0, 0x80]);
+        assert_eq!(rig.write(id, b"b"), Poll::Pending);
+    }
+}
+
+#[test]
 fn data_is_acknowledged_when_it_is_taken_and_not_before() {
     for delayed_ack in [false, true] {
         let mut rig = Rig::new(delayed_ack);
