@@ -6,6 +6,7 @@
 //!   ended ──► Keep(mark) ── kept ──► Open? ─► Finish ─► StartNext
 //!                 └──────── not kept: told to whoever asked, and nothing else is done
 //!   went_away ──► Shut                 came_back ──► Open, or StartAlone after a boot
+//!   witnessed ──► Keep(mark) ── kept ──► Shut        the device knows of a holder whom the fence does not
 //! ```
 //!
 //! The fence rises on the disk before anything else is done for an epoch, so every chain of effects that moves it
@@ -16,51 +17,21 @@
 //! An epoch belongs to the first lease that it was asked for under. A control whose database was set back may give it
 //! out once more: whoever asks under it then is refused, and sees nothing of the other one's.
 //!
+//! An agent's files may be older than what was done on the device. So whoever held it when they were written is let in
+//! again only after the device was reached, and was not contradicted by its witness.
+//!
 //! It does not know disks, clocks, sockets, the gateway, or who asks (`A`).
 
-use protocol::agent::{Prepare, Refusal, RefusalCode, Release, Reply, Reset, WhepOffer};
+mod work;
+
+use protocol::agent::{Prepare, Refusal, RefusalCode, Reply, Reset, WhepOffer};
 use protocol::{CloseReason, ConnectionId, Epoch, LeaseId};
 
 use crate::fence::{FenceError, Mark, Stage};
 use crate::fingers::PictureSize;
 use crate::refusals::fence_refusal;
-
-/// What control asks of a device under an epoch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
-    /// To be made ready.
-    Prepare(Prepare),
-    /// To be cut off and cleaned, with the connections that are told why.
-    Release(Release, Vec<ConnectionId>),
-    /// To let a viewer in.
-    Offer(WhepOffer),
-}
-
-/// A long piece of work on a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Work {
-    /// Making it ready.
-    Prepare(Prepare),
-    /// The same where nobody was let in since it was clean, as far as the fence knows: nothing is cleaned, unless the
-    /// device itself says that it was used.
-    Fresh(Prepare),
-    /// It was prepared for this already, and is out of reach or the agent was restarted: only a picture is awaited,
-    /// and nothing is cleaned under its holder.
-    Resume(Prepare),
-    /// The device has booted since it was prepared for this holder: the app is launched again, and nothing is cleaned.
-    Return(Prepare),
-    /// Cleaning it.
-    Release(Release),
-}
-
-/// How a job ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// How far the epoch came; none if the job failed. That a device is clean counts only after a full wipe.
-    pub stage: Option<Stage>,
-    /// What whoever asked is told.
-    pub reply: Reply,
-}
+use crate::reset::witness::Witness;
+pub use work::{Asked, Outcome, Work};
 
 /// What is to be done, in this order. `A` is whoever asked.
 #[derive(Debug)]
@@ -131,6 +102,8 @@ enum Then<A> {
     Answer(Asked, A, Moved),
     /// End the job that ran.
     Finish(Reply),
+    /// Nobody is let in.
+    Shut,
 }
 
 /// What a request did to the fence.
@@ -142,77 +115,15 @@ enum Moved {
     Stood,
 }
 
-impl Work {
-    /// The epoch that it is done under.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        match self {
-            Self::Release(request) => request.epoch,
-            Self::Prepare(request) | Self::Fresh(request) | Self::Resume(request) | Self::Return(request) => {
-                request.epoch
-            }
-        }
-    }
-
-    /// The mark of a fence that its end has brought to `stage`.
-    fn reaches(&self, stage: Stage) -> Mark {
-        let lease = match self {
-            Self::Release(_) => None,
-            Self::Prepare(request) | Self::Fresh(request) | Self::Resume(request) | Self::Return(request) => {
-                Some(request.lease)
-            }
-        };
-        let epoch = self.epoch();
-        Mark { epoch, stage, lease }
-    }
-
-    /// Whether its end is the answer to `other` as well: both make the device ready, or both clean it and this one no
-    /// less, under the same epoch.
-    fn answers(&self, other: &Self) -> bool {
-        let same = match (self, other) {
-            (Self::Release(this), Self::Release(other)) => {
-                this.reset == other.reset || this.reset == Reset::Full
-            }
-            (Self::Release(_), _) | (_, Self::Release(_)) => false,
-            _ => true,
-        };
-        same && self.epoch() == other.epoch()
-    }
-
-    /// Whether the device is as its operator made it when this has come to its end.
-    fn vouches(&self) -> bool {
-        matches!(self, Self::Release(request) if request.reset == Reset::Full)
-    }
-}
-
-impl Asked {
-    fn epoch(&self) -> Epoch {
-        match self {
-            Self::Prepare(request) => request.epoch,
-            Self::Release(request, _) => request.epoch,
-            Self::Offer(offer) => offer.epoch,
-        }
-    }
-
-    /// Who is to be let in; none where nobody is, or by a control that does not say it yet.
-    fn lease(&self) -> Option<LeaseId> {
-        match self {
-            Self::Prepare(request) => Some(request.lease),
-            Self::Release(..) => None,
-            Self::Offer(offer) => offer.lease,
-        }
-    }
-}
-
 impl<A> Custody<A> {
     /// Custody of a device whose fence the disk holds at `mark`. One that was prepared is prepared still: its holder
-    /// goes on at once.
+    /// goes on as soon as it is back.
     #[must_use]
     pub fn new(mark: Mark) -> Self {
         Self {
             mark,
             lease: mark.lease,
-            open: mark.stage == Stage::Prepared,
+            open: false,
             disk: Disk::Holds,
             running: None,
             next: None,
@@ -300,6 +211,16 @@ impl<A> Custody<A> {
             (Ok(()), Then::Finish(reply)) => {
                 self.mark = mark;
                 self.finish(reply)
+            }
+            (Ok(()), Then::Shut) => {
+                self.mark = mark;
+                self.lease = None;
+                self.shut()
+            }
+            (Err(_), Then::Shut) => {
+                // What the fence says is not true, and it cannot be told so.
+                self.disk = Disk::Lost;
+                self.shut()
             }
             (Err(error), Then::Answer(asked, asker, _)) => refused(&asked, asker, &error),
             (Err(error), Then::Finish(_)) => self.finish(refusal(fence_refusal(&error), &error)),
@@ -424,6 +345,21 @@ impl<A> Custody<A> {
     fn is_held_at_rest(&self) -> bool {
         let rests = self.running.is_none() && self.next.is_none() && matches!(self.disk, Disk::Holds);
         rests && self.mark.stage == Stage::Prepared
+    }
+
+    /// The device was reached, and says who was let in last. To be told between two chains of effects, before anybody is
+    /// let in.
+    pub fn witnessed(&mut self, witness: Option<Witness>) -> Vec<Effect<A>> {
+        let contradicted = witness.and_then(|witness| witness.against(self.mark));
+        match (contradicted, &self.disk) {
+            (Some(mark), Disk::Holds) => self.keep(mark, Then::Shut),
+            _ => Vec::new(),
+        }
+    }
+
+    fn shut(&mut self) -> Vec<Effect<A>> {
+        self.open = false;
+        vec![Effect::Shut(self.mark.epoch)]
     }
 
     /// The device is out of reach: nobody's touch belongs to what may be there when it comes back.

@@ -69,12 +69,30 @@ fn of(lease: u128, mut asked: Asked) -> Asked {
     asked
 }
 
-fn custody(epoch: u64, stage: Stage) -> Custody<u8> {
+/// As the agent starts.
+fn started(epoch: u64, stage: Stage) -> Custody<u8> {
     Custody::new(Mark {
         epoch: Epoch(epoch),
         stage,
         lease: (stage == Stage::Prepared).then(|| LeaseId::from_uuid(Uuid::nil())),
     })
+}
+
+/// With a device that is there.
+fn custody(epoch: u64, stage: Stage) -> Custody<u8> {
+    let mut custody = started(epoch, stage);
+    custody.came_back(None);
+    custody
+}
+
+/// The device was reached, and the disk takes what has to be kept.
+fn witnessed(custody: &mut Custody<u8>, witness: Option<Witness>) -> String {
+    let mut told = words(&custody.witnessed(witness));
+    if told.starts_with("keep") {
+        told += ", ";
+        told += &words(&custody.kept(Ok(()), PICTURE));
+    }
+    told
 }
 
 /// The effects as words, to be compared at a glance.
@@ -211,8 +229,12 @@ fn a_newer_request_waits_for_the_work_that_runs_and_takes_the_place_of_one_that_
 
 #[test]
 fn after_a_restart_the_holder_goes_on_and_nobody_elses_traces_are_trusted() {
-    let mut prepared = custody(7, Stage::Prepared);
-    assert!(prepared.is_open());
+    let mut prepared = started(7, Stage::Prepared);
+    assert!(!prepared.is_open(), "nobody knows yet what the device says");
+    assert_eq!(witnessed(&mut prepared, Some(Witness::Of(Epoch(7)))), "");
+    let back: Vec<_> = prepared.came_back(None).into_iter().collect();
+    assert_eq!(words(&back), "open 7");
+    let mut prepared = started(7, Stage::Prepared);
     let told = words(&prepared.asked(prepare(7), 1, None));
     assert_eq!(told, "start resume 7 for 1", "no picture yet");
     let mut raised = custody(8, Stage::Raised);
@@ -221,6 +243,42 @@ fn after_a_restart_the_holder_goes_on_and_nobody_elses_traces_are_trusted() {
     let mut half_wiped = custody(8, Stage::Raised);
     let told = ask(&mut half_wiped, prepare(9), 1);
     assert_eq!(told, "keep 9 Raised, shut 9, start prepare 9 Full for 1");
+}
+
+#[test]
+fn a_holder_whose_agent_was_set_back_is_not_let_in_on_what_others_left_since() {
+    let later = Some(Witness::Of(Epoch(9)));
+    let mut prepared = started(7, Stage::Prepared);
+    assert_eq!(witnessed(&mut prepared, later), "keep 10 Raised, shut 10");
+    assert!(prepared.came_back(None).is_none() && !prepared.is_open());
+    assert_eq!(ask(&mut prepared, prepare(7), 1), "tell 1 StaleEpoch");
+    assert_eq!(
+        ask(&mut prepared, offer(7), 1),
+        "tell 1 StaleEpoch, not connected"
+    );
+    let told = ask(&mut prepared, prepare(11), 2);
+    assert_eq!(told, "keep 11 Raised, shut 11, start prepare 11 Full for 2");
+    // Also where control asked before the device was reached.
+    let mut resumed = started(7, Stage::Prepared);
+    assert_eq!(words(&resumed.asked(prepare(7), 1, None)), "start resume 7 for 1");
+    assert_eq!(witnessed(&mut resumed, later), "keep 10 Raised, shut 10");
+    let told = end(&mut resumed, Some(Stage::Prepared), PREPARED);
+    assert_eq!(told, "finish StaleEpoch");
+    assert!(!resumed.is_open());
+}
+
+#[test]
+fn what_a_device_says_is_not_forgotten_when_the_disk_does_not_take_it() {
+    let mut prepared = started(7, Stage::Prepared);
+    let told = prepared.witnessed(Some(Witness::Of(Epoch(9))));
+    assert_eq!(words(&told), "keep 10 Raised");
+    let full = FenceError::Disk {
+        path: "fence.json".into(),
+        source: std::io::Error::other("full"),
+    };
+    assert_eq!(words(&prepared.kept(Err(full), PICTURE)), "shut 7");
+    assert!(prepared.came_back(None).is_none() && !prepared.is_open());
+    assert_eq!(ask(&mut prepared, prepare(7), 1), "tell 1 Internal");
 }
 
 #[test]
@@ -366,6 +424,7 @@ fn an_epoch_that_control_gives_out_again_is_still_the_first_ones() {
     );
     end(&mut custody, Some(Stage::Prepared), PREPARED);
     let mut restarted = Custody::new(custody.mark());
+    restarted.came_back(None);
     for custody in [&mut custody, &mut restarted] {
         assert_eq!(ask(custody, of(2, prepare(7)), 9), taken);
         let told = ask(custody, of(2, offer(7)), 9);

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! After a restart a device that was prepared is still prepared: its gate opens again once it is filmed, under the boot
-//! that its holder had.
+//! that its holder had, if the device does not know of another holder since.
 //!
 //! It decides nothing about epochs, jobs and holders, and does not know the link to control, nor other devices.
 
@@ -223,7 +223,7 @@ impl Device {
                     Some(command) => self.command(command).await,
                     None => return,
                 },
-                happening = self.life.happens() => self.life.turn(happening, Instant::now()),
+                happening = self.life.happens() => self.turn(happening).await,
                 ended = finished(&mut self.running) => self.ended(ended).await,
                 Some(_) = self.negotiations.join_next() => {}
                 () = self.key_frame_wanted.notified() => self.key_frames.wanted(Instant::now()),

@@ -34,7 +34,7 @@ use crate::capture::{Capture, CaptureEnd, CaptureError, Recipe};
 use crate::effects::Reached;
 use crate::film::Seen;
 use crate::hand::{Order, Pass};
-use crate::probe::{self, Facts};
+use crate::probe::{self, Facts, ProbeError};
 use crate::recorder::Recording;
 use crate::reset::baseline::{Baseline, BaselineError};
 use crate::way::{Way, WayError};
@@ -102,8 +102,8 @@ pub(crate) enum Happening {
 pub(crate) enum ArrivalError {
     #[error(transparent)]
     Way(#[from] WayError),
-    #[error("the device's shell failed: {0}")]
-    Shell(#[from] adb::host::ShellError),
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
     #[error("the device did not finish booting within {} s", BOOT_TIMEOUT.as_secs())]
     Boot,
     #[error(transparent)]

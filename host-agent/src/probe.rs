@@ -14,7 +14,9 @@ use adb::Host;
 use adb::host::ShellError;
 use serde::{Deserialize, Serialize};
 
+use crate::effects::EffectError;
 use crate::fingers::PictureSize;
+use crate::reset::witness::{self, Witness};
 
 /// How often a device that is booting is asked whether it is done.
 const BOOT_POLL: Duration = Duration::from_secs(1);
@@ -28,14 +30,25 @@ pub(crate) struct Facts {
     pub(crate) sdk: Option<u32>,
     pub(crate) screen: Option<PictureSize>,
     pub(crate) boot: Boot,
+    /// Who was let in last.
+    pub(crate) witness: Option<Witness>,
 }
 
 /// Which boot of the device this is: the same as long as it has not started anew. Two that do not say are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Boot(String);
 
+/// Why a device that was reached is not known.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProbeError {
+    #[error("the device's shell failed: {0}")]
+    Shell(#[from] ShellError),
+    #[error("nobody can tell whether the device was used: {0}")]
+    Witness(#[from] EffectError),
+}
+
 /// Waits until the device has booted and asks it.
-pub(crate) async fn probe(host: &Host) -> Result<Facts, ShellError> {
+pub(crate) async fn probe(host: &Host) -> Result<Facts, ProbeError> {
     let properties = loop {
         let output = host.shell("getprop").await?;
         let properties = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -45,7 +58,10 @@ pub(crate) async fn probe(host: &Host) -> Result<Facts, ShellError> {
         tokio::time::sleep(BOOT_POLL).await;
     };
     let size = host.shell("wm size").await?;
-    Ok(facts(&properties, &String::from_utf8_lossy(&size.stdout)))
+    Ok(Facts {
+        witness: witness::read(host).await?,
+        ..facts(&properties, &String::from_utf8_lossy(&size.stdout))
+    })
 }
 
 fn facts(properties: &str, size: &str) -> Facts {
@@ -57,6 +73,7 @@ fn facts(properties: &str, size: &str) -> Facts {
         screen: screen(size),
         // Nanoseconds from the kernel's start to init's, so another number at every boot (Android 8 and later).
         boot: Boot(text("ro.boottime.init")),
+        witness: None,
     }
 }
 

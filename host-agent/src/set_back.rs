@@ -3,7 +3,8 @@
 //!
 //! What one person leaves, and how the next looks for it, is in canaries.rs.
 
-use protocol::agent::{Reply, Reset};
+use protocol::Epoch;
+use protocol::agent::{RefusalCode, Reply, Reset};
 
 use crate::canaries::why;
 use crate::reset::witness::WITNESS;
@@ -56,18 +57,54 @@ async fn an_agent_that_is_put_back_with_control_hears_from_the_device_that_it_wa
 }
 
 #[tokio::test]
+async fn whoever_held_a_device_when_its_agent_was_copied_away_does_not_see_what_others_left_since() {
+    let rig = Rig::of_an_operator("true").await;
+    assert_eq!(reply(rig.prepare(1, PAINT)).await, PREPARED);
+    let backup = rig.folder_kept();
+    assert_eq!(reply(rig.release_with(2, Reset::Full)).await, Reply::Released);
+    assert_eq!(reply(rig.prepare(3, PAINT)).await, PREPARED);
+    rig.plant().await;
+    let mut rig = rig.restart_on(backup).await;
+    rig.fact(|fact| fact.fence == Epoch(4)).await;
+    // Control was put back with it: it takes him for the holder still.
+    for _ in 0..2 {
+        let Reply::Refused(refusal) = reply(rig.prepare(1, PAINT)).await else {
+            panic!("he was let in on what another one left")
+        };
+        assert_eq!(refusal.code, RefusalCode::StaleEpoch);
+        rig.healthy().await;
+    }
+    assert_eq!(reply(rig.prepare(5, PAINT)).await, PREPARED);
+    assert_eq!(rig.found().await, [""; 0], "the next one gets a wiped device");
+    rig.is_as_before().await;
+}
+
+#[tokio::test]
+async fn a_holder_goes_on_after_a_restart_and_after_one_on_a_copy_of_his_own_time() {
+    let rig = Rig::of_an_operator("true").await;
+    assert_eq!(reply(rig.prepare(1, PAINT)).await, PREPARED);
+    let copy = rig.folder_kept();
+    let mut rig = rig.restart_on(copy).await;
+    let fact = rig.healthy().await;
+    assert_eq!(fact.fence, Epoch(1));
+    assert_eq!(reply(rig.prepare(1, PAINT)).await, PREPARED);
+}
+
+#[tokio::test]
 async fn an_agent_that_lost_its_folder_takes_no_baseline_of_a_device_that_was_used() {
     let rig = Rig::of_an_operator("true").await;
     assert_eq!(reply(rig.prepare(1, PAINT)).await, PREPARED);
     rig.plant().await;
     let mut rig = rig.restart_on(tempfile::tempdir().unwrap()).await;
     rig.healthy().await;
-    let refused = why(reply(rig.prepare(1, PAINT)).await);
+    // The fence is above whoever the device names.
+    assert_eq!(rig.fact(|fact| fact.fence == Epoch(2)).await.fence, Epoch(2));
+    let refused = why(reply(rig.prepare(2, PAINT)).await);
     assert!(
         refused.contains("baseline") && refused.contains(WITNESS),
         "{refused}"
     );
-    let refused = why(reply(rig.release_with(2, Reset::Full)).await);
+    let refused = why(reply(rig.release_with(3, Reset::Full)).await);
     assert!(refused.contains("baseline"), "{refused}");
     // Its operator has cleaned it by hand and says so.
     rig.shell().shell(&format!("rm {WITNESS}")).await.unwrap();

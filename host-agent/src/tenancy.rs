@@ -40,7 +40,7 @@ pub(crate) async fn prepare(
     tell(Stage::Reset, 0);
     effects.press(KeyCode::WAKEUP).await?;
     clean(effects, request.reset, |percent| tell(Stage::Reset, percent)).await?;
-    let shown = show(effects, request.app.as_ref(), |stage| tell(stage, 0)).await?;
+    let shown = show(effects, request, |stage| tell(stage, 0)).await?;
     tell(Stage::FirstFrame, 100);
     Ok(shown)
 }
@@ -80,16 +80,16 @@ pub(crate) async fn resume(
 /// Makes a device that has booted since ready for the same holder again.
 pub(crate) async fn return_to(effects: &Effects, request: &Prepare) -> Result<Shown, EffectError> {
     effects.press(KeyCode::WAKEUP).await?;
-    show(effects, request.app.as_ref(), drop).await
+    show(effects, request, drop).await
 }
 
 /// Launches the app and waits for a picture taken after that, in the same boot.
-async fn show(effects: &Effects, app: Option<&App>, reached: impl Fn(Stage)) -> Result<Shown, EffectError> {
+async fn show(effects: &Effects, request: &Prepare, reached: impl Fn(Stage)) -> Result<Shown, EffectError> {
     loop {
         let boot = effects.boot().await?;
         reached(Stage::Launch);
-        launch(effects, app).await?;
-        witness::put(effects).await?;
+        launch(effects, request.app.as_ref()).await?;
+        witness::put(effects, request.epoch).await?;
         reached(Stage::FirstFrame);
         let size = effects.fresh_picture().await?;
         if effects.boot().await? == boot {

@@ -3,6 +3,7 @@
 //! ```text
 //!   open ── connection lost ──► shut ── filmed again, same boot ────────────────────────► open
 //!     └──── filmed, another boot ──► shut ─► app launched again ────────────────────────► open
+//!   reached ── its witness knows of somebody else ──► the fence rises: nobody's, to be wiped
 //! ```
 //!
 //! A device that has booted anew shows its launcher, or worse a screen of its vendor: nobody's touch belongs
@@ -19,12 +20,13 @@ use std::path::{Path, PathBuf};
 use protocol::Epoch;
 use protocol::agent::{DeviceHealth, Prepare, RefusalCode, Reply};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::custody::{Effect, Work};
 use crate::disk;
 use crate::fence::{Mark, Stage};
 use crate::job::Ended;
-use crate::lifecycle::Presence;
+use crate::lifecycle::{Happening, Presence};
 use crate::probe::Boot;
 
 use super::Device;
@@ -89,6 +91,22 @@ impl HolderFile {
 }
 
 impl Device {
+    /// What happened to the device. One that has just been reached says who was let in last, before anything else is done
+    /// on it.
+    pub(super) async fn turn(&mut self, happening: Happening) {
+        let is_reached = matches!(happening, Happening::Arrived(Ok(_)));
+        self.life.turn(happening, Instant::now());
+        if is_reached {
+            let witness = self.life.facts().witness;
+            let effects = self.custody.witnessed(witness);
+            if !effects.is_empty() {
+                let fence = self.custody.mark().epoch;
+                tracing::error!(device.id = %self.id, ?witness, %fence, "the agent's files are older than what was done on the device: it is wiped before anybody is let in");
+            }
+            self.carry_out(effects).await;
+        }
+    }
+
     /// Follows the device's comings and goings while somebody holds it.
     pub(super) async fn attend_holder(&mut self) {
         let effects: Vec<_> = match self.life.presence() {

@@ -1,0 +1,111 @@
+//! What is asked of a device, the long work that follows from it, and how that ended.
+//!
+//! ```text
+//!   Asked ── custody.rs ──► Work { epoch } ── carried out elsewhere ──► Outcome { how far the epoch came, reply }
+//! ```
+//!
+//! It does not know which work is due, nor what an outcome means for the fence.
+
+use protocol::agent::{Prepare, Release, Reply, Reset, WhepOffer};
+use protocol::{ConnectionId, Epoch, LeaseId};
+
+use crate::fence::{Mark, Stage};
+
+/// What control asks of a device under an epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// To be made ready.
+    Prepare(Prepare),
+    /// To be cut off and cleaned, with the connections that are told why.
+    Release(Release, Vec<ConnectionId>),
+    /// To let a viewer in.
+    Offer(WhepOffer),
+}
+
+/// A long piece of work on a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Making it ready.
+    Prepare(Prepare),
+    /// The same where nobody was let in since it was clean, as far as the fence knows: nothing is cleaned, unless the
+    /// device itself says that it was used.
+    Fresh(Prepare),
+    /// It was prepared for this already, and is out of reach or the agent was restarted: only a picture is awaited,
+    /// and nothing is cleaned under its holder.
+    Resume(Prepare),
+    /// The device has booted since it was prepared for this holder: the app is launched again, and nothing is cleaned.
+    Return(Prepare),
+    /// Cleaning it.
+    Release(Release),
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// How far the epoch came; none if the job failed. That a device is clean counts only after a full wipe.
+    pub stage: Option<Stage>,
+    /// What whoever asked is told.
+    pub reply: Reply,
+}
+
+impl Work {
+    /// The epoch that it is done under.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        match self {
+            Self::Release(request) => request.epoch,
+            Self::Prepare(request) | Self::Fresh(request) | Self::Resume(request) | Self::Return(request) => {
+                request.epoch
+            }
+        }
+    }
+
+    /// The mark of a fence that its end has brought to `stage`.
+    pub(super) fn reaches(&self, stage: Stage) -> Mark {
+        let lease = match self {
+            Self::Release(_) => None,
+            Self::Prepare(request) | Self::Fresh(request) | Self::Resume(request) | Self::Return(request) => {
+                Some(request.lease)
+            }
+        };
+        let epoch = self.epoch();
+        Mark { epoch, stage, lease }
+    }
+
+    /// Whether its end is the answer to `other` as well: both make the device ready, or both clean it and this one no
+    /// less, under the same epoch.
+    pub(super) fn answers(&self, other: &Self) -> bool {
+        let same = match (self, other) {
+            (Self::Release(this), Self::Release(other)) => {
+                this.reset == other.reset || this.reset == Reset::Full
+            }
+            (Self::Release(_), _) | (_, Self::Release(_)) => false,
+            _ => true,
+        };
+        same && self.epoch() == other.epoch()
+    }
+
+    /// Whether the device is as its operator made it when this has come to its end.
+    pub(super) fn vouches(&self) -> bool {
+        matches!(self, Self::Release(request) if request.reset == Reset::Full)
+    }
+}
+
+impl Asked {
+    pub(super) fn epoch(&self) -> Epoch {
+        match self {
+            Self::Prepare(request) => request.epoch,
+            Self::Release(request, _) => request.epoch,
+            Self::Offer(offer) => offer.epoch,
+        }
+    }
+
+    /// Who is to be let in; none where nobody is, or by a control that does not say it yet.
+    pub(super) fn lease(&self) -> Option<LeaseId> {
+        match self {
+            Self::Prepare(request) => Some(request.lease),
+            Self::Release(..) => None,
+            Self::Offer(offer) => offer.lease,
+        }
+    }
+}
