@@ -19,6 +19,7 @@ use crate::replica;
 use crate::store::audit::Actor;
 use crate::store::feed::Word;
 use crate::store::live::Owing;
+use crate::store::retention::Pass;
 use crate::store::{Store, StoreError};
 
 /// How often leases are looked at: the promise is an end within a second.
@@ -34,6 +35,7 @@ pub(crate) async fn run(app: Shared) {
     let mut leases = tokio::time::interval(LEASES_EVERY);
     let mut memory = tokio::time::interval(MEMORY_EVERY);
     let mut looks = Looks::default();
+    let mut pass = Pass::Over;
     loop {
         tokio::select! {
             () = app.stop.cancelled() => return,
@@ -41,10 +43,17 @@ pub(crate) async fn run(app: Shared) {
                 if let Err(error) = look_at_leases(&app, &mut looks).await {
                     tracing::error!(%error, "leases could not be looked through");
                 }
+                match app.store.forget_a_batch(pass, UnixMs::now()).await {
+                    Ok(further) => pass = further,
+                    Err(error) => tracing::error!(%error, "what is long over could not be deleted; it is tried again"),
+                }
             }
             _ = memory.tick() => {
                 app.limits.prune(Instant::now());
                 app.watches.prune();
+                if pass == Pass::Over {
+                    pass = Pass::default();
+                }
                 if let Err(error) = tidy(&app, app.now()).await {
                     tracing::error!(%error, "old rows could not be tidied");
                 }

@@ -35,6 +35,7 @@ mod postgres;
 #[cfg(test)]
 mod registry;
 pub(crate) mod replicas;
+pub(crate) mod retention;
 pub(crate) mod row;
 mod sqlite;
 pub(crate) mod statement;

@@ -21,7 +21,7 @@ use super::*;
 use crate::postgres_child::Postgres as Server;
 
 /// The statements of each file.
-const FILES: [(&str, &[Listed]); 14] = [
+const FILES: [(&str, &[Listed]); 15] = [
     ("answers.rs", answers::STATEMENTS),
     ("audit.rs", audit::STATEMENTS),
     ("claims.rs", claims::STATEMENTS),
@@ -34,6 +34,7 @@ const FILES: [(&str, &[Listed]); 14] = [
     ("live.rs", live::STATEMENTS),
     ("mod.rs", STATEMENTS),
     ("replicas.rs", replicas::STATEMENTS),
+    ("retention.rs", retention::STATEMENTS),
     ("users.rs", users::STATEMENTS),
     ("viewer_tokens.rs", viewer_tokens::STATEMENTS),
 ];

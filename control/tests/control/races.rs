@@ -1,4 +1,5 @@
-//! Many at once, while what keeps the order dies: nobody is ever given what another one has.
+//! Many at once, while the database is killed or control is stopped: nobody is ever given what another one has. Control
+//! itself is killed in the middle of a race by storms (`farglass bench storm`), where it is a process.
 //!
 //! A claim whose answer was lost may have been granted. So a round of a race ends with every link revoked: whoever
 //! holds the device without knowing it loses it there, and the next round begins on a free one.
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 on_both![
-    of_thirty_two_clients_who_race_while_the_database_or_control_dies_none_gets_what_another_has,
+    of_thirty_two_clients_who_race_while_the_database_dies_or_control_stops_none_gets_what_another_has,
     a_claim_that_the_database_could_not_keep_is_put_off_and_the_next_one_works,
 ];
 
@@ -61,7 +62,7 @@ async fn races(
     grants
 }
 
-async fn of_thirty_two_clients_who_race_while_the_database_or_control_dies_none_gets_what_another_has(
+async fn of_thirty_two_clients_who_race_while_the_database_dies_or_control_stops_none_gets_what_another_has(
     on: Base,
 ) {
     let mut app = TestApp::start(on).await;
