@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   host.rs     Docker · KVM · binder · UDP port · adb key · control's link      ┐
-//!   device.rs   adb · boot · Android · audio · server file · encoders            ├─► Report ─► printed, or as JSON
+//!   device.rs   adb · boot · Android · server file · encoders · audio            ├─► Report ─► printed, or as JSON
 //!   main program: control over HTTP, the clock                                   ┘
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! what is found is true and not guessed from versions. `Fails` means that something that was asked for cannot work;
 //! a warning is about what only some set-ups need. It changes nothing but a file on the device that it removes again.
 
+mod audio;
 mod device;
 mod host;
 mod link;
@@ -23,13 +24,14 @@ pub use host::{Places, adb_key, host, media_port};
 pub use link::link;
 pub use servers::{KNOWN_SERVERS, known_version};
 
-/// Entry point for fuzzing: any bytes as what devices and Docker answer the doctor.
+/// Entry point for fuzzing: any bytes as what devices, Docker and control answer the doctor.
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
     for check in device::read_any(bytes) {
         assert!(!check.found.is_empty(), "{} tells nothing", check.name);
     }
     let _ = host::version_in(bytes);
+    link::fuzz(bytes);
 }
 
 /// How one thing is.

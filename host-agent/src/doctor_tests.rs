@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use ::device::fault::{Fault, Faults};
 use adb::daemon::Guard;
 use adb::key_file::{self, Missing};
 use adb::known_keys::{KnownKeys, NewKeys};
@@ -167,9 +168,10 @@ async fn a_device_that_is_well_passes_every_check_but_for_a_server_that_no_relea
     let phone = Phone::start().await;
     let way = phone.address.to_string().parse().unwrap();
     let checks = super::device(&way, Some(&server("4.1"))).await;
-    for name in ["adb", "booted", "android"] {
+    for name in ["adb", "booted", "android", "audio"] {
         assert_eq!(word(&checks, name), "ok", "{checks:?}");
     }
+    assert!(find(&checks, "audio").found.contains("opus"), "{checks:?}");
     assert_eq!(word(&checks, "scrcpy server"), "warning");
     let encoders = find(&checks, "encoders");
     assert!(encoders.found.contains("avc.encoder"), "{encoders}");
@@ -179,6 +181,52 @@ async fn a_device_that_is_well_passes_every_check_but_for_a_server_that_no_relea
         String::from_utf8_lossy(&left.stdout),
         "",
         "the doctor left something"
+    );
+}
+
+#[tokio::test]
+async fn servers_of_every_kind_that_can_be_started_for_sound_alone_tell_of_it_themselves() {
+    let phone = Phone::start().await;
+    let way = phone.address.to_string().parse().unwrap();
+    // The first that can, the last of two layouts of the stream, the last without session packets; before 2.1 none can.
+    for (version, told) in [
+        ("2.1", "captured, in opus"),
+        ("2.7", "captured, in opus"),
+        ("3.3.4", "captured, in opus"),
+        ("2.0", "this Android lets"),
+    ] {
+        let server = ServerFile {
+            bytes: ::device::stand_in_server(version).into(),
+            version: version.parse().unwrap(),
+        };
+        let checks = super::device(&way, Some(&server)).await;
+        let audio = find(&checks, "audio");
+        assert!(
+            audio.verdict.word() == "ok" && audio.found.contains(told),
+            "{version}: {checks:?}"
+        );
+    }
+    let host = phone.host().await;
+    let left = host.shell("ls /data/local/tmp").await.unwrap();
+    assert!(left.stdout.is_empty(), "the doctor left something");
+}
+
+#[tokio::test]
+async fn a_device_that_refuses_its_sound_is_warned_of_whatever_its_level() {
+    let refuses = Faults::new(vec![Fault::AudioRefused], 1);
+    let phone = Phone::faulty((360, 640), refuses).await;
+    let way = phone.address.to_string().parse().unwrap();
+    let checks = super::device(&way, Some(&server("4.1"))).await;
+    let audio = find(&checks, "audio");
+    assert!(
+        audio.verdict.word() == "warning" && audio.found.contains("does not let"),
+        "{audio}"
+    );
+    let guessed = super::device(&way, None).await;
+    assert_eq!(
+        word(&guessed, "audio"),
+        "ok",
+        "the level alone says nothing of it"
     );
 }
 

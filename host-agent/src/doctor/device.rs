@@ -1,8 +1,8 @@
 //! What a device brings along: asked over adb, and by running the scrcpy server there to list its encoders.
 //!
 //! ```text
-//!   adb ─► booted ─► android ─► audio ─► scrcpy server (file) ─► encoders (pushed, started with list_encoders, removed)
-//!    └─ fails: nothing more can be asked
+//!   adb ─► booted ─► android ─► scrcpy server (file) ─► pushed ─► encoders (list_encoders) ─► audio (audio.rs) ─► removed
+//!    └─ fails: nothing more can be asked                 └─ no file: audio by the API level alone
 //! ```
 //!
 //! What a file is named says nothing about the server inside, and its sum only about releases; the server itself
@@ -18,8 +18,8 @@ use bytes::Bytes;
 use scrcpy::{ServerOptions, ServerVersion};
 use sha2::{Digest as _, Sha256};
 
-use super::Check;
 use super::servers::known_version;
+use super::{Check, Verdict, audio};
 use crate::probe::property;
 use crate::way::{Way, WayError};
 
@@ -27,8 +27,6 @@ use crate::way::{Way, WayError};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The oldest Android that the scrcpy server runs on: 5.0.
 const SDK_MIN: u32 = 21;
-/// From here on it can send audio: Android 11.
-const SDK_AUDIO: u32 = 30;
 /// Where the server's file goes.
 const JAR: &str = "/data/local/tmp/farglass-doctor.jar";
 /// Last words of a server that are shown.
@@ -63,19 +61,45 @@ pub async fn device(way: &Way, server: Option<&ServerFile>) -> Vec<Check> {
         "adb",
         format!("{way} is reached and lets us in ({features} features)"),
     ));
+    let mut sdk = None;
     match ask(&host, "getprop").await {
-        Ok(output) => checks.extend(properties(&String::from_utf8_lossy(&output.stdout))),
+        Ok(output) => {
+            let listing = String::from_utf8_lossy(&output.stdout);
+            sdk = level(&listing);
+            checks.extend(properties(&listing));
+        }
         Err(error) => checks.push(Check::fails(
             "android",
             format!("its shell does not work: {error}"),
             "Restart the device, or its container.",
         )),
     }
-    if let Some(server) = server {
-        checks.push(sum(server));
-        checks.push(encoders(&host, server).await);
+    match server {
+        None => checks.push(audio::by_level(sdk)),
+        Some(server) => {
+            checks.push(sum(server));
+            checks.extend(asked(&host, server, sdk).await);
+        }
     }
     checks
+}
+
+/// What the server itself tells on the device.
+async fn asked(host: &Host, server: &ServerFile, sdk: Option<u32>) -> [Check; 2] {
+    if let Err(why) = push(host, server).await {
+        return [unusable(why), audio::by_level(sdk)];
+    }
+    let encoders = encoders(host, server.version).await;
+    // A server that does not start has said why.
+    let audio = match encoders.verdict {
+        Verdict::Ok | Verdict::Warning(_) if audio::can_tell(server.version) => {
+            audio::ask(host, JAR, server.version).await
+        }
+        _ => audio::by_level(sdk),
+    };
+    // A file that stays is in nobody's way, and the next doctor writes it anew.
+    let _ = ask(host, &format!("rm -f {JAR}")).await;
+    [encoders, audio]
 }
 
 const NO_ADB: &str = "See that the address is that of the device's adb daemon: a phone listens after `adb tcpip 5555`, \
@@ -108,8 +132,13 @@ async fn ask(host: &Host, command: &str) -> Result<Output, String> {
     }
 }
 
+/// The API level that `getprop` lists.
+fn level(listing: &str) -> Option<u32> {
+    property(listing, "ro.build.version.sdk").and_then(|sdk| sdk.parse().ok())
+}
+
 /// What `getprop` tells.
-fn properties(listing: &str) -> [Check; 3] {
+fn properties(listing: &str) -> [Check; 2] {
     let booted = if property(listing, "sys.boot_completed") == Some("1") {
         Check::ok("booted", "it has booted")
     } else {
@@ -120,41 +149,20 @@ fn properties(listing: &str) -> [Check; 3] {
         )
     };
     let release = property(listing, "ro.build.version.release").unwrap_or("unknown");
-    let sdk = property(listing, "ro.build.version.sdk").and_then(|sdk| sdk.parse::<u32>().ok());
-    let Some(sdk) = sdk else {
-        return [
-            booted,
-            Check::fails(
-                "android",
-                "it does not tell its API level",
-                "See what `adb shell getprop ro.build.version.sdk` says: what answers is hardly Android.",
-            ),
-            Check::warning("audio", "unknown", "Nothing can be said without an API level."),
-        ];
-    };
-    let android = if sdk >= SDK_MIN {
-        Check::ok("android", format!("Android {release}, API {sdk}"))
-    } else {
-        Check::fails(
+    let android = match level(listing) {
+        None => Check::fails(
+            "android",
+            "it does not tell its API level",
+            "See what `adb shell getprop ro.build.version.sdk` says: what answers is hardly Android.",
+        ),
+        Some(sdk @ SDK_MIN..) => Check::ok("android", format!("Android {release}, API {sdk}")),
+        Some(sdk) => Check::fails(
             "android",
             format!("Android {release}, API {sdk}"),
             "The scrcpy server needs Android 5.0 (API 21) or later: take a newer image or phone.",
-        )
-    };
-    let audio = match sdk {
-        ..SDK_AUDIO => Check::warning(
-            "audio",
-            format!("none: API {sdk}"),
-            "Sound needs Android 11 (API 30) or later; picture and touch do not.",
         ),
-        SDK_AUDIO => Check::warning(
-            "audio",
-            "Android 11 lets sound be captured only when the screen is unlocked at the start",
-            "Take the screen lock off, or take Android 12 or later.",
-        ),
-        _ => Check::ok("audio", "this Android lets sound be captured"),
     };
-    [booted, android, audio]
+    [booted, android]
 }
 
 /// Whether the file is the release that it is said to be.
@@ -180,39 +188,44 @@ fn sum(server: &ServerFile) -> Check {
     }
 }
 
-/// Runs the server on the device for its list of encoders.
-async fn encoders(host: &Host, server: &ServerFile) -> Check {
-    const NAME: &str = "encoders";
-    let failed = |found: String| {
-        Check::fails(
-            NAME,
-            found,
-            "Take the server's file again, and see that /data/local/tmp on the device can be written and has room.",
-        )
-    };
+async fn push(host: &Host, server: &ServerFile) -> Result<(), String> {
     let target = Target {
         path: JAR,
         permissions: 0o644,
         mtime_s: 0,
     };
     match tokio::time::timeout(ANSWER_TIMEOUT, host.push(&target, &server.bytes)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return failed(format!("the server's file cannot be pushed: {error}")),
-        Err(_) => return failed("the device does not take the server's file".to_owned()),
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(format!("the server's file cannot be pushed: {error}")),
+        Err(_) => Err("the device does not take the server's file".to_owned()),
     }
+}
+
+const ENCODERS: &str = "encoders";
+
+fn unusable(found: String) -> Check {
+    Check::fails(
+        ENCODERS,
+        found,
+        "Take the server's file again, and see that /data/local/tmp on the device can be written and has room.",
+    )
+}
+
+/// Runs the server on the device for its list of encoders.
+async fn encoders(host: &Host, version: ServerVersion) -> Check {
     let options = ServerOptions {
         list_encoders: true,
+        // Otherwise it removes its file, which is needed once more.
+        cleanup: false,
         ..ServerOptions::default()
     };
-    let listed = match options.command_line(JAR, server.version) {
+    let listed = match options.command_line(JAR, version) {
         Ok(command) => ask(host, &command).await,
         Err(error) => Err(error.to_string()),
     };
-    // A file that stays is in nobody's way, and the next doctor writes it anew.
-    let _ = ask(host, &format!("rm -f {JAR}")).await;
     match listed {
-        Ok(output) => judge(NAME, &output),
-        Err(error) => failed(format!("the server cannot be run: {error}")),
+        Ok(output) => judge(ENCODERS, &output),
+        Err(error) => unusable(format!("the server cannot be run: {error}")),
     }
 }
 
@@ -257,7 +270,8 @@ pub(super) fn read_any(bytes: &[u8]) -> Vec<Check> {
         exit: Some(0),
     };
     let mut checks = properties(&String::from_utf8_lossy(bytes)).to_vec();
-    checks.push(judge("encoders", &output));
+    checks.push(judge(ENCODERS, &output));
+    checks.extend(bytes.first_chunk().map(|bytes| audio::judge(*bytes)));
     checks
 }
 
@@ -294,11 +308,9 @@ mod tests {
                 "[ro.build.version.release]: [x]\n[ro.build.version.sdk]: [{sdk}]\n[sys.boot_completed]: [1]\n"
             )
         };
-        assert_eq!(words(&properties(&listing(34))), ["ok", "ok", "ok"]);
-        assert_eq!(words(&properties(&listing(30))), ["ok", "ok", "warning"]);
-        assert_eq!(words(&properties(&listing(29))), ["ok", "ok", "warning"]);
-        assert_eq!(words(&properties(&listing(20))), ["ok", "fails", "warning"]);
-        assert_eq!(words(&properties("")), ["warning", "fails", "warning"]);
+        assert_eq!(words(&properties(&listing(34))), ["ok", "ok"]);
+        assert_eq!(words(&properties(&listing(20))), ["ok", "fails"]);
+        assert_eq!(words(&properties("")), ["warning", "fails"]);
     }
 
     #[test]

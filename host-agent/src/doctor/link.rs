@@ -93,6 +93,12 @@ fn question(ids: &[u8; 2 * ID_LEN]) -> [u8; DATAGRAM_LEN] {
     datagram
 }
 
+/// For fuzzing: any bytes as an answer, which no bytes are for two packets.
+pub(super) fn fuzz(bytes: &[u8]) {
+    let answers = [[7; 2 * ID_LEN], [8; 2 * ID_LEN]].map(|ids| is_answer(bytes, &ids));
+    assert!(answers != [true; 2], "one answer to two questions");
+}
+
 /// Whether this is the negotiation of versions for our packet.
 fn is_answer(datagram: &[u8], ids: &[u8; 2 * ID_LEN]) -> bool {
     datagram.len() > 23
