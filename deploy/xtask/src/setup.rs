@@ -24,17 +24,20 @@ pub(crate) const TO_BUILD: &[Needed] = &[
     ("c++", "build-essential"),
     ("nasm", "nasm"),
 ];
-/// Testing it: a browser, the stock adb, PostgreSQL (its programs only: tests start their own), Python's venv for
-/// typos, git for the list of our files.
+/// Testing it: a browser, the stock adb, OpenSSL for adb's TLS, PostgreSQL (its programs only: tests start their own),
+/// Python's venv for typos, git for the list of our files, Compose for the recipes (it reads them; no Docker is needed
+/// for that).
 pub(crate) const TO_TEST: &[Needed] = &[
     ("chromium", "chromium"),
     ("adb", "adb"),
     ("ffmpeg", "ffmpeg"),
     ("postgres", "postgresql-15"),
+    ("openssl", "openssl"),
     ("sqlite3", "sqlite3"),
     ("psql", "postgresql-client-15"),
     ("python3", "python3-venv"),
     ("git", "git"),
+    ("docker-compose", "docker-compose"),
 ];
 
 /// The least Node that Vite runs on.

@@ -6,10 +6,12 @@
 //! | allowed entries at the top, length of files, headers of modules, no machine paths | [`shape`] |
 //! | calls that have a better way here | [`banned`] |
 //! | arrows between crates | [`arrows`] |
+//! | recipes that Compose reads, with every option explained | [`recipes`] |
 //! | the wire's twins in Rust and TypeScript | [`twins`] |
 
 mod arrows;
 mod banned;
+mod recipes;
 mod shape;
 mod twins;
 
@@ -60,6 +62,7 @@ impl Finding {
 pub(crate) fn run() -> Result<Counts, Failure> {
     let sources = read()?;
     let tree = cargo_tree()?;
+    let refused = compose(&sources)?;
     let rules = [
         shape::top(&sources),
         shape::lengths(&sources),
@@ -67,6 +70,7 @@ pub(crate) fn run() -> Result<Counts, Failure> {
         shape::machine_paths(&sources),
         banned::calls(&sources),
         arrows::check(&tree),
+        recipes::check(&sources, refused),
         twins::check(&sources),
     ];
     let failed = rules.iter().filter(|findings| !findings.is_empty()).count();
@@ -106,6 +110,22 @@ fn read() -> anyhow::Result<Vec<Source>> {
         });
     }
     Ok(sources)
+}
+
+/// What Compose says of the recipes' files that it cannot read.
+fn compose(sources: &[Source]) -> anyhow::Result<Vec<Finding>> {
+    let mut refused = Vec::new();
+    for file in recipes::compose_files(sources) {
+        let mut config = command("docker-compose");
+        config.args(["--file", &file.path, "config", "--quiet"]);
+        // Whoever starts it has to name these; here any text will do.
+        config.envs(["EMULATOR_IMAGE", "ADBKEY"].map(|name| (name, "any")));
+        let ended = process::run("compose", &mut config)?;
+        if !ended.status.success() {
+            refused.push(Finding::new(&file.path, ended.output.trim()));
+        }
+    }
+    Ok(refused)
 }
 
 /// Every crate of the house with its direct dependencies, as `cargo tree` prints them with depths.
