@@ -105,7 +105,7 @@ pub enum ControlMsg {
         vendor: u16,
         /// USB product; not sent before 3.1.
         product: u16,
-        /// At most 127 bytes.
+        /// At most 127 bytes; not sent before 2.7.
         name: String,
         /// HID report descriptor.
         descriptor: Vec<u8>,

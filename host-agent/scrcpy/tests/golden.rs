@@ -144,7 +144,7 @@ fn clipboard_power_and_apps_have_their_bytes() {
 }
 
 #[test]
-fn hid_devices_got_vendor_and_product_in_3_1() {
+fn hid_devices_got_a_name_in_2_7_and_vendor_and_product_in_3_1() {
     let create = |vendor, product| ControlMsg::UhidCreate {
         id: 1,
         vendor,
@@ -152,6 +152,15 @@ fn hid_devices_got_vendor_and_product_in_3_1() {
         name: "K".into(),
         descriptor: vec![5, 1],
     };
+    let nameless = ControlMsg::UhidCreate {
+        id: 1,
+        vendor: 0,
+        product: 0,
+        name: String::new(),
+        descriptor: vec![5, 1],
+    };
+    check_control("2.4", &nameless, "0c 0001 0002 0501");
+    check_control("2.7", &create(0, 0), "0c 0001 01 4b 0002 0501");
     check_control(
         "3.1",
         &create(0x045e, 0x028e),

@@ -112,7 +112,10 @@ fn packets() -> impl Strategy<Value = Vec<Sent>> {
 
 proptest! {
     #[test]
-    fn control_messages_read_back(version in versions(), msg in messages()) {
+    fn control_messages_read_back(version in versions(), mut msg in messages()) {
+        if let ControlMsg::UhidCreate { name, .. } = &mut msg && !version.at_least(2, 7, 0) {
+            name.clear();
+        }
         let mut out = BytesMut::new();
         match control::encode(version, &msg, &mut out) {
             Ok(()) => prop_assert_eq!(control::decode(version, &out), Ok(Some((msg, out.len())))),

@@ -115,7 +115,11 @@ fn read_uhid_create(version: ServerVersion, r: &mut Reader<'_>) -> Option<Contro
     } else {
         (0, 0)
     };
-    let name = text_u8(r)?;
+    let name = if version.at_least(2, 7, 0) {
+        text_u8(r)?
+    } else {
+        String::new()
+    };
     let descriptor = bytes_u16(r)?;
     Some(ControlMsg::UhidCreate {
         id,

@@ -126,7 +126,9 @@ fn put_uhid_create(version: ServerVersion, out: &mut BytesMut, msg: &ControlMsg)
         out.put_u16(*vendor);
         out.put_u16(*product);
     }
-    put_u8_len(out, name.as_bytes(), UHID_NAME_LEN_MAX)?;
+    if version.at_least(2, 7, 0) {
+        put_u8_len(out, name.as_bytes(), UHID_NAME_LEN_MAX)?;
+    }
     put_u16_len(out, descriptor)
 }
 
