@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use device::Android;
 use device::android::{App, Model};
 use device::display::{CaptureOptions, Display, FirstSize, Packet};
-use device::encode::Habit;
-use device::screen::scale::Rounding;
+use device::encode::{Habit, KeyFrames};
+use device::screen::lens::Lens;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -27,10 +27,10 @@ async fn main() -> anyhow::Result<()> {
     let (display, _thread) = Display::spawn(android, 60)?;
     let mut capture = display.capture(CaptureOptions {
         bit_rate: 4_000_000,
-        max_size: None,
-        rounding: Rounding::Down(2),
+        lens: Lens::WHOLE,
         max_fps: None,
         encoder: Habit::Usual,
+        key_frames: KeyFrames::USUAL,
         first_size: FirstSize::Works,
     })?;
     let (started, cpu) = (Instant::now(), cpu_time()?);

@@ -12,8 +12,8 @@
 mod capture;
 mod vsync;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,9 +23,9 @@ use thiserror::Error;
 
 use crate::android::{Android, Size};
 use crate::clock;
-use crate::encode::Habit;
+use crate::encode::{Habit, KeyFrames};
 use crate::replay::{self, Film};
-use crate::screen::scale::Rounding;
+use crate::screen::lens::{Lens, Look};
 use crate::screen::{Moment, Screen};
 
 use capture::Capture;
@@ -57,6 +57,13 @@ pub enum Packet {
         /// One access unit.
         data: Bytes,
     },
+    /// The end, and why: the server's words.
+    Failed {
+        /// A size that no encoder takes, if it came to a size.
+        size: Option<Size>,
+        /// What it says.
+        why: String,
+    },
 }
 
 /// What a capture asks for.
@@ -64,14 +71,14 @@ pub enum Packet {
 pub struct CaptureOptions {
     /// Bits per second.
     pub bit_rate: u32,
-    /// Longer side at most, `None` = as the display.
-    pub max_size: Option<u16>,
-    /// How width and height become what the encoder takes.
-    pub rounding: Rounding,
+    /// What of the display is shown, and how.
+    pub lens: Lens,
     /// Pictures per second at most, `None` = as the display.
     pub max_fps: Option<f32>,
     /// What kind of encoder the device has.
     pub encoder: Habit,
+    /// When its key frames come.
+    pub key_frames: KeyFrames,
     /// Whether the encoder takes the first size.
     pub first_size: FirstSize,
 }
@@ -88,10 +95,10 @@ pub enum FirstSize {
     Fails,
 }
 
-/// The size of a capture's video at this moment, which input has to name exactly, and of the display that it shows:
-/// as long as a session lasts its pixels are mapped to that display, also when the device is held otherwise by then.
+/// What a capture shows at this moment: the size of its video, which input has to name exactly, and where that lands.
+/// As long as a session lasts its pixels are mapped to the display as it was held then.
 #[derive(Debug, Clone, Default)]
-pub struct VideoSize(Arc<AtomicU64>);
+pub struct Shown(Arc<Mutex<Option<Look>>>);
 
 /// A handle on the display's thread.
 #[derive(Debug, Clone)]
@@ -107,7 +114,7 @@ pub struct CaptureHandle {
     /// What to send.
     pub packets: tokio::sync::mpsc::Receiver<Packet>,
     /// What input is checked against.
-    pub size: VideoSize,
+    pub shown: Shown,
     reset: Reset,
 }
 
@@ -127,24 +134,18 @@ pub struct Busy;
 pub(crate) struct Attach {
     pub(crate) options: CaptureOptions,
     pub(crate) packets: tokio::sync::mpsc::Sender<Packet>,
-    pub(crate) size: VideoSize,
+    pub(crate) shown: Shown,
     pub(crate) resets_wanted: Arc<AtomicU32>,
 }
 
-impl VideoSize {
-    /// The video's and the display's, `None` before the first session.
-    pub fn load(&self) -> Option<(Size, Size)> {
-        let both = self.0.load(Ordering::Acquire);
-        let size = |bits: u64| Size {
-            width: (bits >> 16) as u16,
-            height: bits as u16,
-        };
-        (both != 0).then(|| (size(both), size(both >> 32)))
+impl Shown {
+    /// `None` before the first session.
+    pub fn load(&self) -> Option<Look> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn store(&self, video: Size, display: Size) {
-        let bits = |size: Size| u64::from(size.width) << 16 | u64::from(size.height);
-        self.0.store(bits(video) | bits(display) << 32, Ordering::Release);
+    pub(crate) fn store(&self, look: Look) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
     }
 }
 
@@ -208,18 +209,22 @@ impl Display {
     /// The thread has ended, or has not taken the last captures yet.
     pub fn capture(&self, options: CaptureOptions) -> Result<CaptureHandle, Busy> {
         let (sender, packets) = tokio::sync::mpsc::channel(PACKETS_MAX);
-        let (size, wanted) = (VideoSize::default(), Arc::new(AtomicU32::new(0)));
+        let (shown, wanted) = (Shown::default(), Arc::new(AtomicU32::new(0)));
         let attach = Attach {
             options,
             packets: sender,
-            size: size.clone(),
+            shown: shown.clone(),
             resets_wanted: Arc::clone(&wanted),
         };
         self.commands.try_send(attach).map_err(|_| Busy)?;
         self.android.poke();
         let android = self.android.clone();
         let reset = Reset { wanted, android };
-        Ok(CaptureHandle { packets, size, reset })
+        Ok(CaptureHandle {
+            packets,
+            shown,
+            reset,
+        })
     }
 }
 
@@ -296,10 +301,10 @@ impl Loop {
             self.shown = self.screen.draw(&self.android, moment);
         }
         let damage = self.screen.canvas_mut().take_damage();
-        let canvas = self.screen.canvas();
+        let (canvas, rotation) = (self.screen.canvas(), self.screen.rotation());
         self.captures.retain_mut(|capture| {
             capture.damaged(damage);
-            let pictured = capture.picture(canvas, pts, started);
+            let pictured = capture.picture(canvas, rotation, pts, started);
             if let Err(error) = &pictured {
                 tracing::error!(%error, "a capture ends");
             }

@@ -5,10 +5,12 @@
 //! ```
 //!
 //! As a rule constrained baseline, no reordering, one slice a picture, Annex B with four-byte start codes. As on a
-//! phone the parameter sets are given out apart and are not repeated before later key frames. A [`Habit`] is what some
+//! phone the parameter sets are given out apart and are not repeated before later key frames, if the client did not ask
+//! for that. A [`Habit`] is what some
 //! phone's encoder does otherwise. It does not know why or when a picture is encoded.
 
 use std::ffi::c_int;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,13 +23,50 @@ use openh264::encoder::{
 };
 use openh264::formats::YUVSlices;
 use openh264_sys2::ENCODER_OPTION_TRACE_LEVEL;
+use scrcpy::options::CodecOption;
 use thiserror::Error;
 
 use crate::android::Size;
 use crate::screen::planes::Planes;
 
-/// Pictures between key frames: MediaCodec's 10 s at 60 Hz, as scrcpy asks for.
-const KEY_FRAME_INTERVAL: u32 = 600;
+/// Pictures a second that scrcpy tells every encoder, by which that counts the seconds between key frames.
+const TOLD_FRAME_RATE: f64 = 60.0;
+
+/// When key frames come, and with what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyFrames {
+    /// Pictures from one to the next; `None` = only the first is one.
+    pub every: Option<NonZeroU32>,
+    /// Whether the parameter sets are repeated in each.
+    pub with_parameters: bool,
+}
+
+impl KeyFrames {
+    /// As scrcpy asks for them: 10 s at 60 pictures a second.
+    pub const USUAL: Self = Self {
+        every: NonZeroU32::new(600),
+        with_parameters: false,
+    };
+
+    /// As scrcpy asks for them, or as the client's options do.
+    #[must_use]
+    pub fn new(options: &[CodecOption]) -> Self {
+        let number = |key: &str| {
+            let of_key = options.iter().rev().find(|option| option.key == key);
+            of_key.and_then(|option| option.value.number())
+        };
+        // A negative interval has no end, and 0 makes each picture a key frame. A cast keeps within a u32.
+        let pictures = |seconds: f64| NonZeroU32::new((seconds * TOLD_FRAME_RATE).round() as u32);
+        Self {
+            every: match number("i-frame-interval") {
+                None => Self::USUAL.every,
+                Some(seconds) if seconds < 0.0 => None,
+                Some(seconds) => pictures(seconds).or(Some(NonZeroU32::MIN)),
+            },
+            with_parameters: number("prepend-sps-pps-to-idr-frames") == Some(1.0),
+        }
+    }
+}
 
 /// How an encoder of the field differs from the usual one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -136,12 +175,15 @@ pub struct EncoderSettings {
     pub bit_rate: u32,
     /// Pictures per second that the bit rate is shared by.
     pub frame_rate: f32,
+    /// When key frames come.
+    pub key_frames: KeyFrames,
 }
 
 /// An encoder for one session: its first picture is a key frame.
 pub struct Encoder {
     inner: OpenH264,
     habit: Habit,
+    with_parameters: bool,
 }
 
 /// One picture.
@@ -149,7 +191,7 @@ pub struct Encoder {
 pub struct Encoded {
     /// Parameter sets, with the first picture of an encoder.
     pub config: Option<Bytes>,
-    /// The access unit without parameter sets.
+    /// The access unit, without parameter sets if nothing says otherwise.
     pub unit: Bytes,
     /// Whether it is a key frame.
     pub key: bool,
@@ -180,7 +222,9 @@ impl Encoder {
             .scene_change_detect(false)
             .adaptive_quantization(false)
             .background_detection(false)
-            .intra_frame_period(IntraFramePeriod::from_num_frames(KEY_FRAME_INTERVAL))
+            .intra_frame_period(IntraFramePeriod::from_num_frames(
+                settings.key_frames.every.map_or(0, NonZeroU32::get),
+            ))
             .num_threads(1)
             .vui(VuiConfig::bt709());
         let config = match settings.habit {
@@ -189,8 +233,11 @@ impl Encoder {
         };
         let mut inner = OpenH264::with_api_config(OpenH264API::from_source(), config)?;
         silence(&mut inner);
-        let habit = settings.habit;
-        Ok(Self { inner, habit })
+        Ok(Self {
+            inner,
+            habit: settings.habit,
+            with_parameters: settings.key_frames.with_parameters,
+        })
     }
 
     /// Encodes a picture; `None` if the encoder gave nothing out.
@@ -222,7 +269,7 @@ impl Encoder {
                 if parameters {
                     config.extend_from_slice(nal);
                 }
-                if !parameters || noisy && key {
+                if !parameters || (noisy || self.with_parameters) && key {
                     unit.extend_from_slice(nal);
                 }
             }

@@ -30,7 +30,8 @@ use thiserror::Error;
 
 use crate::android::Size;
 use crate::clock;
-use crate::display::{Attach, Packet, VideoSize, Vsync};
+use crate::display::{Attach, Packet, Shown, Vsync};
+use crate::screen::lens::Look;
 
 use recorded::Cue;
 
@@ -172,7 +173,7 @@ pub(crate) fn show(film: &Film, fps: u32, attached: &mpsc::Receiver<Attach>) {
 /// One capture of the film.
 struct Reel {
     packets: tokio::sync::mpsc::Sender<Packet>,
-    size: VideoSize,
+    shown: Shown,
     resets_wanted: Arc<AtomicU32>,
     resets_done: u32,
     at: At,
@@ -189,13 +190,13 @@ impl Reel {
     fn new(attach: Attach) -> Self {
         let Attach {
             packets,
-            size,
+            shown,
             resets_wanted,
             ..
         } = attach;
         Self {
             packets,
-            size,
+            shown,
             resets_wanted,
             resets_done: 0,
             at: At::Fresh,
@@ -218,7 +219,7 @@ impl Reel {
         };
         let picture = &film.pictures[index];
         if begins {
-            self.size.store(film.size, film.size);
+            self.shown.store(Look::stretched(film.size, film.size));
             self.send(Packet::Session(film.size));
         }
         let config = if begins {

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use scrcpy::codec::VideoCodec;
-use scrcpy::options::{self, ServerOptions, VideoSource};
+use scrcpy::options::{self, ServerOptions, VideoSource, codec_options};
 use scrcpy::version::{Framing, ServerVersion};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -34,8 +34,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::android::Android;
 use crate::android::displays::MAIN;
 use crate::display::{CaptureHandle, CaptureOptions, FirstSize};
-use crate::encode::Habit;
+use crate::encode::{Habit, KeyFrames};
 use crate::fault::Plan;
+use crate::screen::lens::Lens;
 use crate::screen::scale::Rounding;
 use crate::userland::Userland;
 
@@ -129,7 +130,7 @@ async fn run(userland: &Userland, launch: Launch, plan: Plan, log: &mut Log) -> 
     if options.cleanup {
         remove_jar();
     }
-    let lists = lists::wanted(userland, &options);
+    let lists = lists::wanted(userland, version, &options);
     if !lists.is_empty() {
         for list in lists {
             log.info(&list).await;
@@ -144,6 +145,11 @@ async fn run(userland: &Userland, launch: Launch, plan: Plan, log: &mut Log) -> 
     if let (true, Err(why)) = (early, stage::display(android, &options)) {
         return Ok(End::Broken(why));
     }
+    let display = android.on(options.display_id);
+    let warning = lens(version, &options).warning(display.size(), display.rotation().quarters());
+    if let (true, Some(warning)) = (options.video, warning) {
+        log.warn(&warning).await;
+    }
     let cleanup = CleanUp::start(android, &options);
     tokio::time::sleep(plan.starts_after).await;
     let sockets = sockets::open(&userland.sockets, &options, &android.name()).await?;
@@ -151,7 +157,7 @@ async fn run(userland: &Userland, launch: Launch, plan: Plan, log: &mut Log) -> 
     if options.video && options.video_source == VideoSource::Camera {
         return Ok(End::Closed);
     }
-    let stage = match Stage::new(userland, &options) {
+    let stage = match Stage::new(userland, &options, lens(version, &options)) {
         Ok(stage) => stage,
         Err(why) => return Ok(End::Broken(why)),
     };
@@ -197,7 +203,7 @@ impl Mirror<'_> {
             None => None,
         };
         let screen = control::Screen {
-            size: capture.as_ref().map(|capture| capture.size.clone()),
+            shown: capture.as_ref().map(|capture| capture.shown.clone()),
             reset: capture.as_ref().map(CaptureHandle::reset),
             flex: self.stage.flex.as_ref(),
         };
@@ -331,23 +337,29 @@ fn unknown_encoder(options: &ServerOptions, there: Habit) -> Option<String> {
     })
 }
 
+/// How a server of this version shows the display.
+fn lens(version: ServerVersion, options: &ServerOptions) -> Lens {
+    let rounding = match version.framing() {
+        Framing::Legacy if version.at_least(3, 0, 0) => Rounding::ShorterToNearest,
+        Framing::Legacy => Rounding::BeforeScaling,
+        Framing::Session => Rounding::Down(options.min_size_alignment.max(ENCODER_ALIGNMENT)),
+    };
+    Lens::new(version, options, rounding)
+}
+
 fn capture(
     userland: &Userland,
     version: ServerVersion,
     options: &ServerOptions,
     plan: &Plan,
 ) -> Result<CaptureHandle, Fatal> {
-    let rounding = match version.framing() {
-        Framing::Legacy if version.at_least(3, 0, 0) => Rounding::ShorterToNearest,
-        Framing::Legacy => Rounding::BeforeScaling,
-        Framing::Session => Rounding::Down(options.min_size_alignment.max(ENCODER_ALIGNMENT)),
-    };
     Ok(userland.display.capture(CaptureOptions {
         bit_rate: options.video_bit_rate,
-        max_size: options.max_size,
-        rounding,
+        lens: lens(version, options),
         max_fps: options.max_fps,
         encoder: userland.encoder,
+        // They were read when the server started.
+        key_frames: KeyFrames::new(&codec_options(&options.video_codec_options).unwrap_or_default()),
         first_size: match (plan.first_size_fails, options.downsize_on_error) {
             (false, _) => FirstSize::Works,
             (true, true) => FirstSize::FailsThenSmaller,

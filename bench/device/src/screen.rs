@@ -12,12 +12,13 @@ pub mod barcode;
 pub mod canvas;
 pub mod font;
 pub mod layout;
+pub mod lens;
 pub mod planes;
 pub mod scale;
 
 use std::time::Duration;
 
-use crate::android::{Android, App, Drawn, Scene, View};
+use crate::android::{Android, App, Drawn, Rotation, Scene, View};
 
 use app::motion::Feed;
 use app::{echo, latency, launcher, page, paint, still};
@@ -40,6 +41,7 @@ pub struct Screen {
     canvas: Canvas,
     fonts: Fonts,
     shown: Option<Shown>,
+    rotation: Rotation,
     /// Number of the last picture, from 1.
     frame: u32,
 }
@@ -64,6 +66,7 @@ impl Screen {
             canvas: Canvas::new(android.size()),
             fonts: Fonts::default(),
             shown: None,
+            rotation: Rotation::default(),
             frame: 0,
         }
     }
@@ -71,6 +74,11 @@ impl Screen {
     /// The picture.
     pub fn canvas(&self) -> &Canvas {
         &self.canvas
+    }
+
+    /// How the display was held when the picture was drawn.
+    pub fn rotation(&self) -> Rotation {
+        self.rotation
     }
 
     /// The picture, to take its damage.
@@ -99,6 +107,7 @@ impl Screen {
             view = android.view(Drawn::default());
             self.canvas = Canvas::new(view.size);
         }
+        self.rotation = view.rotation;
         self.frame = self.frame.wrapping_add(1);
         self.draw_scene(&view, moment);
         view.version

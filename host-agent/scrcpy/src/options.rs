@@ -16,6 +16,7 @@
 mod codec_options;
 mod display;
 mod parse;
+mod picture;
 
 use thiserror::Error;
 
@@ -24,8 +25,10 @@ use crate::demux::Start;
 use crate::handshake::Scid;
 use crate::version::ServerVersion;
 
+pub use codec_options::{CodecOption, CodecValue, codec_options};
 pub use display::NewDisplay;
 pub use parse::{ARGUMENTS_MAX, ParseError, Parsed, parse};
+pub use picture::{CaptureOrientation, Crop, Orientation, VideoLock};
 
 /// The class that `app_process` runs.
 pub const SERVER_CLASS: &str = "com.genymobile.scrcpy.Server";
@@ -55,6 +58,14 @@ pub struct ServerOptions {
     pub min_size_alignment: u16,
     /// Pictures per second at most, `None` = as the display.
     pub max_fps: Option<f32>,
+    /// The part of the display to capture, `None` = all of it.
+    pub crop: Option<Crop>,
+    /// Degrees clockwise by which the picture is turned in its frame (from 3.0).
+    pub angle: f32,
+    /// Which way up the picture is (from 3.0).
+    pub capture_orientation: CaptureOrientation,
+    /// Which way up the picture is (before 3.0).
+    pub lock_video_orientation: VideoLock,
     /// The device listens and the client connects, instead of the other way round.
     pub tunnel_forward: bool,
     /// The display to capture.
@@ -171,6 +182,10 @@ impl Default for ServerOptions {
             max_size: None,
             min_size_alignment: 1,
             max_fps: None,
+            crop: None,
+            angle: 0.0,
+            capture_orientation: CaptureOrientation::default(),
+            lock_video_orientation: VideoLock::default(),
             tunnel_forward: false,
             display_id: 0,
             new_display: None,
@@ -243,6 +258,7 @@ impl ServerOptions {
         if let Some(fps) = self.max_fps {
             args.text("max_fps", &fps.to_string())?;
         }
+        self.picture_args(&mut args)?;
         if self.display_id != 0 {
             args.text("display_id", &self.display_id.to_string())?;
         }
@@ -274,6 +290,23 @@ impl ServerOptions {
             }
         }
         Ok(args.list)
+    }
+
+    /// How the picture is cut and turned.
+    fn picture_args(&self, args: &mut Arguments) -> Result<(), EncodeError> {
+        if let Some(crop) = self.crop {
+            args.text("crop", &crop.to_string())?;
+        }
+        if self.angle != 0.0 {
+            args.text("angle", &self.angle.to_string())?;
+        }
+        if self.capture_orientation != CaptureOrientation::default() {
+            args.text("capture_orientation", &self.capture_orientation.to_string())?;
+        }
+        match self.lock_video_orientation {
+            VideoLock::Unlocked => Ok(()),
+            lock => args.text("lock_video_orientation", &lock.to_string()),
+        }
     }
 
     /// The line for the device's shell that starts the server at `jar`.
@@ -359,11 +392,16 @@ const FLAGS: &[Flag] = &[
 
 /// Options that are neither a switch nor in every version, with the version that introduced them.
 const SINCE: &[(&str, (u16, u16))] = &[
+    ("angle", (3, 0)),
+    ("capture_orientation", (3, 0)),
     ("min_size_alignment", (4, 0)),
     ("new_display", (3, 0)),
     ("screen_off_timeout", (3, 0)),
     ("video_source", (2, 2)),
 ];
+
+/// Options that a version took out again.
+const UNTIL: &[(&str, (u16, u16))] = &[("lock_video_orientation", (3, 0))];
 
 struct Arguments {
     version: ServerVersion,
@@ -372,13 +410,17 @@ struct Arguments {
 
 impl Arguments {
     fn text(&mut self, key: &'static str, value: &str) -> Result<(), EncodeError> {
-        let too_new = SINCE
+        let is_at_least = |(major, minor)| self.version.at_least(major, minor, 0);
+        let missing = SINCE
             .iter()
-            .any(|&(name, (major, minor))| name == key && !self.version.at_least(major, minor, 0))
+            .any(|&(name, since)| name == key && !is_at_least(since))
+            || UNTIL
+                .iter()
+                .any(|&(name, until)| name == key && is_at_least(until))
             || FLAGS
                 .iter()
                 .any(|flag| flag.key == key && !flag.in_version(self.version));
-        if too_new {
+        if missing {
             return Err(EncodeError::NotInVersion {
                 key,
                 version: self.version,

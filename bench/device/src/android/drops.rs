@@ -29,6 +29,8 @@ pub enum Dropped {
     TooManyPointers,
     /// A character that the virtual keyboard cannot type.
     UnmappableText,
+    /// A finger came down beside the display.
+    Outside,
     /// The screen is off.
     ScreenOff,
     /// An action byte that means nothing.
@@ -48,6 +50,7 @@ impl Dropped {
             Self::WrongSize => "wrong_size",
             Self::TooManyPointers => "too_many_pointers",
             Self::UnmappableText => "unmappable_text",
+            Self::Outside => "outside",
             Self::ScreenOff => "screen_off",
             Self::UnknownAction => "unknown_action",
             Self::UnknownHid => "unknown_hid",
@@ -67,7 +70,7 @@ impl Dropped {
             | Self::BadHid
             | Self::DeviceMessage => (Buffer::Main, Level::Warn, "scrcpy"),
             Self::UnknownAction => (Buffer::System, Level::Error, "InputDispatcher"),
-            Self::ScreenOff => (Buffer::System, Level::Info, "InputDispatcher"),
+            Self::Outside | Self::ScreenOff => (Buffer::System, Level::Info, "InputDispatcher"),
         }
     }
 }

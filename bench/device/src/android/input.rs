@@ -11,7 +11,8 @@
 //!   HOVER      joins (a ghost)          moves, draws nothing
 //! ```
 //!
-//! A mouse without buttons leaves with whatever it does. At most ten; what an eleventh does is dropped and counted. Where a message's position is checked against the size
+//! A mouse without buttons leaves with whatever it does. At most ten; what an eleventh does is dropped and counted. So
+//! is what a pointer does that came down beside the display, until it is lifted: there is no window. Where a message's position is checked against the size
 //! of a video is the scrcpy server's business; positions here are pixels of the display as it is held.
 
 use super::app::App;
@@ -47,6 +48,8 @@ pub struct Pointer {
     pub y: i32,
     /// Where it came down, `None` for a ghost.
     pub down_at: Option<(i32, i32)>,
+    /// Whether it came down beside the display, so that nobody gets what it does until it is lifted.
+    pub outside: bool,
 }
 
 /// What a pointer does.
@@ -155,9 +158,16 @@ impl Android {
             true => KeyCode::BACK,
             false => KeyCode::POWER,
         };
-        if down || code == KeyCode::BACK {
-            let meta = MetaState::NONE;
-            self.key(KeyPress { down, code, meta });
+        let meta = MetaState::NONE;
+        match code {
+            KeyCode::BACK => self.key(KeyPress { down, code, meta }),
+            // All of a press at once.
+            _ if down => {
+                for down in [true, false] {
+                    self.key(KeyPress { down, code, meta });
+                }
+            }
+            _ => {}
         }
     }
 
@@ -199,6 +209,13 @@ impl State {
                 said: Some("Too many pointers for touch event".to_owned()),
             });
         };
+        if self.pointers[index].outside {
+            self.drop_outside(kind, index);
+            if leaves {
+                self.pointers.remove(index);
+            }
+            return;
+        }
         self.log.event(match kind {
             TouchKind::Down => InputEvent::Down { id, x, y },
             TouchKind::Move => InputEvent::Move { id, x, y },
@@ -229,17 +246,27 @@ impl State {
         y: i32,
     ) -> Option<(usize, Option<(i32, i32)>)> {
         let down_at = (kind == TouchKind::Down).then_some((x, y));
+        let beside = down_at.is_some_and(|at| !layout::full(self.size()).contains(at));
         if let Some(index) = self.pointers.iter().position(|pointer| pointer.key == key) {
             let pointer = &mut self.pointers[index];
             let before = (pointer.x, pointer.y);
             (pointer.x, pointer.y) = (x, y);
             pointer.down_at = down_at.or(pointer.down_at);
+            if down_at.is_some() {
+                pointer.outside = beside;
+            }
             return Some((index, Some(before)));
         }
         if self.pointers.len() == POINTERS_MAX {
             return None;
         }
-        self.pointers.push(Pointer { key, x, y, down_at });
+        self.pointers.push(Pointer {
+            key,
+            x,
+            y,
+            down_at,
+            outside: beside,
+        });
         Some((self.pointers.len() - 1, None))
     }
 
@@ -373,6 +400,23 @@ impl State {
             why: Dropped::ScreenOff,
             values,
             said: Some(format!("Dropped event because the screen is off: {message}")),
+        });
+    }
+
+    /// Beside the display there is no window.
+    fn drop_outside(&mut self, kind: TouchKind, index: usize) {
+        let Pointer { key, x, y, .. } = self.pointers[index];
+        let said = match kind {
+            TouchKind::Down => {
+                format!("Dropping event because there is no touchable window at ({x}.0, {y}.0) in display")
+            }
+            _ => "Dropping event because the pointer is not down".to_owned(),
+        };
+        self.log.drops.add(DroppedInput {
+            message: "touch",
+            why: Dropped::Outside,
+            values: json!({ "id": key.id, "kind": kind.name(), "x": x, "y": y }),
+            said: Some(said),
         });
     }
 

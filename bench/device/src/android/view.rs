@@ -4,7 +4,7 @@
 
 use super::app::App;
 use super::packages::Segment;
-use super::{Android, Size, State};
+use super::{Android, Rotation, Size, State};
 
 /// A picture's content.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,8 @@ pub struct View {
     pub version: u64,
     /// The display as it is held.
     pub size: Size,
+    /// How that is.
+    pub rotation: Rotation,
     /// What is shown.
     pub scene: Scene,
 }
@@ -77,6 +79,7 @@ impl Android {
         View {
             version: state.version,
             size: state.size(),
+            rotation: state.rotation,
             scene: state.scene(drawn),
         }
     }

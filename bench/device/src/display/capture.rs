@@ -15,13 +15,14 @@ use scrcpy::Pts;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use super::{Attach, CaptureOptions, FirstSize, PACKETS_MAX, Packet, VideoSize};
-use crate::android::Size;
+use super::{Attach, CaptureOptions, FirstSize, PACKETS_MAX, Packet, Shown};
+use crate::android::{Rotation, Size};
 use crate::encode::{EncodeError, Encoder, EncoderSettings, Habit, SLOW_RESET};
 use crate::screen::canvas::Canvas;
 use crate::screen::layout::{Rect, full};
+use crate::screen::lens::{Blind, Look};
 use crate::screen::planes::Planes;
-use crate::screen::scale::{capture_size, scaled};
+use crate::screen::scale::scaled;
 
 /// After this quiet time the last picture is encoded once more: scrcpy's `repeat-previous-frame-after`.
 const REPEAT_AFTER: Duration = Duration::from_millis(100);
@@ -42,12 +43,14 @@ pub(super) enum CaptureError {
     Encode(#[from] EncodeError),
     #[error("the video encoder takes no size")]
     NoSize,
+    #[error("nothing of the display is shown")]
+    Blind,
 }
 
 pub(super) struct Capture {
     options: CaptureOptions,
     packets: mpsc::Sender<Packet>,
-    size: VideoSize,
+    shown: Shown,
     resets_wanted: Arc<AtomicU32>,
     resets_done: u32,
     /// When a session that was asked for may begin, with an encoder that is slow at it.
@@ -62,6 +65,8 @@ enum State {
 
 struct Running {
     display: Size,
+    rotation: Rotation,
+    look: Look,
     encoder: Encoder,
     planes: Planes,
     /// What the planes lack of the newest picture.
@@ -75,13 +80,13 @@ impl Capture {
         let Attach {
             options,
             packets,
-            size,
+            shown,
             resets_wanted,
         } = attach;
         Self {
             options,
             packets,
-            size,
+            shown,
             resets_wanted,
             resets_done: 0,
             ready_at: None,
@@ -116,15 +121,24 @@ impl Capture {
     ///
     /// # Errors
     /// The encoder failed; the capture is of no more use.
-    pub(super) fn picture(&mut self, canvas: &Canvas, pts: Pts, now: Instant) -> Result<(), CaptureError> {
+    pub(super) fn picture(
+        &mut self,
+        canvas: &Canvas,
+        rotation: Rotation,
+        pts: Pts,
+        now: Instant,
+    ) -> Result<(), CaptureError> {
         let begins = match &self.state {
             State::Fresh => true,
-            State::Running(running) => running.display != canvas.size() || self.reset_wanted(),
+            State::Running(running) => {
+                let turned = self.options.lens.follows_half_turns() && running.rotation != rotation;
+                running.display != canvas.size() || turned || self.reset_wanted()
+            }
         };
         if begins {
             return match self.holds_up(now) {
                 true => Ok(()),
-                false => self.begin(canvas, pts, now),
+                false => self.begin(canvas, rotation, pts, now),
             };
         }
         if self.due(now).is_none_or(|due| due > now) || self.packets.capacity() == 0 {
@@ -139,21 +153,31 @@ impl Capture {
         Ok(())
     }
 
-    fn begin(&mut self, canvas: &Canvas, pts: Pts, now: Instant) -> Result<(), CaptureError> {
+    fn begin(
+        &mut self,
+        canvas: &Canvas,
+        rotation: Rotation,
+        pts: Pts,
+        now: Instant,
+    ) -> Result<(), CaptureError> {
         if self.packets.capacity() < SESSION_PACKETS {
             return Ok(());
         }
-        self.first_size(canvas.size())?;
+        self.options.lens.settle(rotation.quarters());
+        self.first_size(canvas.size(), rotation)?;
         self.resets_done = self.resets_wanted.load(Ordering::Acquire);
         let encoder = Encoder::new(EncoderSettings {
             habit: self.options.encoder,
             bit_rate: self.options.bit_rate,
             frame_rate: self.options.max_fps.unwrap_or(FRAME_RATE),
+            key_frames: self.options.key_frames,
         })?;
-        let size = capture_size(canvas.size(), self.options.max_size, self.options.rounding);
-        let encoded = self.options.encoder.size_of(size);
+        let look = self.look(canvas.size(), rotation)?;
+        let encoded = self.options.encoder.size_of(look.video);
         let mut running = Box::new(Running {
             display: canvas.size(),
+            rotation,
+            look,
             encoder,
             planes: Planes::new(encoded),
             missing: Some(full(canvas.size())),
@@ -163,9 +187,31 @@ impl Capture {
         let first = running.encode(canvas, pts, true)?;
         self.state = State::Running(running);
         // Input is checked against the new size a little before its reader hears of it, as on a real device.
-        self.size.store(size, canvas.size());
-        self.send([Packet::Session(size)].into_iter().chain(first));
+        self.shown.store(look);
+        self.send([Packet::Session(look.video)].into_iter().chain(first));
         Ok(())
+    }
+
+    /// What is shown; if that is nothing, its reader is told why.
+    fn look(&self, display: Size, rotation: Rotation) -> Result<Look, CaptureError> {
+        let look = self.options.lens.look(display, rotation.quarters());
+        look.map_err(|blind| {
+            let (size, why) = match blind {
+                Blind::Outside(why) => {
+                    let thread = "Exception on thread Thread[video,5,main]";
+                    (
+                        None,
+                        format!("{thread}\njava.lang.IllegalArgumentException: {why}"),
+                    )
+                }
+                Blind::Empty(why) => {
+                    let (width, height) = (0, 0);
+                    (Some(Size { width, height }), why.to_owned())
+                }
+            };
+            self.send([Packet::Failed { size, why }]);
+            CaptureError::Blind
+        })
     }
 
     /// Whether the encoder is not ready for a new session yet, for that is slow with it.
@@ -181,18 +227,19 @@ impl Capture {
     }
 
     /// A first size that does not work is told and left.
-    fn first_size(&mut self, display: Size) -> Result<(), CaptureError> {
+    fn first_size(&mut self, display: Size, rotation: Rotation) -> Result<(), CaptureError> {
         let fails = std::mem::take(&mut self.options.first_size);
         if fails == FirstSize::Works {
             return Ok(());
         }
-        let size = capture_size(display, self.options.max_size, self.options.rounding);
-        self.size.store(size, display);
+        let look = self.look(display, rotation)?;
+        let size = look.video;
+        self.shown.store(look);
         self.send([Packet::Session(size)]);
         let longer = size.width.max(size.height);
         match SMALLER_SIDES.into_iter().find(|&side| side < longer) {
             Some(side) if fails == FirstSize::FailsThenSmaller => {
-                self.options.max_size = Some(side);
+                self.options.lens.max_size = Some(side);
                 Ok(())
             }
             _ => Err(CaptureError::NoSize),
@@ -225,7 +272,9 @@ impl Running {
     /// Parameter sets, if they are the first, and the picture; nothing if the encoder swallowed it.
     fn encode(&mut self, canvas: &Canvas, pts: Pts, first: bool) -> Result<Vec<Packet>, EncodeError> {
         if let Some(missing) = self.missing.take() {
-            if self.planes.size() == canvas.size() {
+            if let Some(shown) = self.look.show(canvas, self.planes.size()) {
+                self.planes.update(&shown, full(shown.size()));
+            } else if self.planes.size() == canvas.size() {
                 self.planes.update(canvas, missing);
             } else {
                 let small = scaled(canvas, self.planes.size());

@@ -25,6 +25,7 @@ use scrcpy::{Demuxer, Event, Framing, ServerVersion, VideoCodec};
 use super::{Film, FilmError, Picture, Reel, SESSION_PACKETS, size_of};
 use crate::android::Size;
 use crate::display::{Attach, Packet};
+use crate::screen::lens::Look;
 
 /// What the sockets of a server are called, up to its number.
 const SCRCPY: &str = "localabstract:scrcpy";
@@ -263,7 +264,7 @@ impl Player {
             let picture = &film.pictures[self.next];
             let begins = std::mem::take(&mut self.fresh) || cue.begins;
             if begins {
-                self.reel.size.store(cue.size, cue.size);
+                self.reel.shown.store(Look::stretched(cue.size, cue.size));
                 self.reel.send(Packet::Session(cue.size));
             }
             let config = if begins {

@@ -34,7 +34,7 @@ use crate::android::journal::{Buffer, Level};
 use crate::android::{
     Android, Dropped, DroppedInput, HidInfo, KeyPress, Panel, PeripheralError, PointerKey, Size, TouchKind,
 };
-use crate::display::{Reset, VideoSize};
+use crate::display::{Reset, Shown};
 use crate::fault::Plan;
 use crate::hid::DESCRIPTOR_LEN_MAX;
 
@@ -56,7 +56,7 @@ const READ_LEN: usize = 16 * 1_024;
 
 /// What input and resets need of the capture; neither is there without video.
 pub(super) struct Screen<'a> {
-    pub(super) size: Option<VideoSize>,
+    pub(super) shown: Option<Shown>,
     pub(super) reset: Option<Reset>,
     /// Only with a flexible display.
     pub(super) flex: Option<&'a Flex>,
@@ -378,27 +378,20 @@ impl Controller<'_> {
 
     /// Pixels of the video become pixels of the display that it shows; without video they are that already.
     fn place(&self, message: &'static str, mut values: Value, position: Position) -> Option<(i32, i32)> {
-        let Some(size) = &self.screen.size else {
+        let Some(shown) = &self.screen.shown else {
             return Some((position.x, position.y));
         };
-        let size = size.load();
-        if let Some((video, display)) = size
-            && (video.width, video.height) == (position.width, position.height)
+        let look = shown.load();
+        if let Some(look) = look
+            && (look.video.width, look.video.height) == (position.width, position.height)
         {
-            let map = |at: i32, display: u16, video: u16| {
-                let mapped = i64::from(at) * i64::from(display) / i64::from(video);
-                i32::try_from(mapped).unwrap_or(i32::MAX)
-            };
-            return Some((
-                map(position.x, display.width, video.width),
-                map(position.y, display.height, video.height),
-            ));
+            return Some(look.lands((position.x, position.y)));
         }
         let (named, now) = (
             format!("{}x{}", position.width, position.height),
-            size.map_or_else(
+            look.map_or_else(
                 || "none".to_owned(),
-                |(video, _)| format!("{}x{}", video.width, video.height),
+                |look| format!("{}x{}", look.video.width, look.video.height),
             ),
         );
         values["x"] = position.x.into();

@@ -1,15 +1,16 @@
 //! What the server prints when it is asked for a list, before it opens any socket.
 //!
 //! ```text
-//!   list_encoders     --video-codec=h264 --video-encoder=NAME   (sw)
+//!   list_encoders     --video-codec=h264 --video-encoder=NAME   (sw)     before 3.0: ='NAME', and nothing behind
 //!   list_cameras      (none)
-//!   list_displays     --display-id=0    (720x1280)
+//!   list_displays     --display-id=0    (720x1280)                       before 2.2: --display=0
 //!   list_apps         * of the system, - installed: label, package
 //! ```
 //!
 //! The layout is that of the real server, which clients read. It opens nothing and changes nothing.
 
 use scrcpy::options::ServerOptions;
+use scrcpy::version::ServerVersion;
 
 use crate::android::{Android, App};
 use crate::encode::Habit;
@@ -25,15 +26,18 @@ pub(super) const AUDIO_ENCODER: &str = "c2.android.opus.encoder";
 const NAME_COLUMN: usize = 30;
 
 /// The lists that the options ask for; none: the server is to mirror.
-pub(super) fn wanted(userland: &Userland, options: &ServerOptions) -> Vec<String> {
+pub(super) fn wanted(userland: &Userland, version: ServerVersion, options: &ServerOptions) -> Vec<String> {
     let android = &userland.android;
     let mut lists = Vec::new();
     if options.list_encoders {
-        lists.push(video_encoders(userland.encoder));
-        lists.push(audio_encoders());
+        lists.extend([video_encoders(userland.encoder), audio_encoders()].map(|list| quoted(version, list)));
     }
     if options.list_displays {
-        lists.push(displays(android));
+        let list = displays(android);
+        lists.push(match version.at_least(2, 2, 0) {
+            true => list,
+            false => list.replace("--display-id=", "--display="),
+        });
     }
     if options.list_cameras || options.list_camera_sizes {
         lists.push("List of cameras:\n    (none)".to_owned());
@@ -42,6 +46,18 @@ pub(super) fn wanted(userland: &Userland, options: &ServerOptions) -> Vec<String
         lists.push(apps(android));
     }
     lists
+}
+
+/// A list of encoders as this version writes it.
+fn quoted(version: ServerVersion, list: String) -> String {
+    if version.at_least(3, 0, 0) {
+        return list;
+    }
+    let lines = list.lines().map(|line| match line.split_once("-encoder=") {
+        Some((before, name)) => format!("{before}-encoder='{}'", name.trim_end_matches("   (sw)")),
+        None => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The displays.

@@ -22,6 +22,7 @@ use super::lists;
 use crate::android::displays::{Content, MAIN, VirtualDisplay};
 use crate::android::{Android, Size};
 use crate::display::Display;
+use crate::screen::lens::Lens;
 use crate::userland::Userland;
 
 /// What a flexible display measures before its client says so.
@@ -43,7 +44,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Why not is what ends the server.
-    pub(super) fn new(userland: &Userland, options: &ServerOptions) -> Result<Self, String> {
+    pub(super) fn new(userland: &Userland, options: &ServerOptions, lens: Lens) -> Result<Self, String> {
         let Some(wanted) = options.new_display.filter(|_| options.video) else {
             let android = display(&userland.android, options)?;
             if android.display() != MAIN {
@@ -55,6 +56,11 @@ impl Stage {
                 _display: None,
             });
         };
+        if options.flex_display && options.crop.is_some() {
+            let thread = "Exception on thread Thread[video,5,main]";
+            let why = "Flex display does not support cropping";
+            return Err(format!("{thread}\njava.lang.IllegalArgumentException: {why}"));
+        }
         let size = match wanted.size {
             Some((width, height)) => Size { width, height },
             None if options.flex_display => FLEX_SIZE,
@@ -67,7 +73,9 @@ impl Stage {
         let display = userland.android.add_display(size, content);
         let display = display.ok_or("Could not create display")?;
         let android = display.android().clone();
-        let flex = options.flex_display.then(|| Flex::new(android.clone()));
+        let flex = options
+            .flex_display
+            .then(|| Flex::new(android.clone(), lens.swaps()));
         Self::on(userland, android, Some(display), flex)
     }
 
@@ -107,15 +115,18 @@ pub(super) fn display(android: &Android, options: &ServerOptions) -> Result<Andr
 /// A display that its client resizes.
 pub(super) struct Flex {
     android: Android,
+    /// Whether the picture lies on its side, and with it the client's sides.
+    swapped: bool,
     wanted: watch::Sender<Option<Size>>,
     /// The next session is the client's doing.
     resized: AtomicBool,
 }
 
 impl Flex {
-    fn new(android: Android) -> Self {
+    fn new(android: Android, swapped: bool) -> Self {
         Self {
             android,
+            swapped,
             wanted: watch::Sender::new(None),
             resized: AtomicBool::new(false),
         }
@@ -123,7 +134,14 @@ impl Flex {
 
     /// The client wants another size.
     pub(super) fn want(&self, size: Size) {
-        self.wanted.send_replace(Some(size));
+        let Size { width, height } = size;
+        self.wanted.send_replace(Some(match self.swapped {
+            true => Size {
+                width: height,
+                height: width,
+            },
+            false => size,
+        }));
     }
 
     /// Whether a session that begins now is the client's doing; asked once for each.

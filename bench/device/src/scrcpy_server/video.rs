@@ -35,7 +35,14 @@ pub(super) async fn send(
         pictures: 0,
     };
     while let Some(packet) = packets.recv().await {
-        if stream.packet(packet).await.is_err() {
+        let sent = match packet {
+            Packet::Failed { size, why } => match stream.failed(size).await {
+                Ok(()) => return End::Broken(why),
+                Err(error) => Err(error),
+            },
+            packet => stream.packet(packet).await,
+        };
+        if sent.is_err() {
             return End::Closed;
         }
     }
@@ -58,6 +65,7 @@ impl<S: AsyncWrite + Unpin, R: Fn() -> bool> Stream<'_, S, R> {
     async fn packet(&mut self, packet: Packet) -> std::io::Result<()> {
         let wire = match packet {
             Packet::Session(size) => self.session(size).await,
+            Packet::Failed { .. } => return Ok(()),
             Packet::Config(data) => self.wire(Header::Config { len: data.len() }, &data),
             Packet::Frame { pts, key, data } => {
                 self.faults().await?;
@@ -67,6 +75,21 @@ impl<S: AsyncWrite + Unpin, R: Fn() -> bool> Stream<'_, S, R> {
             }
         };
         self.socket.write_all(&wire).await
+    }
+
+    /// The codec stands on the socket before a size is known from 4.0, and before with the size.
+    async fn failed(&mut self, size: Option<Size>) -> std::io::Result<()> {
+        let known = size.is_some() || self.framing == Framing::Session;
+        if self.header_sent || !self.options.send_stream_meta || !known {
+            return Ok(());
+        }
+        let session = Session {
+            width: size.map_or(0, |size| size.width),
+            height: size.map_or(0, |size| size.height),
+            client_resized: false,
+        };
+        let header = handshake::encode_video_header(self.framing, VideoCodec::H264, session);
+        self.socket.write_all(&header).await
     }
 
     async fn session(&mut self, size: Size) -> BytesMut {

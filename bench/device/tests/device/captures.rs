@@ -11,8 +11,8 @@ use std::time::Duration;
 use device::Android;
 use device::android::{App, Model};
 use device::display::{CaptureHandle, CaptureOptions, Display, FirstSize, Packet};
-use device::encode::Habit;
-use device::screen::scale::Rounding;
+use device::encode::{Habit, KeyFrames};
+use device::screen::lens::Lens;
 use tokio::time::timeout;
 
 /// Longer than any step takes on a busy machine.
@@ -20,10 +20,10 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) const OPTIONS: CaptureOptions = CaptureOptions {
     bit_rate: 1_000_000,
-    max_size: None,
-    rounding: Rounding::Down(2),
+    lens: Lens::WHOLE,
     max_fps: None,
     encoder: Habit::Usual,
+    key_frames: KeyFrames::USUAL,
     first_size: FirstSize::Works,
 };
 

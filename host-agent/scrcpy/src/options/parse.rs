@@ -2,13 +2,13 @@
 //!
 //! Every argument is `key=value`. A key that the version does not know is only warned of; a value that does not parse
 //! keeps the server from starting. Keys that the version knows and that change neither bytes nor pictures here (the
-//! camera, the audio's source, how the picture is turned or cut) are read and have no effect.
+//! camera, the audio's source) are read and have no effect.
 
 use std::num::NonZeroU32;
 
 use thiserror::Error;
 
-use super::{FLAGS, LogLevel, ServerOptions, VideoSource, codec_options};
+use super::{Crop, FLAGS, LogLevel, ServerOptions, VideoSource, codec_options};
 use crate::codec::{AudioCodec, VideoCodec};
 use crate::version::ServerVersion;
 
@@ -30,9 +30,9 @@ pub enum ParseError {
         /// What it was set to.
         value: String,
     },
-    /// An option for an encoder that is none.
+    /// A value that is none, in the server's own words.
     #[error("{0}")]
-    CodecOption(String),
+    Refused(String),
     /// Neither video nor audio nor control.
     #[error("video, audio and control are all off")]
     NothingToDo,
@@ -68,7 +68,11 @@ pub fn parse<S: AsRef<str>>(version: ServerVersion, args: &[S]) -> Result<Parsed
             .split_once('=')
             .ok_or_else(|| ParseError::NotAPair(arg.to_owned()))?;
         if matches!(key, "video_codec_options" | "audio_codec_options") {
-            codec_options::check(value).map_err(ParseError::CodecOption)?;
+            codec_options(value).map_err(ParseError::Refused)?;
+        }
+        if let Some(set) = set_picture(&mut parsed.options, version, key, value) {
+            set.map_err(ParseError::Refused)?;
+            continue;
         }
         match set(&mut parsed.options, version, key, value) {
             Some(Setting::Done) => {}
@@ -138,6 +142,31 @@ fn set(options: &mut ServerOptions, version: ServerVersion, key: &str, value: &s
     Some(Setting::Done)
 }
 
+/// How the picture is cut and turned; `None`: another key. What is wrong is told in the server's words.
+fn set_picture(
+    options: &mut ServerOptions,
+    version: ServerVersion,
+    key: &str,
+    value: &str,
+) -> Option<Result<(), String>> {
+    let oriented = version.at_least(3, 0, 0);
+    let set = match key {
+        "crop" => Crop::parse(version, value).map(|crop| options.crop = crop),
+        "angle" if oriented => value
+            .parse()
+            .map(|angle| options.angle = angle)
+            .map_err(|_| format!("Invalid float value for angle: \"{value}\"")),
+        "capture_orientation" if oriented => value
+            .parse()
+            .map(|orientation| options.capture_orientation = orientation),
+        "lock_video_orientation" if !oriented => {
+            value.parse().map(|lock| options.lock_video_orientation = lock)
+        }
+        _ => return None,
+    };
+    Some(set)
+}
+
 fn set_raw(options: &mut ServerOptions, value: &str) {
     if boolean(value) {
         options.send_device_meta = false;
@@ -153,9 +182,6 @@ const WITHOUT_EFFECT: &[(&str, (u16, u16))] = &[
     ("audio_codec_options", (2, 0)),
     ("audio_source", (2, 1)),
     ("audio_dup", (2, 6)),
-    ("crop", (2, 0)),
-    ("angle", (3, 0)),
-    ("capture_orientation", (3, 0)),
     ("vd_destroy_content", (3, 1)),
     ("vd_system_decorations", (3, 0)),
     ("display_ime_policy", (3, 2)),

@@ -221,6 +221,14 @@ impl Video {
         }
     }
 
+    /// What comes until the socket ends.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let read = self.socket.read_to_end(&mut bytes);
+        timeout(DEADLINE, read).await.expect("it goes on").unwrap();
+        bytes
+    }
+
     /// The next decoded picture: luma, its stride, width and height.
     pub(crate) async fn picture(&mut self) -> Picture {
         loop {

@@ -190,7 +190,7 @@ async fn two_servers_capture_the_same_screen_side_by_side() {
 }
 
 /// The kinds of the NAL units of a stream, in order.
-fn kinds(stream: &[u8]) -> Vec<u8> {
+pub(super) fn kinds(stream: &[u8]) -> Vec<u8> {
     let codes = (0..stream.len()).filter(|&at| stream[at..].starts_with(&[0, 0, 1]));
     codes
         .filter_map(|at| stream.get(at + 3))
