@@ -15,6 +15,7 @@
 //! connection has no streams and no reverses any more.
 
 mod bridge;
+mod fuzzing;
 mod link;
 mod reverse;
 mod shell_service;
@@ -36,6 +37,9 @@ use crate::fault::LifePlan;
 use crate::userland::Userland;
 use link::Link;
 use reverse::Reverses;
+
+#[doc(hidden)]
+pub use fuzzing::{fuzz, fuzz_reverses};
 
 /// Hosts that are connected at once. Reached: the next one's connection is closed at once.
 pub const MAX_HOSTS: usize = 16;
@@ -183,7 +187,7 @@ fn serve_open(open: IncomingOpen, userland: &Userland, reverses: &mut Reverses, 
         "localabstract" => bridge::spawn(streams, open, userland.sockets.connect(argument)),
         "tcp" => bridge::spawn(streams, open, userland.ports.connect(argument)),
         "sync" if argument.is_empty() => spawn(streams, open, move |stream| {
-            sync_service::serve(stream, userland.files)
+            sync_service::serve(stream, userland.files, userland.faults.next_sync())
         }),
         "reverse" => {
             let reply = reverses.request(argument, &userland);
@@ -213,12 +217,4 @@ where
 fn unix_now_s() -> u32 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
-}
-
-/// For fuzzing: names of services, one a line.
-#[doc(hidden)]
-pub fn fuzz(bytes: &[u8]) {
-    for line in String::from_utf8_lossy(bytes).lines() {
-        let _ = shell_service::Request::parse(line);
-    }
 }

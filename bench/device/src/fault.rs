@@ -3,11 +3,12 @@
 //! ```text
 //!   Faults { kinds, seed } ──┬─ each server that starts ──► Plan ──► scrcpy_server, display
 //!                            ├─ each host that connects ──► LinkPlan ──► adbd::link
+//!                            ├─ each command, each sync stream ──► bytes ──► adbd's services
 //!                            └─ each life of the daemon ──► LifePlan ──► adbd
 //! ```
 //!
-//! The same kinds, seed and number give the same plan, so that a failed test can be run again. Every server, connection
-//! and life of the daemon has the faults, each at its own moment. It does not know how a fault is done, only when.
+//! The same kinds, seed and number give the same plan, so that a failed test can be run again. Every server, connection,
+//! stream and life of the daemon has the faults, each at its own moment. It does not know how a fault is done, only when.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -45,6 +46,20 @@ pub enum Fault {
     AdbdRestart,
     /// There is no `/dev/uhid`, as in many containers.
     NoUhid,
+    /// The audio socket begins with some bytes that belong to nothing.
+    AudioGarbage,
+    /// 1 to 5 s after a host has connected some bytes that belong to nothing come between two packets of adb.
+    AdbGarbage,
+    /// At such a moment an adb header that announces 4 GiB.
+    AdbHuge,
+    /// What a command prints, in frames, begins with some bytes that belong to nothing.
+    ShellGarbage,
+    /// What a command prints begins with a frame that announces 4 GiB.
+    ShellHuge,
+    /// 0.1 to 2 s after the start a clipboard of 4 GiB is announced.
+    ClipboardHuge,
+    /// The first answer of a sync stream is DATA of 4 GiB, announced and not sent.
+    SyncHuge,
 }
 
 /// No fault has this name.
@@ -57,7 +72,7 @@ pub struct UnknownFault;
 pub struct Faults {
     kinds: Vec<Fault>,
     seed: u64,
-    /// How many servers, connections and lives have faults; `None` = all.
+    /// How many servers, connections, commands, sync streams and lives have faults; `None` = all.
     first: Option<u64>,
     /// How long an encoder hangs that does; `None` = as the seed says.
     hang: Option<Duration>,
@@ -69,6 +84,8 @@ pub struct Faults {
 struct Rolls {
     servers: AtomicU64,
     links: AtomicU64,
+    commands: AtomicU64,
+    syncs: AtomicU64,
     lives: AtomicU64,
 }
 
@@ -92,13 +109,17 @@ pub(crate) struct Plan {
     pub(crate) huge_length: Option<u32>,
     pub(crate) first_size_fails: bool,
     pub(crate) no_uhid: bool,
+    /// What the audio socket begins with.
+    pub(crate) audio_garbage: Option<Vec<u8>>,
 }
 
 /// What goes wrong with one host's connection, and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct LinkPlan {
     pub(crate) cut_after: Option<Duration>,
     pub(crate) vanishes_after: Option<Duration>,
+    /// The time before these bytes come between two packets.
+    pub(crate) nonsense: Option<(Duration, Vec<u8>)>,
 }
 
 /// How long the adb daemon lives after its first host has come, and how long it is away then.
@@ -110,7 +131,7 @@ pub(crate) struct LifePlan {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 20] = [
         Self::SlowStart,
         Self::EncoderStall,
         Self::ServerDeath,
@@ -124,6 +145,13 @@ impl Fault {
         Self::HalfOpen,
         Self::AdbdRestart,
         Self::NoUhid,
+        Self::AudioGarbage,
+        Self::AdbGarbage,
+        Self::AdbHuge,
+        Self::ShellGarbage,
+        Self::ShellHuge,
+        Self::ClipboardHuge,
+        Self::SyncHuge,
     ];
 
     /// As it is asked for.
@@ -142,6 +170,13 @@ impl Fault {
             Self::HalfOpen => "half-open",
             Self::AdbdRestart => "adbd-restart",
             Self::NoUhid => "no-uhid",
+            Self::AudioGarbage => "audio-garbage",
+            Self::AdbGarbage => "adb-garbage",
+            Self::AdbHuge => "adb-huge",
+            Self::ShellGarbage => "shell-garbage",
+            Self::ShellHuge => "shell-huge",
+            Self::ClipboardHuge => "clipboard-huge",
+            Self::SyncHuge => "sync-huge",
         }
     }
 }
@@ -169,7 +204,8 @@ impl Faults {
         }
     }
 
-    /// Only the first servers, connections and lives have faults, so many of each; what comes after is sound.
+    /// Only the first servers, connections, commands, sync streams and lives have faults, so many of each; what comes
+    /// after is sound.
     #[must_use]
     pub fn of_the_first(self, count: u64) -> Self {
         Self {
@@ -211,10 +247,38 @@ impl Faults {
             let mut dice = self.has(kind, link).then(|| self.dice(kind, link))?;
             Some(dice.ms(1_000, 5_000))
         };
+        let mut nonsense = None;
+        if let Some(after) = after(Fault::AdbGarbage) {
+            // Other dice than the moment's: they would roll the same.
+            nonsense = Some((after, self.dice(Fault::AdbGarbage, !link).bytes()));
+        }
+        if let Some(after) = after(Fault::AdbHuge) {
+            let words = [WRTE, 1, 1, u32::MAX, 0, !WRTE];
+            nonsense = Some((after, words.iter().flat_map(|word| word.to_le_bytes()).collect()));
+        }
         LinkPlan {
             cut_after: after(Fault::LinkCut),
             vanishes_after: after(Fault::HalfOpen),
+            nonsense,
         }
+    }
+
+    /// What the next command's output begins with that it should not.
+    pub(crate) fn next_command(&self) -> Option<Vec<u8>> {
+        let command = self.rolls.commands.fetch_add(1, Ordering::Relaxed);
+        if self.has(Fault::ShellHuge, command) {
+            // Standard output, and the length.
+            return Some(vec![1, 0xff, 0xff, 0xff, 0xff]);
+        }
+        let garbage = self.has(Fault::ShellGarbage, command);
+        garbage.then(|| self.dice(Fault::ShellGarbage, command).bytes())
+    }
+
+    /// What the next sync stream's answers begin with that they should not.
+    pub(crate) fn next_sync(&self) -> Option<Vec<u8>> {
+        let sync = self.rolls.syncs.fetch_add(1, Ordering::Relaxed);
+        let huge = self.has(Fault::SyncHuge, sync);
+        huge.then(|| b"DATA\xff\xff\xff\xff".to_vec())
     }
 
     /// The plan of the daemon's next life; none: it lives for ever.
@@ -247,11 +311,25 @@ impl Plan {
             Fault::HugeLength => self.huge_length = Some(dice.pictures()),
             Fault::DoubleSession => self.first_size_fails = true,
             Fault::NoUhid => self.no_uhid = true,
+            Fault::AudioGarbage => self.audio_garbage = Some(dice.bytes()),
+            Fault::ClipboardHuge => {
+                self.control_garbage = Some((dice.ms(100, 2_000), vec![0, 0xff, 0xff, 0xff, 0xff]));
+            }
             // These are not a server's.
-            Fault::LinkCut | Fault::HalfOpen | Fault::AdbdRestart => {}
+            Fault::LinkCut
+            | Fault::HalfOpen
+            | Fault::AdbdRestart
+            | Fault::AdbGarbage
+            | Fault::AdbHuge
+            | Fault::ShellGarbage
+            | Fault::ShellHuge
+            | Fault::SyncHuge => {}
         }
     }
 }
+
+/// adb's command for data of a stream.
+const WRTE: u32 = u32::from_le_bytes(*b"WRTE");
 
 /// SplitMix64: small, and the same on every machine.
 struct Dice(u64);
@@ -300,11 +378,13 @@ mod tests {
         let links = |seed| {
             let faults = Faults::new(Fault::ALL.to_vec(), seed);
             let links = [faults.next_link(), faults.next_link()];
-            (links, [faults.next_life(), faults.next_life()])
+            let streams = [faults.next_command(), faults.next_sync()];
+            (links, [faults.next_life(), faults.next_life()], streams)
         };
         assert_eq!(links(1), links(1));
         assert_ne!(links(1).0, links(2).0);
         assert_ne!(links(1).1[0], links(1).1[1]);
+        assert!(links(1).2.iter().all(Option::is_some));
     }
 
     #[test]
@@ -315,6 +395,8 @@ mod tests {
         assert_eq!(Faults::default().next_plan(), Plan::default());
         assert_eq!(Faults::default().next_link(), LinkPlan::default());
         assert_eq!(Faults::default().next_life(), None);
+        assert_eq!(Faults::default().next_command(), None);
+        assert_eq!(Faults::default().next_sync(), None);
     }
 
     #[test]

@@ -218,7 +218,7 @@ impl Mirror<'_> {
         };
         let audio = async {
             match audio {
-                Some(socket) => match audio::send(socket, framing, options, plan.audio_refused).await {
+                Some(socket) => match audio::send(socket, framing, options, plan).await {
                     // The rest of a server goes on without sound.
                     End::Closed if options.video || options.control => std::future::pending().await,
                     end => end,

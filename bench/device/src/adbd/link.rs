@@ -7,8 +7,13 @@
 //!                            is let through
 //! ```
 //!
+//! While it is sound, [bytes](nonsense) may come between two packets that no daemon sends.
+//!
 //! A peer that is gone cannot be played by a process that merely sleeps: its kernel would go on to acknowledge. So the
-//! socket gets a filter that drops every segment before TCP sees it. This file does not know adb.
+//! socket gets a filter that drops every segment before TCP sees it. This file does not know adb, but for where its packets
+//! end.
+
+mod nonsense;
 
 use std::io;
 use std::pin::Pin;
@@ -19,9 +24,10 @@ use adb::socket::GONE_AFTER;
 use socket2::{SockFilter, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::fault::LinkPlan;
+use nonsense::Nonsense;
 
 /// How long what was written may wait for its acknowledgement, which Linux delays by at most 200 ms: what is repeated
 /// after the peer is gone would be a sign of life.
@@ -35,6 +41,7 @@ const DROP_ALL: [SockFilter; 1] = [SockFilter::new(6, 0, 0, 0)];
 pub(super) struct Link {
     socket: TcpStream,
     state: State,
+    nonsense: Option<Nonsense>,
 }
 
 enum State {
@@ -63,7 +70,13 @@ impl Link {
             (None, Some(vanishes)) => State::ToVanish(Box::pin(sleep(vanishes))),
             (None, None) => State::Sound,
         };
-        Ok(Self { socket, state })
+        let nonsense = plan.nonsense;
+        let nonsense = nonsense.map(|(after, bytes)| Nonsense::new(Instant::now() + after, bytes));
+        Ok(Self {
+            socket,
+            state,
+            nonsense,
+        })
     }
 
     /// Ready when the socket may be used as any other; pending for what it may not any more.
@@ -112,7 +125,18 @@ impl AsyncRead for Link {
 impl AsyncWrite for Link {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_usable(cx))?;
-        Pin::new(&mut self.socket).poll_write(cx, data)
+        let Self { socket, nonsense, .. } = &mut *self;
+        let Some(comes) = nonsense else {
+            return Pin::new(socket).poll_write(cx, data);
+        };
+        while let Some(bytes) = comes.due(Instant::now()) {
+            let written = ready!(Pin::new(&mut *socket).poll_write(cx, bytes))?;
+            comes.came(written);
+        }
+        let packet = &data[..data.len().min(comes.left())];
+        let written = ready!(Pin::new(socket).poll_write(cx, packet))?;
+        comes.passed(&packet[..written]);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -21,7 +21,7 @@ use crate::abstract_sockets::{AbstractSockets, Listener};
 use crate::userland::Userland;
 
 /// Names that one host may have. Reached: FAIL.
-const MAX_REVERSES: usize = 64;
+pub(super) const MAX_REVERSES: usize = 64;
 /// Streams that wait or run through one name. Reached: the next program's connection is dropped.
 const MAX_STREAMS: usize = 32;
 /// Given out for `tcp:0`: where Linux's own range starts.
@@ -48,6 +48,11 @@ impl Reverses {
             entries: BTreeMap::new(),
             tasks: JoinSet::new(),
         }
+    }
+
+    /// Names that are registered.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// Does what is asked and returns the bytes of the answer.

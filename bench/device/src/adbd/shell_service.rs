@@ -78,7 +78,13 @@ impl Request {
 
 /// Runs the command to its end or to the host's hanging up.
 pub(super) async fn serve(stream: Stream, request: Request, userland: Userland, now_s: u32) {
-    let (reader, writer) = stream.into_split();
+    let (reader, mut writer) = stream.into_split();
+    if request.framing == Framing::V2
+        && let Some(nonsense) = userland.faults.next_command()
+        && writer.send(&nonsense).await.is_err()
+    {
+        return;
+    }
     let (prints, to_print) = mpsc::channel(QUEUE);
     let (to_input, input) = mpsc::channel(QUEUE);
     let interrupt = Interrupt::default();

@@ -18,7 +18,8 @@ use bytes::{Bytes, BytesMut};
 use crate::files::{Attributes, Content, FileError, Files, Growing, Status, normal};
 
 /// Serves one host's stream until it says QUIT or hangs up.
-pub(super) async fn serve(mut stream: Stream, files: Files) {
+/// As far as its answers do not begin with `nonsense`.
+pub(super) async fn serve(mut stream: Stream, files: Files, mut nonsense: Option<Vec<u8>>) {
     let mut parser = RequestParser::default();
     let mut session = Session {
         files,
@@ -29,8 +30,15 @@ pub(super) async fn serve(mut stream: Stream, files: Files) {
         match parser.next_request() {
             Ok(Some(Request::Quit)) => return,
             Ok(Some(request)) => {
+                let answer = session.answer(request);
+                if !matches!(answer, Answer::Nothing)
+                    && let Some(nonsense) = nonsense.take()
+                    && stream.send(&nonsense).await.is_err()
+                {
+                    return;
+                }
                 // Writing fails when the host is gone, and then nothing is left to do.
-                if send(&mut stream, session.answer(request)).await.is_err() || session.over {
+                if send(&mut stream, answer).await.is_err() || session.over {
                     return;
                 }
             }

@@ -23,6 +23,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{End, lists};
 use crate::clock;
+use crate::fault::Plan;
 
 /// Packets behind their big-endian u16 lengths, OpusHead first.
 const TONE: &[u8] = include_bytes!("../../assets/tone.opus.packets");
@@ -46,18 +47,23 @@ pub(super) async fn send(
     mut socket: impl AsyncWrite + Unpin,
     framing: Framing,
     options: &ServerOptions,
-    refused: bool,
+    plan: &Plan,
 ) -> End {
     let codec = options.audio_codec;
     let asked = options.audio_encoder.as_str();
     let unknown_encoder = !asked.is_empty() && asked != lists::AUDIO_ENCODER;
     let start = match codec {
-        _ if refused => AudioStart::Disabled,
+        _ if plan.audio_refused => AudioStart::Disabled,
         AudioCodec::Raw => AudioStart::Codec(codec),
         _ if unknown_encoder => AudioStart::ConfigurationError,
         AudioCodec::Opus => AudioStart::Codec(codec),
         AudioCodec::Aac | AudioCodec::Flac => AudioStart::ConfigurationError,
     };
+    if let Some(garbage) = &plan.audio_garbage
+        && socket.write_all(garbage).await.is_err()
+    {
+        return End::Closed;
+    }
     let told = options.send_stream_meta || !matches!(start, AudioStart::Codec(_));
     if told
         && socket
