@@ -15,4 +15,5 @@ mod own_host;
 mod phone;
 mod replay;
 mod reset;
+mod reverse;
 mod stock_adb;
