@@ -19,11 +19,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::header::{COOKIE, ORIGIN, RETRY_AFTER, SET_COOKIE};
+use reqwest::header::{CONTENT_TYPE, COOKIE, ORIGIN, RETRY_AFTER, SET_COOKIE};
 use serde_json::Value;
 
 /// One request on loopback, to a control that may have lost its database.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a connection is offered as.
+const SDP: &str = "application/sdp";
+
+/// What a request brings along.
+enum Content {
+    Nothing,
+    Json(Value),
+    Sdp(String),
+}
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +57,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// `null` when it was no JSON.
     pub(crate) body: Value,
+    /// The text, when it was no JSON.
+    pub(crate) plain: String,
     /// The cookie that it set: name and value.
     pub(crate) cookie: Option<(String, String)>,
     /// Whether it says when to come again.
@@ -113,6 +125,12 @@ impl Client {
         self.call(Method::POST, path, Some(body), None).await
     }
 
+    /// Offers a connection, with the cookie that it belongs to.
+    pub(crate) async fn offer(&self, path: &str, sdp: String, cookie: &(String, String)) -> Said {
+        self.send(Method::POST, path, &Content::Sdp(sdp), Some(cookie))
+            .await
+    }
+
     pub(crate) async fn call(
         &self,
         method: Method,
@@ -120,10 +138,21 @@ impl Client {
         body: Option<&Value>,
         cookie: Option<&(String, String)>,
     ) -> Said {
+        let content = body.map_or(Content::Nothing, |body| Content::Json(body.clone()));
+        self.send(method, path, &content, cookie).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content: &Content,
+        cookie: Option<&(String, String)>,
+    ) -> Said {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         for at in 0..self.urls.len() {
             let url = &self.urls[(first + at) % self.urls.len()];
-            match self.call_one(url, method.clone(), path, body, cookie).await {
+            match self.send_to(url, method.clone(), path, content, cookie).await {
                 Said::Nobody => {}
                 said => return said,
             }
@@ -131,12 +160,12 @@ impl Client {
         Said::Nobody
     }
 
-    async fn call_one(
+    async fn send_to(
         &self,
         url: &str,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        content: &Content,
         cookie: Option<&(String, String)>,
     ) -> Said {
         let mut request = self.http.request(method, format!("{url}{path}"));
@@ -146,9 +175,14 @@ impl Client {
         if let Some((name, value)) = cookie {
             request = request.header(COOKIE, format!("{name}={value}"));
         }
-        if let Some(body) = body {
-            request = request.header(ORIGIN, url).json(body);
-        }
+        request = match content {
+            Content::Nothing => request,
+            Content::Json(body) => request.header(ORIGIN, url).json(body),
+            Content::Sdp(sdp) => request
+                .header(ORIGIN, url)
+                .header(CONTENT_TYPE, SDP)
+                .body(sdp.clone()),
+        };
         match request.send().await {
             Ok(response) => answer(response).await,
             Err(error) => silence(&error),
@@ -173,12 +207,19 @@ async fn answer(response: reqwest::Response) -> Said {
     });
     let says_when = response.headers().contains_key(RETRY_AFTER);
     match response.text().await {
-        Ok(text) => Said::Answer(Answer {
-            status,
-            body: serde_json::from_str(&text).unwrap_or_default(),
-            cookie,
-            says_when,
-        }),
+        Ok(text) => {
+            let (body, plain) = match serde_json::from_str(&text) {
+                Ok(body) => (body, String::new()),
+                Err(_) => (Value::Null, text),
+            };
+            Said::Answer(Answer {
+                status,
+                body,
+                plain,
+                cookie,
+                says_when,
+            })
+        }
         Err(error) => silence(&error),
     }
 }

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::client::{Answer, Client, Said};
 use super::database::Source;
 use super::part::{Part, Spec};
+use super::peer::SCREEN;
 use super::postgres::Cluster;
 use super::{DatabaseKind, StormConfig};
 use crate::ports::Ports;
@@ -153,7 +154,7 @@ impl House {
                 spec = spec.with("--device", format!("{name}=127.0.0.1:{port}"));
                 let device = house(name.clone(), "device")
                     .with("--adb-port", port.to_string())
-                    .with("--size", "360x640")
+                    .with("--size", format!("{}x{}", SCREEN.0, SCREEN.1))
                     .with("--name", name);
                 specs.push((Kind::Device, device));
             }
@@ -373,7 +374,7 @@ impl House {
         self.folder.path().join("logs")
     }
 
-    fn last_words(&self, kind: Kind) -> String {
+    pub(crate) fn last_words(&self, kind: Kind) -> String {
         let parts = self.parts.iter().filter(|(of, _)| *of == kind);
         parts
             .map(|(_, part)| part.last_words())

@@ -1,31 +1,28 @@
-//! The load of a storm: people who open links, come back and leave, crowds that race for one device, admins who
-//! make links and revoke them, operators who have quarantined devices cleaned.
+//! The load of a storm: people who open links, connect, come back and leave, and what they share with crowds and admins
+//! (`crowd.rs`).
 //!
 //! ```text
-//!   person   link ─► launch ─► resume, watch, end … ┐
-//!   crowd    32 at once for one device, or one use  ├─► every answer goes to the ledger, every secret to the list
-//!   admin    new link, revoke, reset a device       ┘
+//!   person   link ─► launch ─► resume, connect, end … ─► every answer goes to the ledger, every secret to the list
 //! ```
 //!
 //! Everybody acts in a loop of his own, with dice of his own, and through one gate that the storm closes when it wants
 //! to look. Silence and refusals are part of life; what is judged is what was promised (`ledger.rs`).
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, watch};
 
 use super::client::{Answer, Client, Said};
 use super::dice::Dice;
 use super::ledger::{Ledger, Word};
+use super::viewer::Viewer;
 
-/// Clients that race for one device at once.
-pub(crate) const CROWD: usize = 32;
-/// Links that are good at one time, for each device: enough to make people meet on one device.
-const LINKS_EACH: usize = 3;
+/// Connections that are kept open: each costs a thread.
+const VIEWERS_MAX: usize = 8;
 /// The states in which somebody holds a device.
 const HELD: [&str; 3] = ["preparing", "active", "grace"];
 
@@ -38,12 +35,23 @@ pub(crate) struct Link {
     device: usize,
 }
 
+impl Link {
+    pub(crate) const fn device(&self) -> usize {
+        self.device
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+}
+
 /// What came of all requests.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Tally {
     pub(crate) grants: u64,
     pub(crate) resumes: u64,
     pub(crate) ends: u64,
+    pub(crate) connections: u64,
     pub(crate) revokes: u64,
     pub(crate) resets: u64,
     pub(crate) silences: u64,
@@ -78,6 +86,8 @@ pub(crate) struct Scene {
     pub(crate) devices: Vec<String>,
     /// Whoever acts holds it for one act; whoever looks takes it whole.
     pub(crate) gate: RwLock<()>,
+    /// How many of the running race have no answer yet; 0 while there is none.
+    pub(crate) race: watch::Sender<usize>,
     pub(crate) begin: Instant,
     state: Mutex<State>,
 }
@@ -89,6 +99,8 @@ struct State {
     ledger: Ledger,
     tally: Tally,
     secrets: Vec<String>,
+    /// The newest connections. Nearly all are of leases that are over, and tap on.
+    viewers: VecDeque<Arc<Viewer>>,
 }
 
 impl Scene {
@@ -102,6 +114,7 @@ impl Scene {
             admin,
             devices,
             gate: RwLock::new(()),
+            race: watch::Sender::new(0),
             begin: Instant::now(),
             state: Mutex::new(state),
         }
@@ -123,6 +136,29 @@ impl Scene {
         self.state().secrets.clone()
     }
 
+    /// Notes something that must stand in no log and no database.
+    pub(crate) fn keep_secret(&self, secret: String) {
+        self.state().secrets.push(secret);
+    }
+
+    /// Keeps a connection open, and ends the oldest of too many.
+    pub(crate) fn connected(&self, viewer: Viewer) -> Arc<Viewer> {
+        let viewer = Arc::new(viewer);
+        let mut state = self.state();
+        state.tally.connections += 1;
+        state.viewers.push_back(Arc::clone(&viewer));
+        let oldest = (state.viewers.len() > VIEWERS_MAX).then(|| state.viewers.pop_front());
+        drop(state);
+        // Its thread is waited for, and nobody else for that.
+        drop(oldest);
+        viewer
+    }
+
+    /// The connections that are open.
+    pub(crate) fn viewers(&self) -> Vec<Arc<Viewer>> {
+        self.state().viewers.iter().cloned().collect()
+    }
+
     /// Reads the ledger.
     pub(crate) fn ledger<T>(&self, read: impl FnOnce(&Ledger) -> T) -> T {
         read(&self.state().ledger)
@@ -133,6 +169,10 @@ impl Scene {
         let took = Duration::from_micros(self.now().saturating_sub(sent));
         let mut state = self.state();
         state.tally.slowest = state.tally.slowest.max(took);
+    }
+
+    fn fault(&self, what: String) {
+        *self.state().tally.faults.entry(what).or_default() += 1;
     }
 
     /// One word of what was said, for the tally; gives the answer if it is one of success.
@@ -156,9 +196,17 @@ impl Scene {
         None
     }
 
-    /// Makes a link to a device.
-    pub(crate) async fn make_link(&self, device: usize, max_uses: Option<u32>) -> Option<Link> {
+    /// Makes a link to a device, and has it open this package.
+    pub(crate) async fn make_link(
+        &self,
+        device: usize,
+        max_uses: Option<u32>,
+        app: Option<&str>,
+    ) -> Option<Link> {
         let mut wish = json!({ "name": "storm", "device_id": self.devices[device] });
+        if let Some(package) = app {
+            wish["app"] = json!({ "package": package });
+        }
         if let Some(uses) = max_uses {
             wish["max_uses"] = uses.into();
         }
@@ -203,7 +251,7 @@ impl Scene {
         }
     }
 
-    fn link(&self, dice: &mut Dice) -> Option<Link> {
+    pub(crate) fn link(&self, dice: &mut Dice) -> Option<Link> {
         let state = self.state();
         let at = dice.below(state.links.len());
         state.links.get(at).cloned()
@@ -220,7 +268,9 @@ pub(crate) struct Person {
 
 struct Hold {
     link: Link,
+    /// Empty while nobody knows.
     session: String,
+    epoch: u64,
     cookie: (String, String),
 }
 
@@ -256,20 +306,21 @@ impl Person {
             }
             return self.dice.ms(20, 250);
         };
-        match self.dice.below(10) {
+        match self.dice.below(13) {
             0..3 => self.end(scene, hold).await,
             3..6 => {
                 let cookie = hold.cookie.clone();
                 self.launch(scene, hold.link, Some(cookie)).await;
             }
             6..9 => self.come_back(scene, hold).await,
+            9..12 => self.connect(scene, hold).await,
             // Leaves without a word: whoever wants the device next has to wait for an admin.
             _ => {}
         }
         self.dice.ms(50, 900)
     }
 
-    async fn launch(&mut self, scene: &Scene, link: Link, cookie: Option<(String, String)>) {
+    pub(crate) async fn launch(&mut self, scene: &Scene, link: Link, cookie: Option<(String, String)>) {
         let (body, sent) = (json!({ "token": link.token }), scene.now());
         let said = self
             .client
@@ -286,12 +337,14 @@ impl Person {
             self.holds = Some(Hold {
                 link,
                 session,
+                epoch: epoch(answer),
                 cookie,
             });
         } else if lost && let Some(cookie) = cookie {
             // Nobody said that it is over.
             self.holds = Some(Hold {
                 session: String::new(),
+                epoch: 0,
                 link,
                 cookie,
             });
@@ -318,7 +371,7 @@ impl Person {
             device: link.device,
             link: link.number,
             session: answer.text("session_id").to_owned(),
-            epoch: answer.body["epoch"].as_u64().unwrap_or_default(),
+            epoch: epoch(answer),
             sent,
             heard,
         });
@@ -335,11 +388,33 @@ impl Person {
         match scene.heard(said) {
             Some(answer) if self.told(scene, &hold.link, &answer, sent) => {
                 hold.session = answer.text("session_id").to_owned();
+                hold.epoch = epoch(&answer);
                 self.holds = Some(hold);
             }
             _ if silent => self.holds = Some(hold),
             _ => {}
         }
+    }
+
+    /// Ends what it holds, if anything. Nobody asks again.
+    pub(crate) async fn let_go(&mut self, scene: &Scene) {
+        if let Some(hold) = self.holds.take() {
+            self.end(scene, hold).await;
+            self.holds = None;
+        }
+    }
+
+    /// Opens the picture, and taps on it from then on.
+    async fn connect(&mut self, scene: &Scene, hold: Hold) {
+        let opened = Viewer::open(&self.client, &hold.session, hold.epoch, &hold.cookie).await;
+        match opened {
+            Ok((said, viewer)) => {
+                scene.heard(said);
+                viewer.map(|viewer| scene.connected(viewer));
+            }
+            Err(error) => scene.fault(format!("an answer that no peer takes: {error}")),
+        }
+        self.holds = Some(hold);
     }
 
     async fn end(&mut self, scene: &Scene, hold: Hold) {
@@ -362,70 +437,6 @@ impl Person {
     }
 }
 
-/// A crowd that races, again and again.
-pub(crate) async fn crowd(scene: &Scene, mut people: Vec<Person>, mut dice: Dice) {
-    loop {
-        let pause = dice.ms(300, 1_200);
-        tokio::time::sleep(pause).await;
-        let _act = scene.gate.read().await;
-        let device = dice.below(scene.devices.len());
-        // Either all through one link that can be used once, or each through one of the device's links.
-        let one_use = dice.percent(50);
-        let links = if one_use {
-            scene.make_link(device, Some(1)).await.into_iter().collect()
-        } else {
-            scene
-                .links()
-                .into_iter()
-                .filter(|link| link.device == device)
-                .collect::<Vec<_>>()
-        };
-        if links.is_empty() {
-            continue;
-        }
-        let races = people.iter_mut().enumerate().map(|(at, person)| {
-            let link = links[at % links.len()].clone();
-            person.launch(scene, link, None)
-        });
-        futures_util::future::join_all(races).await;
-        // Whoever won keeps it for a moment and ends; the rest never had anything.
-        for person in &mut people {
-            if let Some(hold) = person.holds.take() {
-                person.end(scene, hold).await;
-                person.holds = None;
-            }
-        }
-        if one_use && let Some(link) = links.first() {
-            scene.revoke(link).await;
-        }
-    }
-}
-
-/// An admin who makes links and revokes them, and has quarantined devices cleaned.
-pub(crate) async fn admin(scene: &Scene, mut dice: Dice) {
-    loop {
-        {
-            let _act = scene.gate.read().await;
-            for device in 0..scene.devices.len() {
-                let of_device = scene
-                    .links()
-                    .into_iter()
-                    .filter(|link| link.device == device)
-                    .count();
-                if of_device < LINKS_EACH {
-                    scene.make_link(device, None).await;
-                }
-            }
-            if dice.percent(40)
-                && let Some(link) = scene.link(&mut dice)
-            {
-                scene.revoke(&link).await;
-            }
-            if dice.percent(20) {
-                let device = dice.below(scene.devices.len());
-                scene.reset(&scene.devices[device]).await;
-            }
-        }
-        tokio::time::sleep(dice.ms(100, 700)).await;
-    }
+fn epoch(answer: &Answer) -> u64 {
+    answer.body["epoch"].as_u64().unwrap_or_default()
 }

@@ -9,9 +9,12 @@
 //!
 //! Everything is real: processes, sockets, files, disks. A seed brings back who is killed and who acts when; what comes
 //! between is the machine's. It asks the product for nothing that it judges it by: rows are read beside it.
-//! With `media` a browser watches a device at each quiet moment while every control and the database are dead (`media.rs`).
+//! At each quiet moment a holder is watched over the death of every control and the database, and nobody whose lease is over
+//! may touch anything (`watch.rs`); with `media` a browser watches a device at each quiet moment while every control and the database are dead (`media.rs`).
 
+mod adb;
 mod client;
+mod crowd;
 mod database;
 mod dice;
 mod house;
@@ -19,10 +22,13 @@ mod ledger;
 mod load;
 mod media;
 mod part;
+mod peer;
 mod postgres;
 mod report;
 mod revoke;
 mod rows;
+mod viewer;
+mod watch;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -33,19 +39,25 @@ use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crowd::CROWD;
 use dice::Dice;
-use house::{House, Kind, READY_LIMIT};
-use load::{CROWD, Person, Scene};
+use house::{House, Kind, READY_LIMIT, Seen};
+use load::{Person, Scene};
 use media::Screen;
 use report::{Notes, Plan};
 
 pub use report::{Recovery, StormReport};
 pub use revoke::{RevokeConfig, RevokeReport, revoke};
+pub use watch::Crossing;
 
 /// People who come and go.
 const PEOPLE: usize = 8;
-/// Kills between two quiet moments.
+/// Kills between two quiet moments, after those in the middle of a race.
 const KILLS_BETWEEN: usize = 6;
+/// Tries to kill something in the middle of a race: one that was over before it was noticed is none.
+const RACES_MAX: u32 = 8;
+/// How many of a race have their answer before something is killed, at most.
+const ANSWERED_MAX: usize = 8;
 /// How long a device may take to be at rest: a cleaning, and another one by hand.
 const REST_LIMIT: Duration = READY_LIMIT;
 /// How often devices are asked whether they are at rest.
@@ -167,9 +179,9 @@ fn begin(scene: &Arc<Scene>, dice: &Dice) -> anyhow::Result<JoinSet<()>> {
         .map(person)
         .collect::<anyhow::Result<Vec<_>>>()?;
     let (shared, throws) = (Arc::clone(scene), dice.child(1_000));
-    load.spawn(async move { load::crowd(&shared, racers, throws).await });
+    load.spawn(async move { crowd::crowd(&shared, racers, throws).await });
     let (shared, throws) = (Arc::clone(scene), dice.child(1_001));
-    load.spawn(async move { load::admin(&shared, throws).await });
+    load.spawn(async move { crowd::admin(&shared, throws).await });
     Ok(load)
 }
 
@@ -185,12 +197,16 @@ struct Storm {
 impl Storm {
     async fn rage(&mut self, end: Instant) -> anyhow::Result<()> {
         while Instant::now() < end {
+            for kind in [Kind::Control, Kind::Postgres] {
+                self.strike_a_race(kind).await?;
+            }
             for _ in 0..KILLS_BETWEEN {
                 tokio::time::sleep(self.dice.ms(0, 1_500)).await;
                 if Instant::now() >= end {
                     break;
                 }
-                self.strike().await?;
+                let (struck, seen) = (self.victims(), self.house.seen().await);
+                self.strike(struck, seen).await?;
                 self.house.nobody_ended()?;
             }
             self.look().await?;
@@ -198,11 +214,37 @@ impl Storm {
         Ok(())
     }
 
+    /// Kills one of a kind, if there is one, while some of a crowd have their answer and others have not.
+    async fn strike_a_race(&mut self, kind: Kind) -> anyhow::Result<()> {
+        let kinds = self.house.kinds();
+        let of_kind: Vec<usize> = (0..kinds.len()).filter(|part| kinds[*part] == kind).collect();
+        for _ in 0..RACES_MAX {
+            if of_kind.is_empty() || !self.house.recovered(&[]).await? {
+                return Ok(());
+            }
+            let (part, seen) = (of_kind[self.dice.below(of_kind.len())], self.house.seen().await);
+            let answered = self.dice.below(ANSWERED_MAX) + 1;
+            let mut race = self.scene.race.subscribe();
+            let on = race.wait_for(|left| (1..=CROWD - answered).contains(left));
+            if tokio::time::timeout(READY_LIMIT, on).await.is_err() {
+                return Ok(());
+            }
+            let is_cut = *race.borrow_and_update() > 0;
+            self.house.kill(part);
+            self.strike(vec![(part, kind)], seen).await?;
+            self.house.nobody_ended()?;
+            if is_cut {
+                self.notes.cut_a_race(kind);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// Kills something, at times more than one thing, starts it again, and mostly waits until all is ready.
-    async fn strike(&mut self) -> anyhow::Result<()> {
-        let struck = self.victims();
-        let before = self.house.seen().await.unwrap_or_default();
-        let before = self.house.concerned(&struck, before);
+    /// What was seen before says of whom news has to come.
+    async fn strike(&mut self, struck: Vec<(usize, Kind)>, seen: Option<Vec<Seen>>) -> anyhow::Result<()> {
+        let before = self.house.concerned(&struck, seen.unwrap_or_default());
         let killed = Instant::now();
         for &(part, kind) in &struck {
             self.house.kill(part);
@@ -249,7 +291,7 @@ impl Storm {
     async fn writes(&mut self) {
         let deadline = Instant::now() + READY_LIMIT;
         while Instant::now() < deadline {
-            if let Some(link) = self.scene.make_link(0, None).await {
+            if let Some(link) = self.scene.make_link(0, None, None).await {
                 self.scene.revoke(&link).await;
                 return;
             }
@@ -295,6 +337,11 @@ impl Storm {
                 .push(format!("not ready within {READY_LIMIT:?}"));
         }
         self.rest().await?;
+        let (crossing, torn) = watch::cross(&mut self.house, &scene).await?;
+        self.notes.crossed(crossing, torn);
+        self.rest().await?;
+        let late = watch::late_touches(&self.house, &scene).await?;
+        self.notes.violations.extend(late);
         if let Some(screen) = &mut self.screen {
             let watched = screen.watch(&mut self.house).await?;
             self.notes.watched(watched);

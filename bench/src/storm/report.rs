@@ -3,6 +3,8 @@
 //! ```text
 //!   kills          control 14 · agent 9 · …
 //!   recovery       from start to all devices ready: p50, p99 for each kind
+//!   races          how many were cut in the middle
+//!   connected      frames and touches of a holder while every control was dead
 //!   media          frames that a browser showed while every control was dead
 //!   answers        grants, resumes, refusals by code, silences
 //!   violations     0, or what cannot be true
@@ -19,6 +21,7 @@ use serde::Serialize;
 use super::house::Kind;
 use super::load::Tally;
 use super::media::Watched;
+use super::watch::Crossing;
 use crate::histogram::Durations;
 
 /// The report of a storm.
@@ -34,6 +37,9 @@ pub struct StormReport {
     pub controls: u8,
     /// How often each part was killed.
     pub kills: BTreeMap<&'static str, u64>,
+    /// How often something was killed while some of 32 who race for one device had their answer and others had not, by
+    /// what was killed.
+    pub races: BTreeMap<&'static str, u64>,
     /// How often everything was looked at.
     pub looks: u64,
     /// Leases given.
@@ -42,6 +48,8 @@ pub struct StormReport {
     pub resumes: u64,
     /// Sessions that their holders ended.
     pub ends: u64,
+    /// Connections that were opened.
+    pub connections: u64,
     /// Links that were revoked.
     pub revokes: u64,
     /// Quarantined devices that an operator had cleaned.
@@ -57,6 +65,8 @@ pub struct StormReport {
     /// From the start of a killed part to all devices ready, milliseconds, by kind; `hosts moved` is from the death of a
     /// replica to its hosts at another.
     pub recoveries: BTreeMap<&'static str, Recovery>,
+    /// What a connected holder saw over the death of every control, in the order of the quiet moments.
+    pub crossings: Vec<Crossing>,
     /// What a browser saw while every control was dead, in the order of the quiet moments.
     pub media: Vec<Watched>,
     /// What must not be. Empty.
@@ -90,6 +100,8 @@ pub(crate) struct Notes {
     kills: BTreeMap<Kind, u64>,
     recoveries: BTreeMap<&'static str, Durations>,
     media: Vec<Watched>,
+    crossings: Vec<Crossing>,
+    races: BTreeMap<Kind, u64>,
     pub(crate) looks: u64,
     pub(crate) violations: Vec<String>,
 }
@@ -102,6 +114,15 @@ impl Notes {
     pub(crate) fn recovered(&mut self, what: &'static str, took: Duration) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.recoveries.entry(what).or_default().record_us(us);
+    }
+
+    pub(crate) fn cut_a_race(&mut self, kind: Kind) {
+        *self.races.entry(kind).or_default() += 1;
+    }
+
+    pub(crate) fn crossed(&mut self, crossing: Crossing, found: Vec<String>) {
+        self.violations.extend(found);
+        self.crossings.push(crossing);
     }
 
     pub(crate) fn watched(&mut self, watched: Watched) {
@@ -122,16 +143,19 @@ impl StormReport {
             };
             Some((*what, recovery))
         };
+        let by_name = |of: &BTreeMap<Kind, u64>| of.iter().map(|(kind, n)| (kind.name(), *n)).collect();
         Self {
             seed: plan.seed,
             seconds: plan.seconds,
             database: plan.database,
             controls: plan.controls,
-            kills: notes.kills.iter().map(|(kind, n)| (kind.name(), *n)).collect(),
+            kills: by_name(&notes.kills),
+            races: by_name(&notes.races),
             looks: notes.looks,
             grants: tally.grants,
             resumes: tally.resumes,
             ends: tally.ends,
+            connections: tally.connections,
             revokes: tally.revokes,
             resets: tally.resets,
             silences: tally.silences,
@@ -139,6 +163,7 @@ impl StormReport {
             slowest_ms: tally.slowest.as_secs_f64() * 1e3,
             refusals: tally.refusals,
             recoveries: notes.recoveries.iter().filter_map(recovery).collect(),
+            crossings: notes.crossings,
             media: notes.media,
             violations: notes.violations,
         }
@@ -163,14 +188,20 @@ impl fmt::Display for StormReport {
         }
         writeln!(
             f,
-            "  grants {}, resumes {}, ends {}, revocations {}, resets {}, unanswered {}",
-            self.grants, self.resumes, self.ends, self.revokes, self.resets, self.silences
+            "  grants {}, resumes {}, connections {}, ends {}, revocations {}, resets {}, unanswered {}",
+            self.grants, self.resumes, self.connections, self.ends, self.revokes, self.resets, self.silences
         )?;
         writeln!(
             f,
             "  hung {}, longest answer to a launch {:.0} ms",
             self.hangs, self.slowest_ms
         )?;
+        for (kind, n) in &self.races {
+            writeln!(f, "  cut    {n} races by killing {kind}")?;
+        }
+        for crossing in &self.crossings {
+            writeln!(f, "  {crossing}")?;
+        }
         for watched in &self.media {
             writeln!(f, "  {watched}")?;
         }
@@ -196,6 +227,7 @@ mod tests {
         notes.killed(Kind::Control);
         notes.killed(Kind::Agent);
         notes.recovered("control", Duration::from_millis(1_500));
+        notes.cut_a_race(Kind::Control);
         notes.violations.push("two holders".to_owned());
         let plan = Plan {
             seed: 7,
@@ -209,6 +241,7 @@ mod tests {
             "killed control",
             "1500 ms",
             "killed agent",
+            "cut    1 races by killing control",
             "violations 1\n    two holders",
         ] {
             assert!(text.contains(part), "{part} is missing:\n{text}");

@@ -13,15 +13,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::time::Instant;
 
+use super::adb::Adb;
 use super::client::Said;
 use super::dice::Dice;
 use super::house::House;
@@ -89,7 +88,8 @@ pub async fn revoke(config: &RevokeConfig) -> anyhow::Result<RevokeReport> {
     })
     .await?;
     let mut browser = Browser::launch(&chromium, WINDOW, &[]).await?;
-    let adb = Adb::connect(&house.adb[0])?;
+    let adb = Adb::start()?;
+    adb.connect(&house.adb[0])?;
     let mut dice = Dice::new(config.seed);
     let (mut last_input, mut answered, mut shown) =
         (Durations::default(), Durations::default(), Durations::default());
@@ -133,10 +133,11 @@ async fn one(house: &House, browser: &mut Browser, adb: &Adb, plan: &Plan) -> an
     let (id, url) = (text(&link, "id")?, text(&link, "url")?);
     browser.navigate(&url).await?;
     until(browser, "the picture", PLAYS, PICTURE_LIMIT).await?;
-    let before = adb.newest()?;
+    let device = &house.adb[0];
+    let before = newest(adb, device)?;
     let mut finger = Finger::down(browser).await?;
     let begun = Instant::now();
-    while begun.elapsed() < plan.swipe || adb.accepted(before)?.len() < MOVES_BEFORE {
+    while begun.elapsed() < plan.swipe || accepted(adb, device, before)?.len() < MOVES_BEFORE {
         ensure!(begun.elapsed() < CUT_LIMIT, "the device takes no touches");
         finger.moves(browser).await?;
     }
@@ -163,7 +164,7 @@ async fn one(house: &House, browser: &mut Browser, adb: &Adb, plan: &Plan) -> an
     success(said)?;
     free(house).await?;
     browser.finger_up().await?;
-    let accepted = adb.accepted(before)?;
+    let accepted = accepted(adb, device, before)?;
     let last = accepted.into_iter().max().context("the device took no touches")?;
     Ok(Cut {
         last_input: last.saturating_sub(sent),
@@ -255,67 +256,16 @@ fn unix_us() -> anyhow::Result<u64> {
     Ok(u64::try_from(now.as_micros())?)
 }
 
-/// Stock adb, with a server of its own.
-struct Adb {
-    folder: TempDir,
-    device: String,
+/// The number of the newest event.
+fn newest(adb: &Adb, device: &str) -> anyhow::Result<u64> {
+    Ok(adb.events(device)?.last().map_or(0, |event| event.seq))
 }
 
-impl Adb {
-    fn connect(device: &str) -> anyhow::Result<Self> {
-        let adb = Self {
-            folder: tempfile::tempdir()?,
-            device: device.to_owned(),
-        };
-        let said = adb.run(&["connect", device])?;
-        ensure!(said.contains("connected to"), "adb connect {device}: {said}");
-        Ok(adb)
-    }
-
-    fn run(&self, words: &[&str]) -> anyhow::Result<String> {
-        let server = format!(
-            "localfilesystem:{}",
-            self.folder.path().join("adb.sock").display()
-        );
-        let output = Command::new("adb").args(["-L", &server]).args(words).output();
-        let output = output.context("adb cannot be started; on Debian: apt-get install adb")?;
-        ensure!(
-            output.status.success(),
-            "adb {words:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(String::from_utf8(output.stdout)?)
-    }
-
-    fn events(&self) -> anyhow::Result<Vec<Value>> {
-        let dump = self.run(&["-s", &self.device, "shell", "dumpsys simulated"])?;
-        let mut dump: Value = serde_json::from_str(&dump).context("dumpsys simulated is no JSON")?;
-        Ok(serde_json::from_value(dump["events"].take())?)
-    }
-
-    /// The number of the newest event.
-    fn newest(&self) -> anyhow::Result<u64> {
-        Ok(self
-            .events()?
-            .last()
-            .and_then(|event| event["seq"].as_u64())
-            .unwrap_or_default())
-    }
-
-    /// When a person's touches after event `newest` were taken in: what goes down and what moves.
-    fn accepted(&self, newest: u64) -> anyhow::Result<Vec<u64>> {
-        let touches = self.events()?.into_iter().filter(|event| {
-            event["seq"].as_u64() > Some(newest) && matches!(event["kind"].as_str(), Some("down" | "move"))
-        });
-        Ok(touches.filter_map(|event| event["at_us"].as_u64()).collect())
-    }
-}
-
-impl Drop for Adb {
-    fn drop(&mut self) {
-        // Without its folder nobody could end it.
-        drop(self.run(&["kill-server"]));
-    }
+/// When a person's touches after event `newest` were taken in: what goes down and what moves.
+fn accepted(adb: &Adb, device: &str, newest: u64) -> anyhow::Result<Vec<u64>> {
+    let events = adb.events(device)?.into_iter();
+    let touches = events.filter(|event| event.seq > newest && event.is_touch());
+    Ok(touches.map(|event| event.at_us).collect())
 }
 
 impl fmt::Display for RevokeReport {
