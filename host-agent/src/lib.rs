@@ -44,6 +44,8 @@ mod lifecycle;
 mod mayhem;
 #[cfg(test)]
 mod neighbours;
+#[cfg(test)]
+mod nonsense;
 mod probe;
 mod recorder;
 mod refusals;
