@@ -70,6 +70,8 @@ pub use config::{
 pub use error::AgentError;
 #[doc(hidden)]
 pub use probe::fuzz as fuzz_probe;
+#[doc(hidden)]
+pub use recorder::fuzz as fuzz_redaction;
 pub use recorder::{DISK_BYTES_MAX as RECORDINGS_BYTES_MAX, Text};
 pub use register::RegisterError;
 #[doc(hidden)]

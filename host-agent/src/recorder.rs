@@ -8,16 +8,18 @@
 //! ```
 //!
 //! Pictures and input never wait for the disk: what finds no room in the queue is dropped and counted, and the file
-//! says so where it is missing. What people type and copy is replaced by asterisks before it reaches the disk, unless
-//! the operator wants it ([`Text::Kept`]); pictures of it are not, so a recording is as private as the screen was, and
-//! its files are for the agent's user only. What device and agent say in shells is recorded as it is.
+//! says so where it is missing. What people type and copy is replaced by asterisks before it reaches the disk, and so is
+//! all that shells and files say, which may be the same again, unless the operator wants it ([`Text::Kept`]); pictures
+//! of it are not, so a recording is as private as the screen was, and its files are for the agent's user only.
 //!
 //! A file under its final name is whole and on the disk; one that ends in `.part` is being written or was cut off. At
 //! [`DISK_BYTES_MAX`] nothing more is recorded, and what there is stays: removing recordings is the operator's.
 //! The layout is `adb::recording`. It does not know what pictures show, nor leases: a session is a connection.
 
 mod file;
+mod fuzzing;
 mod redact;
+mod service;
 
 use std::fs;
 use std::io;
@@ -37,6 +39,9 @@ use tokio::sync::watch;
 use crate::config::{DeviceName, RecordConfig};
 use file::{File, Writing};
 
+#[doc(hidden)]
+pub use fuzzing::fuzz;
+
 /// Bytes that all recordings of an agent may take together, those of earlier runs included: 64 connections of
 /// [`LEN_MAX`](adb::recording::LEN_MAX) each, which is as much as one of them may take (four and a half minutes of a device at
 /// 8 Mbit/s). Reached: recordings end, new ones are begun when somebody has removed some, and the log says so.
@@ -46,7 +51,10 @@ const QUEUE_RECORDS_MAX: usize = 2048;
 /// Bytes of these records: two seconds at 64 Mbit/s. Reached: the record is lost.
 const QUEUE_BYTES_MAX: usize = 16 << 20;
 
-/// What becomes of what people type and copy.
+/// What stands in place of a byte that may be a person's.
+const BLANK: u8 = b'*';
+
+/// What becomes of what people type and copy, and of what shells and files say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Text {
     /// Asterisks take its place, as many as there were bytes; keys that type become unknown ones.

@@ -75,7 +75,7 @@ fn has(bytes: &[u8], text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_recording_has_shells_pictures_and_input_and_nothing_that_was_typed() {
+async fn a_recording_has_pictures_input_and_what_ran_and_nothing_that_was_typed() {
     let (_folder, file) = typed(Text::Redacted).await;
     assert_eq!(file.extension().unwrap(), "wire");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
@@ -94,6 +94,49 @@ async fn a_recording_has_shells_pictures_and_input_and_nothing_that_was_typed() 
     assert!(opened("localabstract:scrcpy_") >= 2);
     // What the recorder makes of it is a film: the video was not touched.
     assert!(!Film::open(&file).unwrap().pictures().is_empty());
+}
+
+/// What a device says and is asked that has the secret in it: a field of text, a table, the clipboard's neighbour, a file,
+/// its name, and both ways of a transfer.
+async fn said_again(text: Text) -> (tempfile::TempDir, Vec<u8>) {
+    const CANARY_FILE: &str = "/sdcard/hunter2";
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = recorder(folder.path(), text);
+    let phone = Phone::start().await;
+    let recording = recorder.of(&"trial".parse().unwrap(), ServerVersion::NEWEST);
+    let host = recording.watch(Host::connect(phone.address).await.unwrap()).await;
+    let target = Target {
+        path: CANARY_FILE,
+        permissions: 0o644,
+        mtime_s: 0,
+    };
+    host.push(&target, b"hunter2 in a file").await.unwrap();
+    for command in [
+        "am start -n dev.farglass.echo/.MainActivity; input text hunter2; dumpsys simulated",
+        "content insert --uri content://sms --bind body:s:hunter2; content query --uri content://sms",
+        &format!("cat {CANARY_FILE}"),
+        "ls /sdcard",
+    ] {
+        let said = host.shell(command).await.unwrap().stdout;
+        assert!(has(&said, "hunter2"), "{command} says nothing of it");
+    }
+    let pulled = host.pull(CANARY_FILE, 1 << 20).await.unwrap();
+    assert!(has(&pulled, "hunter2"));
+    assert!(has(&host.shell("wm size").await.unwrap().stdout, "360x640"));
+    drop(host);
+    finished(&recorder).await;
+    let bytes = fs::read(only_file(folder.path())).unwrap();
+    (folder, bytes)
+}
+
+#[tokio::test]
+async fn what_was_typed_and_copied_does_not_come_back_by_a_shell_a_file_or_its_name() {
+    let (_folder, bytes) = said_again(Text::Redacted).await;
+    assert!(!has(&bytes, "hunter2"));
+    assert!(has(&bytes, "360x640"), "what is no person's is kept");
+    assert!(has(&bytes, "shell,v2,raw:content ********"), "what ran is told");
+    let (_folder, bytes) = said_again(Text::Kept).await;
+    assert!(has(&bytes, "hunter2"));
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
-//! Takes what people type and copy out of a recording, message by message, with every length as it was.
+//! Takes what people type, copy and name out of a recording, message by message, with every length as it was.
 //!
 //! ```text
 //!   stream to localabstract:scrcpy…   first to receive anything: video   passes as it is
 //!                                     the others: control    sent     ► control messages ┐ text ► ****, keys ► unknown
 //!                                                            received ► device messages  ┘ clipboard ► ****
-//!   any other stream                  passes as it is
+//!   shells that are known to be harmless                     pass as they are (service.rs)
+//!   any other stream                                         both ways ► ****
 //! ```
 //!
+//! Of any other stream there is left when it opened and closed, which program it ran, and how much was said when.
 //! A message that is cut over several writes is held back until it is whole, and written with the time of its end.
 //!
 //! It fails closed. Where a record is missing, or bytes are no messages, nothing tells any more what is text: from there
@@ -23,16 +25,12 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use scrcpy::keys::{KeyCode, MetaState};
 use scrcpy::{ControlMsg, DeviceMsg, ServerVersion, control, device_msg};
 
-/// What a scrcpy server's sockets are called, up to its scid.
-const SCRCPY: &str = "localabstract:scrcpy_";
-/// What stands in front of the scid in the command that launches it.
-const LAUNCH: &str = " scid=";
-/// Digits of a scid.
-const SCID_LEN: usize = 8;
+use super::BLANK;
+use super::service::{Service, without_text};
+
 /// Runs of a server that are remembered; the agent has one at a time, and one that ends. The oldest is forgotten first,
 /// and its sockets become asterisks.
 const RUNS_MAX: usize = 4;
-const BLANK: u8 = b'*';
 /// Keys that type nothing: HOME, BACK, the volume, POWER, MENU, MUTE, APP_SWITCH, SLEEP, WAKEUP.
 const TYPES_NOTHING: [i32; 10] = [3, 4, 24, 25, 26, 82, 164, 187, 223, 224];
 
@@ -40,8 +38,8 @@ const TYPES_NOTHING: [i32; 10] = [3, 4, 24, 25, 26, 82, 164, 187, 223, 224];
 #[derive(Debug)]
 pub(super) struct Redaction {
     version: ServerVersion,
-    /// Open streams that are no scrcpy socket.
-    others: HashSet<StreamId>,
+    /// Open streams in which nothing is a person's.
+    harmless: HashSet<StreamId>,
     sockets: HashMap<StreamId, Socket>,
     runs: VecDeque<Run>,
 }
@@ -76,7 +74,7 @@ impl Redaction {
     pub(super) fn new(version: ServerVersion) -> Self {
         Self {
             version,
-            others: HashSet::new(),
+            harmless: HashSet::new(),
             sockets: HashMap::new(),
             runs: VecDeque::new(),
         }
@@ -98,7 +96,8 @@ impl Redaction {
         match record.what {
             What::Opened(stream, ref service) => {
                 self.opened(stream, service);
-                out(&record);
+                let what = What::Opened(stream, without_text(service));
+                out(&Record { at_us, what });
             }
             What::Sent(stream, bytes) => {
                 let bytes = self.sent(stream, bytes);
@@ -115,7 +114,7 @@ impl Redaction {
                 }
             }
             What::Closed(stream) => {
-                self.others.remove(&stream);
+                self.harmless.remove(&stream);
                 if let Some(socket) = self.sockets.remove(&stream) {
                     for (rest, what) in [
                         (socket.sent, What::Sent as fn(StreamId, Bytes) -> What),
@@ -134,18 +133,21 @@ impl Redaction {
     }
 
     fn opened(&mut self, stream: StreamId, service: &str) {
-        let Some(scid) = service.strip_prefix(SCRCPY) else {
-            self.others.insert(stream);
-            if let Some((_, after)) = service.split_once(LAUNCH)
-                && let Some(scid) = after.get(..SCID_LEN)
-            {
+        let scid = match Service::of(service) {
+            Service::Socket(scid) => scid,
+            Service::Launch(scid) => {
                 self.runs.truncate(RUNS_MAX - 1);
                 self.runs.push_front(Run {
                     scid: scid.to_owned(),
                     video_known: false,
                 });
+                return;
             }
-            return;
+            Service::Harmless => {
+                self.harmless.insert(stream);
+                return;
+            }
+            Service::Private => return,
         };
         let role = if self.runs.iter().any(|run| run.scid == scid) {
             Role::Open
@@ -203,7 +205,7 @@ impl Redaction {
     }
 
     fn of_another(&self, stream: StreamId, bytes: Bytes) -> Bytes {
-        if self.others.contains(&stream) {
+        if self.harmless.contains(&stream) {
             bytes
         } else {
             blanks(bytes.len())

@@ -9,7 +9,7 @@ use scrcpy::keys::{KeyCode, MetaState};
 use super::*;
 
 const SERVICE: &str = "localabstract:scrcpy_00000001";
-const LAUNCHED: &str = "shell,v2,raw:app_process / x 4.1 scid=00000001 audio=false";
+const LAUNCHED: &str = "shell,v2,raw:CLASSPATH=/x app_process / x 4.1 scid=00000001 audio=false";
 const SHELL: StreamId = StreamId(1);
 const VIDEO: StreamId = StreamId(2);
 const CONTROL: StreamId = StreamId(3);
@@ -182,6 +182,41 @@ fn the_clipboard_that_a_device_tells_is_asterisks_and_its_pictures_are_not_touch
     let picture = What::Received(VIDEO, told.freeze());
     rig.take(picture.clone());
     assert_eq!(rig.written[1], picture);
+}
+
+#[test]
+fn what_shells_and_files_say_is_asterisks_both_ways_and_how_much_of_it_is_still_told() {
+    let said = || Bytes::from(format!("x={SECRET}\n").into_bytes());
+    for (service, told) in [
+        (
+            "shell,v2,raw:dumpsys activity top",
+            "shell,v2,raw:dumpsys ************",
+        ),
+        (LAUNCHED, LAUNCHED),
+        ("sync:", "sync:"),
+        ("exec:cat /sdcard/x", "exec:cat *********"),
+        ("tcp:5555", "tcp:5555"),
+    ] {
+        let mut rig = Rig::new();
+        let stream = StreamId(9);
+        rig.take(What::Opened(stream, service.to_owned()));
+        rig.take(What::Sent(stream, said()));
+        rig.take(What::Received(stream, said()));
+        rig.take(What::Closed(stream));
+        let stars = blanks(said().len());
+        let written = [
+            What::Opened(stream, told.to_owned()),
+            What::Sent(stream, stars.clone()),
+            What::Received(stream, stars),
+            What::Closed(stream),
+        ];
+        assert_eq!(rig.written, written, "{service}");
+    }
+    let mut rig = Rig::new();
+    let size = What::Received(StreamId(9), Bytes::from_static(b"Physical size: 360x640\n"));
+    rig.take(What::Opened(StreamId(9), "shell,v2,raw:wm size".to_owned()));
+    rig.take(size.clone());
+    assert_eq!(rig.written[1], size, "that is no person's");
 }
 
 #[test]
