@@ -7,11 +7,13 @@ mod apk;
 mod around;
 mod cut;
 mod guard;
+mod halfway;
 mod install;
 mod large;
 mod rig;
 mod server;
 mod terminal;
+mod wire;
 
 use std::process::Stdio;
 
