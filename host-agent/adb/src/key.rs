@@ -217,6 +217,17 @@ impl PublicKey {
     }
 }
 
+/// For fuzzing: any bytes as the key of a certificate.
+#[doc(hidden)]
+pub fn fuzz_spki(bytes: &[u8]) {
+    if let Ok(key) = PublicKey::from_spki(bytes) {
+        let again = PublicKey::from_spki(&key.spki).expect("our own DER is a key");
+        assert_eq!(again.fingerprint(), key.fingerprint());
+        let text = PublicKey::parse(key.to_string().as_bytes()).expect("our own text is a key");
+        assert_eq!(text, key, "the same key in adb's own form");
+    }
+}
+
 impl fmt::Display for PublicKey {
     /// As in `adbkey.pub`, without the line feed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -40,5 +40,7 @@ pub use daemon::Daemon;
 pub use handshake::HandshakeError;
 pub use host::Host;
 pub use host_server::Server;
+#[doc(hidden)]
+pub use machine::fuzz as fuzz_machine;
 pub use stream::{Reader, Stream, Writer};
 pub use witness::Witness;

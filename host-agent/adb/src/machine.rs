@@ -13,6 +13,8 @@
 //! Windows, per stream and direction. Classic: one WRTE, then none until its OKAY. Delayed ack (both banners list
 //! it): a signed credit in bytes; WRTE while it is above zero, each OKAY carries an i32 of bytes consumed.
 
+mod fuzzing;
+
 use std::collections::{HashMap, VecDeque};
 use std::task::{Context, Poll, Waker};
 
@@ -22,6 +24,9 @@ use crate::connection::{End, OpenError, ProtocolError};
 use crate::packet::{self, Command, MAX_PAYLOAD, Packet, Sum};
 use crate::slot::{Finish, LocalId, Phase, RemoteId, SendWindow, Slot};
 use crate::window::Window;
+
+#[doc(hidden)]
+pub use fuzzing::fuzz;
 
 /// Streams open at once on one connection. Reached: our own open fails with `TooManyStreams`, the peer's is refused.
 pub(crate) const MAX_STREAMS: usize = 256;
