@@ -9,10 +9,12 @@
 //!
 //! Everything that is meant has a step of its own, and what lands lands in that order. A device that turns twice before it
 //! tells a size may lose a finger's DOWN and take its moves, or lose its UP and take its next DOWN: that is mended when the
-//! sizes are told, and at rest nothing of it may be left. It does not know the agent.
+//! sizes are told, and at rest nothing of it may be left. It does not know the agent, and reckons pixels by itself: a mistake
+//! of the agent's must not be made twice.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use protocol::Fraction;
 use serde_json::Value;
 
 use crate::fingers::{PictureSize, Place};
@@ -94,18 +96,20 @@ impl Ledger {
 
     /// The pixel of the display that shows this place of the picture.
     pub(super) fn landing(&self, size: PictureSize, place: Place) -> Pixel {
-        let at = size.position(place);
         let is_turned = (size.width < size.height) != (self.display.width < self.display.height);
         let display = if is_turned {
             turned(self.display)
         } else {
             self.display
         };
-        let scaled =
-            |at: i32, video: u16, display: u16| i64::from(at) * i64::from(display) / i64::from(video);
+        // A fraction of the video's pixels, and then of the display's; both are rounded down.
+        let on_display = |fraction: Fraction, video: u16, display: u16| {
+            let at = i64::from(fraction.0) * i64::from(video) / 65_536;
+            at * i64::from(display) / i64::from(video)
+        };
         (
-            scaled(at.x, size.width, display.width),
-            scaled(at.y, size.height, display.height),
+            on_display(place.x, size.width, display.width),
+            on_display(place.y, size.height, display.height),
         )
     }
 

@@ -39,6 +39,32 @@ pub fn x264((width, height): (u16, u16), pictures: usize, options: &[&str]) -> V
     run(&arguments, Vec::new())
 }
 
+/// As [`x264`], of pictures that no encoder can make small: every sample is `next`'s.
+pub fn x264_of_noise(
+    (width, height): (u16, u16),
+    pictures: usize,
+    options: &[&str],
+    next: impl FnMut() -> u8,
+) -> Vec<u8> {
+    let samples = usize::from(width) * usize::from(height) * 3 / 2 * pictures;
+    let noise = std::iter::repeat_with(next).take(samples).collect();
+    let size = format!("{width}x{height}");
+    let mut arguments = vec!["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", &size, "-i", "-"];
+    arguments.extend([
+        "-c:v",
+        "libx264",
+        "-bf",
+        "0",
+        "-threads",
+        "1",
+        "-preset",
+        "ultrafast",
+    ]);
+    arguments.extend(options);
+    arguments.extend(["-f", "h264", "-"]);
+    run(&arguments, noise)
+}
+
 /// A hash of every picture that the decoder gives out of a stream: SHA-256 of its planes.
 pub fn hashes(stream: Vec<u8>) -> Vec<String> {
     let decode = [

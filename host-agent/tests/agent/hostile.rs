@@ -6,8 +6,9 @@
 //!   film ═ device ═ meddler (wrong) ═════╬═ agent ── gateway ══ WebRTC ══ viewer of the first
 //! ```
 //!
-//! The neighbour's device leaves no picture of its film out, so the viewer has to see each, in order. Everything is in this
-//! one process: what it grows by is more than what the agent does.
+//! The neighbour's device leaves no picture of its film out, so the viewer has to see each, in order. In the first attack
+//! packets are many and small, and everything is in this one process: what it grows by is more than what the agent does.
+//! In the second they are as large as any, somebody watches that device too, and the agent is in a process of its own.
 
 use std::time::Duration;
 
@@ -17,11 +18,14 @@ use gateway::access_unit::{NalKind, nals};
 use protocol::agent::DeviceHealth;
 
 use crate::ffmpeg;
+use crate::flood::{Flood, Mood};
 use crate::meddler::Meddler;
+use crate::network::Dice;
 use crate::peer::Received;
 use crate::phone::Phone;
 use crate::rig::{Filming, PATIENCE, Rig};
 use crate::show::Show;
+use crate::viewer::Viewer;
 
 /// Wrong packets in all.
 const WRONG: usize = 1_000_000;
@@ -41,6 +45,21 @@ const LEAPS_MAX: usize = 3;
 /// Frames at the beginning that may be sent again to who joins, under times of their own.
 const JOINING: usize = 60;
 
+/// The neighbour's film.
+const SMALL: &[&str] = &["-profile:v", "baseline", "-b:v", "1M", "-g", "60"];
+/// The other device's pictures, all of them key frames.
+const LARGE: (u16, u16) = (1_232, 1_232);
+const LARGE_PICTURES: usize = 4;
+const LARGE_FPS: u32 = 10;
+/// Bytes of each.
+const LARGE_MIN: usize = 3 << 20;
+/// What the viewer of that device has to be sent before the attack and during it.
+const WATCHED_BYTES: usize = 8 << 20;
+/// Wrong packets of 1 MiB.
+const LARGE_WRONG: usize = 150;
+/// Between two looks at what was watched.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 fn traits(film: &Film) -> Traits {
     Traits {
         mirroring: Mirroring {
@@ -53,11 +72,7 @@ fn traits(film: &Film) -> Traits {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_million_wrong_packets_of_a_device_cost_its_neighbour_no_frame_and_the_agent_little_memory() {
-    let film = ffmpeg::x264(
-        (320, 640),
-        PICTURES,
-        &["-profile:v", "baseline", "-b:v", "1M", "-g", "60"],
-    );
+    let film = ffmpeg::x264((320, 640), PICTURES, SMALL);
     let film = Film::parse(&film.into()).unwrap();
     let well = Phone::sized((320, 640), 30, traits(&film)).await;
     let ill = Phone::sized((320, 640), 30, traits(&film)).await;
@@ -109,6 +124,79 @@ async fn a_million_wrong_packets_of_a_device_cost_its_neighbour_no_frame_and_the
     assert!(cost <= MEMORY_MAX, "{cost} bytes");
     check_order(&frames, &film);
     show.rig.stop_agent().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_largest_pictures_and_packets_of_a_device_that_is_watched_cost_its_neighbour_no_frame() {
+    let film = ffmpeg::x264((320, 640), PICTURES, SMALL);
+    let film = Film::parse(&film.into()).unwrap();
+    let mut dice = Dice::new(11);
+    let large = ffmpeg::x264_of_noise(LARGE, LARGE_PICTURES, &["-g", "1", "-qp", "1"], || {
+        dice.roll(256) as u8
+    });
+    let large = Film::parse(&large.into()).unwrap();
+    let sizes = large.pictures().iter().map(|picture| picture.unit.len());
+    assert!(sizes.min().unwrap() > LARGE_MIN && large.pictures().iter().all(|picture| picture.key));
+    let well = Phone::sized((320, 640), 30, traits(&film)).await;
+    let ill = Phone::sized(LARGE, LARGE_FPS, traits(&large)).await;
+    let mut flood = Flood::before(ill.address, 7).await;
+    let rig = Rig::apart(well, &[("hostile", flood.address)]).await;
+    let agent = rig.agent_pid.unwrap().to_string();
+    let mut show = Show::on(rig).await;
+    show.prepare("dev.farglass.paint").await;
+    let mut viewer = show.viewer().await;
+    viewer
+        .until("the neighbour is seen", |peer| peer.packets.len() > JOINING)
+        .await;
+
+    let before = resident_of(&agent, "VmRSS:");
+    std::fs::write(format!("/proc/{agent}/clear_refs"), "5").unwrap();
+    flood.becomes(Mood::Honest);
+    let watcher = show.viewer_of("hostile").await;
+    let mut watched = Vec::new();
+    for mood in [Mood::Honest, Mood::Wild] {
+        watched.push(endure(&mut flood, mood, &watcher).await);
+        println!(
+            "{mood:?}: {} bytes more",
+            resident_of(&agent, "VmHWM:").saturating_sub(before)
+        );
+    }
+    let cost = resident_of(&agent, "VmHWM:").saturating_sub(before);
+    let tally = *flood.tally.borrow();
+
+    let seen = viewer.pictures().len();
+    viewer
+        .until("the film goes on after the attack", |peer| {
+            let ends = peer.packets.values().filter(|(_, packet)| packet.header.marker);
+            ends.count() >= seen + AFTERWARDS
+        })
+        .await;
+    let frames = viewer.pictures();
+    println!(
+        "{tally:?}, {cost} bytes, {} frames, {watched:?} bytes watched",
+        frames.len()
+    );
+    check_order(&frames, &film);
+    assert!(cost <= MEMORY_MAX, "{cost} bytes");
+    show.rig.stop_agent().await;
+}
+
+/// Waits until enough was sent to the watcher, and in a wild mood enough that is wrong to the agent; gives the watcher's bytes.
+async fn endure(flood: &mut Flood, mood: Mood, watcher: &Viewer) -> usize {
+    flood.becomes(mood);
+    let (bytes, wrong) = (watcher.counted(), flood.tally.borrow().wrong);
+    let least = if mood == Mood::Wild { LARGE_WRONG } else { 0 };
+    let all = async {
+        while watcher.counted() < bytes + WATCHED_BYTES
+            || flood.tally.borrow_and_update().wrong < wrong + least
+        {
+            let _ = tokio::time::timeout(LOOK_AGAIN, flood.tally.changed()).await;
+        }
+    };
+    let all = tokio::time::timeout(DEADLINE, all).await;
+    let watched = watcher.counted() - bytes;
+    assert!(all.is_ok(), "only {:?}, {watched} watched", flood.tally.borrow());
+    watched
 }
 
 /// Every picture of the film, again and again, none missing and none twice. But for leaps of a machine that stood still:
@@ -167,7 +255,12 @@ fn lateness(frames: &[Received]) -> Vec<Duration> {
 
 /// A line of this process's status, in bytes.
 fn resident(line: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    resident_of("self", line)
+}
+
+/// The same of another one.
+fn resident_of(process: &str, line: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
 }

@@ -9,10 +9,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 #![allow(unreachable_pub, reason = "the modules of one test see one another")]
 
+mod aims;
 mod chromium;
 mod control;
 mod encoders;
 mod ffmpeg;
+mod flood;
 mod hostile;
 mod meddler;
 #[path = "../../../gateway/tests/gateway/network.rs"]

@@ -49,7 +49,17 @@ pub struct Rig {
     data: tempfile::TempDir,
     config: Config,
     agent: JoinHandle<Result<(), AgentError>>,
+    /// Where the agent is no part of this process.
+    pub agent_pid: Option<u32>,
     stop_agent: CancellationToken,
+}
+
+/// Where the agent runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Home {
+    Here,
+    /// In a process of its own.
+    Apart,
 }
 
 impl Rig {
@@ -65,6 +75,15 @@ impl Rig {
 
     /// One device, called `trial`, and others at these addresses.
     pub async fn beside(phone: Phone, others: &[(&str, SocketAddr)], filming: &Filming) -> Self {
+        Self::at(Home::Here, phone, others, filming).await
+    }
+
+    /// The same with the agent in a process of its own, whose memory is nobody else's.
+    pub async fn apart(phone: Phone, others: &[(&str, SocketAddr)]) -> Self {
+        Self::at(Home::Apart, phone, others, &Filming::default()).await
+    }
+
+    async fn at(home: Home, phone: Phone, others: &[(&str, SocketAddr)], filming: &Filming) -> Self {
         let (authority, _) = Authority::create(SystemTime::now()).unwrap();
         let authority = Arc::new(authority);
         let token = JoinToken::generate(authority.fingerprint()).unwrap();
@@ -74,12 +93,24 @@ impl Rig {
         std::fs::write(data.path().join("server"), server).unwrap();
         let control = Control::start(&authority, Some(token), 0);
         let mut config = config_of(&data, control.address, phone.address, filming);
-        let others = others
+        let others: Vec<String> = others
             .iter()
-            .map(|(name, address)| format!("{name}={address}").parse().unwrap());
-        config.devices.extend(others);
+            .map(|(name, address)| format!("{name}={address}"))
+            .collect();
         let stop_agent = CancellationToken::new();
-        let agent = tokio::spawn(host_agent::run(config.clone(), stop_agent.clone()));
+        let (agent, agent_pid) = match home {
+            Home::Here => {
+                let others = others.iter().map(|device| device.parse().unwrap());
+                config.devices.extend(others);
+                let agent = host_agent::run(config.clone(), stop_agent.clone());
+                (tokio::spawn(agent), None)
+            }
+            Home::Apart => {
+                let devices = [vec![format!("trial={}", phone.address)], others].concat();
+                let (agent, pid) = apart(&config, filming.version, &devices, stop_agent.clone());
+                (agent, Some(pid))
+            }
+        };
         Self {
             control,
             phone,
@@ -87,6 +118,7 @@ impl Rig {
             data,
             config,
             agent,
+            agent_pid,
             stop_agent,
         }
     }
@@ -130,6 +162,35 @@ impl Rig {
         assert_eq!(files.len(), 1, "the device was connected to again");
         files[0].as_ref().unwrap().path()
     }
+}
+
+/// Starts `examples/agent_alone.rs`, which cargo builds beside the tests; it ends when it is told, or with this process.
+fn apart(
+    config: &Config,
+    version: &str,
+    devices: &[String],
+    stop: CancellationToken,
+) -> (JoinHandle<Result<(), AgentError>>, u32) {
+    let here = std::env::current_exe().unwrap();
+    let program = here.ancestors().nth(2).unwrap().join("examples/agent_alone");
+    let mut child = std::process::Command::new(&program)
+        .arg(&config.control.address)
+        .arg(config.control.join_token_file.as_ref().unwrap())
+        .args([&config.data, &config.capture.server_file])
+        .arg(version)
+        .args(devices)
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    let pid = child.id();
+    let ending = tokio::spawn(async move {
+        stop.cancelled().await;
+        drop(child.stdin.take());
+        let ended = tokio::task::spawn_blocking(move || child.wait()).await.unwrap();
+        assert!(ended.unwrap().success(), "the agent failed");
+        Ok(())
+    });
+    (ending, pid)
 }
 
 pub fn config_of(

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use protocol::agent::{DeviceHealth, Role, WhepOffer};
+use protocol::agent::{DeviceFact, DeviceHealth, Role, WhepOffer};
 use protocol::{ConnectionId, DeviceId, Epoch, SessionId};
 use signaling::link::server::Host;
 use uuid::Uuid;
 
 use crate::chromium::{Chromium, View};
 use crate::rig::{PATIENCE, Rig, prepare};
-use crate::viewer::Viewer;
+use crate::viewer::{Memory, Viewer};
 
 pub struct Show {
     pub rig: Rig,
@@ -54,8 +54,20 @@ impl Show {
 
     pub async fn viewer(&mut self) -> Viewer {
         let connection = self.connection();
-        let (viewer, sdp) = Viewer::offer(connection).await;
+        let (viewer, sdp) = Viewer::offer(connection, Memory::Keeps).await;
         viewer.accept(&self.answer(connection, sdp).await);
+        viewer
+    }
+
+    /// One of another device, once that is healthy and under a lease of its own; it counts what it is sent.
+    pub async fn viewer_of(&mut self, name: &str) -> Viewer {
+        let healthy = |fact: &DeviceFact| fact.health == DeviceHealth::Healthy;
+        let (link, device) = self.rig.control.named(name, healthy).await;
+        let lease = prepare(device.id, self.epoch, "dev.farglass.paint");
+        link.call(lease, PATIENCE, drop).await.unwrap();
+        let connection = self.connection();
+        let (viewer, sdp) = Viewer::offer(connection, Memory::Counts).await;
+        viewer.accept(&self.answer_of(device.id, connection, sdp).await);
         viewer
     }
 
@@ -65,11 +77,15 @@ impl Show {
     }
 
     async fn answer(&self, connection: ConnectionId, sdp: String) -> String {
+        self.answer_of(self.device, connection, sdp).await
+    }
+
+    async fn answer_of(&self, device: DeviceId, connection: ConnectionId, sdp: String) -> String {
         let offer = WhepOffer {
             connection,
             session: SessionId::from_uuid(Uuid::from_u128(2)),
             lease: None,
-            device: self.device,
+            device,
             epoch: Epoch(self.epoch),
             role: Role::Controller,
             sdp,

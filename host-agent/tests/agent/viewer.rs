@@ -1,7 +1,9 @@
-//! A viewer that decodes nothing: it puts pictures together by the rules of RFC 6184 alone, and remembers when each came.
+//! A viewer that decodes nothing: it puts pictures together by the rules of RFC 6184 alone, and remembers when each came;
+//! or one that only counts what it is sent, for pictures that nobody could keep.
 //!
 //! The peer is the one of the gateway's own tests (`peer.rs`), on a real socket.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -19,23 +21,40 @@ pub struct Viewer {
     /// Something is to be sent.
     told: Arc<Notify>,
     moved: watch::Receiver<()>,
+    forgotten: Arc<AtomicUsize>,
     _drive: AbortOnDropHandle<()>,
+}
+
+/// What a viewer does with the packets of pictures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    Keeps,
+    /// Counts their bytes, and keeps none.
+    Counts,
 }
 
 impl Viewer {
     /// A viewer and its offer.
-    pub async fn offer(connection: ConnectionId) -> (Self, String) {
+    pub async fn offer(connection: ConnectionId, memory: Memory) -> (Self, String) {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let now = Instant::now();
         let mut peer = Browser::new(connection, socket.local_addr().unwrap(), true, now);
         let sdp = peer.offer(now);
         let (peer, told) = (Arc::new(Mutex::new(peer)), Arc::new(Notify::new()));
         let (moves, moved) = watch::channel(());
-        let drive = tokio::spawn(drive(socket, Arc::clone(&peer), Arc::clone(&told), moves));
+        let forgotten = Arc::new(AtomicUsize::new(0));
+        let ends = Ends {
+            peer: Arc::clone(&peer),
+            told: Arc::clone(&told),
+            moves,
+            forgotten: (memory == Memory::Counts).then(|| Arc::clone(&forgotten)),
+        };
+        let drive = tokio::spawn(drive(socket, ends));
         let viewer = Self {
             peer,
             told,
             moved,
+            forgotten,
             _drive: AbortOnDropHandle::new(drive),
         };
         (viewer, sdp)
@@ -49,6 +68,16 @@ impl Viewer {
     pub fn say(&self, channel: Channel, bytes: &[u8]) {
         self.peer.lock().unwrap().send(channel, bytes, Instant::now());
         self.told.notify_one();
+    }
+
+    /// What was said on the channels since the last call.
+    pub fn heard(&self) -> Vec<(Instant, Channel, Vec<u8>)> {
+        std::mem::take(&mut self.peer.lock().unwrap().messages)
+    }
+
+    /// Bytes of pictures that were counted and not kept.
+    pub fn counted(&self) -> usize {
+        self.forgotten.load(Ordering::Relaxed)
     }
 
     /// Pictures that came whole.
@@ -65,12 +94,33 @@ impl Viewer {
     }
 }
 
-async fn drive(socket: UdpSocket, peer: Arc<Mutex<Browser>>, told: Arc<Notify>, moves: watch::Sender<()>) {
+/// What a viewer shares with its task.
+struct Ends {
+    peer: Arc<Mutex<Browser>>,
+    told: Arc<Notify>,
+    moves: watch::Sender<()>,
+    /// Set for one that only counts.
+    forgotten: Option<Arc<AtomicUsize>>,
+}
+
+async fn drive(socket: UdpSocket, ends: Ends) {
+    let Ends {
+        peer,
+        told,
+        moves,
+        forgotten,
+    } = ends;
     let mut buffer = [0; 2_048];
     loop {
         let (out, due) = {
             let mut peer = peer.lock().unwrap();
-            (peer.pump(Instant::now()), peer.pc.poll_timeout())
+            let out = peer.pump(Instant::now());
+            if let Some(count) = &forgotten {
+                let packets = std::mem::take(&mut peer.packets).into_values();
+                let bytes = packets.map(|(_, packet)| packet.payload.len()).sum();
+                count.fetch_add(bytes, Ordering::Relaxed);
+            }
+            (out, peer.pc.poll_timeout())
         };
         for (to, data) in out {
             socket.send_to(&data, to).await.unwrap();
