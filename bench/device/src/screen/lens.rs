@@ -252,7 +252,13 @@ impl Lens {
             VideoLock::Unlocked | VideoLock::AtStart => 0,
             VideoLock::At(lock) => (lock + 4 - rotation) % 4,
         };
-        let turned = |size: Size| if quarters % 2 == 0 { size } else { swapped(size) };
+        let turned = |size: Size| {
+            if quarters.is_multiple_of(2) {
+                size
+            } else {
+                swapped(size)
+            }
+        };
         let shows = match self.era {
             _ if quarters == 0 && part == full(display) => Shows::All,
             Era::Mirrored => Shows::Framed,

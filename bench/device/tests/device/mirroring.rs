@@ -12,4 +12,5 @@ mod options;
 mod picture;
 mod rig;
 mod server;
+mod traps;
 mod video;

@@ -25,7 +25,7 @@ fn lens(version: &str, args: &[&str]) -> Lens {
 }
 
 fn look(version: &str, args: &[&str], rotation: u8) -> Look {
-    let display = if rotation % 2 == 0 { TALL } else { WIDE };
+    let display = if rotation.is_multiple_of(2) { TALL } else { WIDE };
     lens(version, args).look(display, rotation).unwrap()
 }
 
