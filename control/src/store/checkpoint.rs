@@ -56,7 +56,7 @@ async fn run(own: SqlitePool, mut commits: watch::Receiver<()>) {
             Ok(()) => {}
             Err(sqlx::Error::PoolClosed) => return,
             Err(error) => {
-                tracing::warn!(%error, "the database's log could not be carried over; it is tried again")
+                tracing::warn!(%error, "the database's log could not be carried over; it is tried again");
             }
         }
     }
