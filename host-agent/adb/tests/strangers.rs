@@ -232,7 +232,7 @@ async fn connected(path: &Path) -> UnixStream {
         loop {
             match UnixStream::connect(path).await {
                 Ok(stream) => return stream,
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(_) => tokio::task::yield_now().await,
             }
         }
     };

@@ -60,12 +60,12 @@ pub(super) fn can_tell(version: ServerVersion) -> bool {
 pub(super) async fn ask(host: &Host, jar: &str, version: ServerVersion) -> Check {
     match tokio::time::timeout(TIMEOUT, first_bytes(host, jar, version)).await {
         Ok(Ok(bytes)) => judge(bytes),
-        Ok(Err(why)) => unheard(why),
-        Err(_) => unheard(format!("nothing within {} s", TIMEOUT.as_secs())),
+        Ok(Err(why)) => unheard(&why),
+        Err(_) => unheard(&format!("nothing within {} s", TIMEOUT.as_secs())),
     }
 }
 
-fn unheard(why: String) -> Check {
+fn unheard(why: &str) -> Check {
     Check::fails(
         NAME,
         format!("the server does not tell whether there is sound: {why}"),

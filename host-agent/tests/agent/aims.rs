@@ -34,8 +34,6 @@ const HELD: u8 = 2;
 const DRAGS: usize = 6;
 /// What he presses in a picture that he knows to be gone.
 const STALE: u8 = 3;
-/// Between two looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 type Pixel = (i64, i64);
 
@@ -235,7 +233,6 @@ impl Trial {
                 "seed {}: never {what}: {dump}",
                 self.seed
             );
-            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
@@ -252,7 +249,6 @@ impl Trial {
                 if pointers(&dump).contains(&pixel) {
                     return;
                 }
-                tokio::time::sleep(LOOK_AGAIN).await;
             }
             assert!(Instant::now() < deadline, "seed {}: no press lands", self.seed);
             self.lift(finger);
