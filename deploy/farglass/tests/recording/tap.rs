@@ -117,10 +117,11 @@ async fn relay(agent: TcpStream, device: TcpStream, seen: &watch::Sender<Vec<Sho
 async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut heard: impl FnMut(&[u8])) {
     let mut chunk = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut chunk).await {
-        heard(&chunk[..length]);
         if to.write_all(&chunk[..length]).await.is_err() {
             return;
         }
+        // What is known of it is on its way to the other side.
+        heard(&chunk[..length]);
     }
 }
 
