@@ -111,6 +111,8 @@ impl Backend for Agents {
         if let Some(older) = self.0.hosts.insert(host) {
             older.close(close_code::REPLACED, "replaced");
         }
+        // It was noted just now.
+        let _ = self.0.hosts.is_news(linked, &hello.devices);
         for session in live {
             App::changed(&self.0, session);
         }
@@ -128,14 +130,17 @@ impl Backend for Agents {
         if !self.0.hosts.is_news(host.id(), &report.devices) {
             return;
         }
-        if let Err(error) = self
-            .0
-            .store
-            .report(host.id(), &report.devices, UnixMs::now())
-            .await
-        {
-            tracing::error!(host.id = %host.id(), %error, "a host's report could not be noted; the next one is");
-            self.0.hosts.forget_facts(host.id());
+        let noted = self.0.store.report(host.id(), &report.devices, UnixMs::now());
+        match noted.await {
+            Ok(over) => {
+                for session in over {
+                    App::changed(&self.0, session);
+                }
+            }
+            Err(error) => {
+                tracing::error!(host.id = %host.id(), %error, "a host's report could not be noted; the next one is");
+                self.0.hosts.forget_facts(host.id());
+            }
         }
         self.attend(host.id(), &report.devices);
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use protocol::HostId;
-use protocol::agent::DeviceFact;
+use protocol::agent::{DeviceFact, RefusalCode};
+use protocol::{DeviceId, Epoch, HostId};
+use signaling::link::call::CallError;
 use signaling::link::server::Host;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -12,7 +13,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 #[derive(Default)]
 pub(crate) struct Hosts {
     links: DashMap<HostId, Host>,
-    /// The last report of each host, so that one that says nothing new costs no transaction.
+    /// The last report of each host, so that one that says nothing new costs no transaction; it tells of fences.
     facts: DashMap<HostId, Vec<DeviceFact>>,
     /// Coming and going of one host, one after the other. One small entry per enrolled host.
     turns: DashMap<HostId, Arc<Mutex<()>>>,
@@ -78,6 +79,36 @@ impl Hosts {
     /// Forgets what every host said: the database may have been put back to before it.
     pub(crate) fn forget_all_facts(&self) {
         self.facts.clear();
+    }
+
+    /// Whether a host that is up says that a device's fence is below this epoch.
+    pub(crate) fn is_below(&self, host: HostId, device: DeviceId, epoch: Epoch) -> bool {
+        let below = |fact: &DeviceFact| fact.id == device && fact.fence < epoch;
+        self.is_online(host) && self.facts.get(&host).is_some_and(|facts| facts.iter().any(below))
+    }
+
+    /// A device's agent answered a release: its fence has risen that far, whatever came of the cleaning. Its own word of
+    /// it may still be on its way.
+    pub(crate) fn answered(
+        &self,
+        host: HostId,
+        device: DeviceId,
+        epoch: Epoch,
+        answer: &Result<(), CallError>,
+    ) {
+        let has_risen = match answer {
+            Ok(()) => true,
+            Err(CallError::Refused(refusal)) => matches!(
+                refusal.code,
+                RefusalCode::StaleEpoch | RefusalCode::SetupFailed | RefusalCode::DeviceOffline
+            ),
+            Err(_) => false,
+        };
+        let mut facts = self.facts.entry(host).or_default();
+        let known = facts.iter_mut().find(|fact| fact.id == device);
+        if let Some(fact) = known.filter(|_| has_risen) {
+            fact.fence = fact.fence.max(epoch);
+        }
     }
 
     /// Whether a report says something new; remembers it.

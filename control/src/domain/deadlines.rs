@@ -37,7 +37,7 @@ pub const RECONNECT_WINDOW: Duration = Duration::from_secs(60);
 /// Looks that are further apart than this had a pause between them: four were missed.
 const PAUSE_MIN: Duration = Duration::from_secs(2);
 /// After a pause whoever is awaited has at least this long: a page that was put off asks again within a second or two.
-const AFTER_PAUSE: Duration = Duration::from_secs(5);
+pub(crate) const AFTER_PAUSE: Duration = Duration::from_secs(5);
 
 /// How often another control is told that an idle end is still near: a word may be lost.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -202,6 +202,12 @@ impl Deadlines {
 
     /// Looks at every held lease. What is not among them is forgotten.
     pub fn look(&mut self, held: &[Session], now: Moment) -> Look {
+        self.look_since(held, now.steady, now)
+    }
+
+    /// The same, where reading them took from `begun` until now: what was not over when it began is not over by what was
+    /// read, and a stay that was read began at its end at the latest.
+    pub fn look_since(&mut self, held: &[Session], begun: Steady, now: Moment) -> Look {
         let leases: HashSet<LeaseId> = held.iter().map(|session| session.lease).collect();
         let devices: HashSet<DeviceId> = held.iter().map(|session| session.device).collect();
         self.watches.retain(|lease, _| leases.contains(lease));
@@ -218,7 +224,7 @@ impl Deadlines {
             watch.see(session, now);
             let heard = self.heard.get(&session.device);
             let told = self.told.get(&session.id);
-            let ends = watch.ends(session, heard, told, now.steady);
+            let ends = watch.ends(session, heard, told, begun);
             let settled = now.steady.0 >= RECONNECT_WINDOW || !watch.inherited;
             let may_run_out = |end: &&End| settled || end.reason == CloseReason::LinkExpired;
             if let Some(end) = ends.iter().filter(|end| end.is_due).find(may_run_out) {

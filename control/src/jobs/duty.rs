@@ -3,7 +3,8 @@
 //! ```text
 //!   a lease is preparing ──► Prepare ─┐
 //!   a lease is releasing ──► Release ─┼─► taken up, once at a time ─► done, given up, panicked: laid down
-//!   a device is wiping, no lease ► Reset ─┘                                  the row still asks? the sweep starts again
+//!   a device is wiping, no lease ► Reset ─┤                                  the row still asks? the sweep starts again
+//!   quarantined, fence below ───► CutOff ─┘
 //! ```
 //!
 //! A row asks for as long as it stands like that, whoever was told of its change. So a job need not be told of: what
@@ -25,6 +26,8 @@ pub(crate) enum Duty {
     Release(LeaseId),
     /// That a quarantined device is cleaned for this epoch.
     Reset(DeviceId, Epoch),
+    /// That whoever is on a quarantined device is cut off for this epoch.
+    CutOff(DeviceId, Epoch),
 }
 
 impl Duty {

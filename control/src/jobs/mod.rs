@@ -10,6 +10,7 @@
 //! panicked, control died), the control that has the host's link starts it again. An agent that did it already says so.
 
 mod cleaning;
+pub(crate) mod cut_off;
 pub(crate) mod duty;
 mod gone;
 pub(crate) mod hang_up;

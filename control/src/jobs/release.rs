@@ -30,7 +30,9 @@ async fn run(app: &Shared, session: &Session) -> Result<(), StoreError> {
     let (Some(release), Some(host)) = (request(session), app.hosts.get(session.host)) else {
         return Ok(());
     };
+    let epoch = release.epoch;
     let answered = cleaning::ask(&host, release).await;
+    app.hosts.answered(session.host, session.device, epoch, &answered);
     if let Some(changed) = conclude(&app.store, session, answered, host.is_up(), UnixMs::now()).await? {
         App::changed(app, changed);
     }
@@ -57,6 +59,11 @@ pub(crate) async fn conclude(
     up: bool,
     now: UnixMs,
 ) -> Result<Option<Session>, StoreError> {
+    // A database that was put back meanwhile may have it held again, or released under another epoch.
+    let asked = store.session(session.id).await?;
+    if asked.is_none_or(|now| now.release_epoch != session.release_epoch) {
+        return Ok(None);
+    }
     let event = match answered {
         Ok(()) => Event::Cleaned,
         Err(CallError::Lost(why)) if !up => {

@@ -24,6 +24,8 @@ pub(crate) fn spawn(app: &Shared, reset: Reset) {
             return;
         };
         let answered = cleaning::ask(&host, request(&reset)).await;
+        app.hosts
+            .answered(reset.host, reset.device, reset.epoch, &answered);
         if let Err(error) = conclude(&app.store, &reset, answered, host.is_up(), UnixMs::now()).await {
             tracing::error!(device.id = %reset.device, %error, "a cleaned device could not be noted");
         }

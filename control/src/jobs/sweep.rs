@@ -14,7 +14,7 @@ use crate::domain::session::{Presence, Session};
 use crate::domain::time::{Moment, Steady, UnixMs};
 use crate::jobs::duty::Duty;
 use crate::jobs::gone::Gone;
-use crate::jobs::{hang_up, reset};
+use crate::jobs::{cut_off, hang_up, reset};
 use crate::replica;
 use crate::store::audit::Actor;
 use crate::store::feed::Word;
@@ -73,22 +73,30 @@ pub(crate) struct Looks {
 }
 
 impl Looks {
-    /// What the deadlines say of held leases. What control could not look at meanwhile is not counted.
-    pub(crate) fn at(&mut self, held: &[Session], deadlines: &mut Deadlines, now: Moment) -> Look {
+    /// What the deadlines say of held leases that were read from `begun` until now. What control could not look at
+    /// meanwhile is not counted.
+    pub(crate) fn at(
+        &mut self,
+        held: &[Session],
+        deadlines: &mut Deadlines,
+        begun: Steady,
+        now: Moment,
+    ) -> Look {
         let last = self.last.replace(now.steady);
         let apart = last.map_or(Duration::ZERO, |last| now.steady.since(last));
         if deadlines.missed(apart, now.steady) {
             self.gone.missed(apart);
         }
-        deadlines.look(held, now)
+        deadlines.look_since(held, begun, now)
     }
 }
 
 /// Ends every lease whose time is over, tells the holders of the others, and starts what is owed and nobody is at.
 async fn look_at_leases(app: &Shared, looks: &mut Looks) -> Result<(), StoreError> {
-    // Before they are read, which takes a while when they are many: what was not over by then is not over by its row.
-    let now = app.now();
+    // Reading takes a while when they are many: what was not over before is not over by its row.
+    let begun = app.now().steady;
     let held = app.store.held().await?;
+    let now = app.now();
     let linked = replica::linked(app).await?;
     app.watches.observed(&held, |session| {
         let presence = if linked.contains(&session.host) {
@@ -98,7 +106,7 @@ async fn look_at_leases(app: &Shared, looks: &mut Looks) -> Result<(), StoreErro
         };
         (!app.hosts.is_online(session.host)).then_some(presence)
     });
-    let look = looks.at(&held, &mut app.deadlines(), now);
+    let look = looks.at(&held, &mut app.deadlines(), begun, now);
     for (session, outlook) in &look.outlooks {
         app.watches.expect(*session, *outlook);
     }
@@ -125,6 +133,11 @@ pub(crate) async fn take_up_what_is_owed(app: &Shared) -> Result<(), StoreError>
     for order in app.store.resetting().await? {
         if app.hosts.is_online(order.host) {
             reset::spawn(app, order);
+        }
+    }
+    for order in app.store.quarantined().await? {
+        if app.hosts.is_below(order.host, order.device, order.epoch) {
+            cut_off::spawn(app, order);
         }
     }
     Ok(())
@@ -218,7 +231,7 @@ mod tests {
         let mut due = async |seconds: u64| {
             let held = rig.app.store.held().await.unwrap();
             let (steady, wall) = (Steady(Duration::from_secs(seconds)), after(seconds));
-            let look = looks.at(&held, &mut rig.app.deadlines(), Moment { steady, wall });
+            let look = looks.at(&held, &mut rig.app.deadlines(), steady, Moment { steady, wall });
             !look.due.is_empty()
         };
         for seconds in 101..=105 {
@@ -349,7 +362,8 @@ mod tests {
         let device = rig.app.store.device(rig.device).await.unwrap().unwrap();
         assert_eq!(
             (device.occupancy, device.epoch),
-            (Occupancy::Quarantined, Epoch(9))
+            (Occupancy::Quarantined, Epoch(10)),
+            "above the fence: whoever is on it is cut off"
         );
     }
 

@@ -1,15 +1,18 @@
 //! Devices: what agents report, and what admins do to them.
 
 use protocol::agent::DeviceFact;
-use protocol::{DeviceId, Epoch, HostId};
+use protocol::{CloseReason, DeviceId, Epoch, HostId};
 
 use super::audit::{self, Actor, Deed};
 use super::connections::unheard;
+use super::leases::step_in;
 use super::row::Row;
 use super::statement::{args, statements};
 use super::{Store, StoreError, Write, generation};
 use crate::domain::device::{Device, Health, Lifecycle, Occupancy, Reset, Soiled, axes};
 use crate::domain::labels::Labels;
+use crate::domain::lease::Event;
+use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
 
 /// Everything about devices; append a WHERE.
@@ -47,6 +50,12 @@ statements! {
     RESETTING()
         "SELECT id, host_id, epoch FROM devices WHERE occupancy = 'wiping'
          AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.device_id = devices.id AND l.state <> 'released')";
+    /// Held leases of a host whose fence is above them.
+    OVERTAKEN(Text)
+        "SELECT l.id FROM leases l JOIN devices d ON d.id = l.device_id
+         WHERE d.host_id = $1 AND l.state <> 'released' AND l.state <> 'releasing' AND d.epoch > l.epoch";
+    QUARANTINED()
+        "SELECT id, host_id, epoch FROM devices WHERE occupancy = 'quarantined' AND lifecycle <> 'gone'";
     START_RESET(Text)
         concat!("UPDATE devices SET occupancy = 'wiping', quarantined_at = NULL, quarantine_reason = NULL, epoch = ",
             next_epoch!(),
@@ -68,7 +77,10 @@ statements! {
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, serial = excluded.serial, model = excluded.model,
              width = excluded.width, height = excluded.height, lifecycle = excluded.lifecycle,
              health = excluded.health, seen_at = excluded.seen_at, told_labels = excluded.told_labels,
-             epoch = CASE WHEN excluded.epoch > devices.epoch THEN excluded.epoch ELSE devices.epoch END,
+             epoch = CASE WHEN excluded.epoch > devices.epoch THEN excluded.epoch + CASE WHEN devices.occupancy = 'free'
+                 OR devices.occupancy = 'wiping' AND NOT EXISTS
+                     (SELECT 1 FROM leases l WHERE l.device_id = devices.id AND l.state <> 'released')
+                 THEN 1 ELSE 0 END ELSE devices.epoch END,
              occupancy = CASE WHEN excluded.epoch > devices.epoch AND (devices.occupancy = 'free'
                  OR devices.occupancy = 'wiping' AND NOT EXISTS
                      (SELECT 1 FROM leases l WHERE l.device_id = devices.id AND l.state <> 'released'))
@@ -98,17 +110,23 @@ impl Store {
         Ok(())
     }
 
-    /// Notes what a host says about its devices; those that it leaves out are gone.
+    /// Notes what a host says about its devices; those that it leaves out are gone. The sessions that are over because a
+    /// fence is above them: nobody else's word would end them.
     pub(crate) async fn report(
         &self,
         host: HostId,
         facts: &[DeviceFact],
         now: UnixMs,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Session>, StoreError> {
         let mut tx = self.begin().await?;
         note_facts(&mut tx, host, facts, now).await?;
+        let mut over = Vec::new();
+        for row in tx.all(&OVERTAKEN, args![host]).await? {
+            let end = Event::End(CloseReason::HostLost);
+            over.extend(step_in(&mut tx, row.parsed("id")?, end, &Actor::SYSTEM, now).await?);
+        }
         tx.commit().await?;
-        Ok(())
+        Ok(over)
     }
 
     /// Starts the cleaning of a quarantined device under a new epoch; none when it is not quarantined.
@@ -136,6 +154,11 @@ impl Store {
     /// Every cleaning that [`Self::reset_device`] started and that did not come to its end.
     pub(crate) async fn resetting(&self) -> Result<Vec<Reset>, StoreError> {
         self.read.all(&RESETTING, []).await?.iter().map(reset).collect()
+    }
+
+    /// Every device that is quarantined and that its host has, under its epoch.
+    pub(crate) async fn quarantined(&self) -> Result<Vec<Reset>, StoreError> {
+        self.read.all(&QUARANTINED, []).await?.iter().map(reset).collect()
     }
 
     /// Ends a cleaning that [`Self::reset_device`] started, if nothing newer happened.
@@ -213,7 +236,7 @@ pub(super) async fn name_quarantine(
 
 /// Writes a host's facts. A fence above our epoch means that we lost commits (an old backup, say): the
 /// epoch follows it, so that the next grant is above everything that the agent has seen. A device that we took
-/// for free is then not: somebody whom we forgot may be on it, and no wipe that we know of was for that epoch. Nor is
+/// for free is then not, and our epoch is above the fence, so that whoever is on it is cut off (`jobs/cut_off.rs`): somebody whom we forgot may be on it, and no wipe that we know of was for that epoch. Nor is
 /// one that an operator had cleaned when the backup was made: it was cleaned, or was not, and went on. Nor is a device
 /// that a host has under a name that it used for another one: its agent may have lost what it knew of who was on it.
 pub(super) async fn note_facts(

@@ -52,7 +52,8 @@ statements! {
     NOTE_SPENT(Number, Text) "UPDATE leases SET spent_ms = $1 WHERE id = $2 AND spent_ms < $1";
     /// A device is free only if it was cleaned for its newest epoch.
     SET_OCCUPANCY(Text, Number, Text)
-        "UPDATE devices SET occupancy = CASE WHEN $1 <> 'free' OR epoch = $2 THEN $1 ELSE 'quarantined' END
+        "UPDATE devices SET occupancy = CASE WHEN $1 <> 'free' OR epoch = $2 THEN $1 ELSE 'quarantined' END,
+             epoch = CASE WHEN epoch > $2 THEN epoch + 1 ELSE epoch END
          WHERE id = $3";
     REFUND(Text) "UPDATE links SET uses = uses - 1 WHERE id = $1 AND uses > 0";
     SET_LEASE(Text, Number, Text, Text, Number, Text)
