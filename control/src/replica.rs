@@ -173,7 +173,7 @@ impl Drop for Waits<'_> {
 pub(crate) async fn run(app: Shared, mut words: Words) {
     let mut seen = tokio::time::interval(SEEN_EVERY);
     seen.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut feed, mut others) = (None, Others::default());
+    let (mut feed, mut around) = (None, Around::default());
     loop {
         let ear = async {
             match &mut feed {
@@ -184,7 +184,7 @@ pub(crate) async fn run(app: Shared, mut words: Words) {
         tokio::select! {
             () = app.stop.cancelled() => break,
             _ = seen.tick() => {
-                if !looks(&app, &mut others).await {
+                if !looks(&app, &mut around).await {
                     // What brings the notices may lead nowhere as well, and would not say so.
                     feed = None;
                 } else if feed.is_none() && app.replica.many {
@@ -211,12 +211,20 @@ pub(crate) async fn run(app: Shared, mut words: Words) {
     }
 }
 
+/// What one look around leaves for the next.
+#[derive(Debug, Default)]
+struct Around {
+    others: Others,
+    /// What this replica wrote last, if it is known that it was written.
+    wrote: Option<UnixMs>,
+}
+
 /// Looks around in time. Whether it came to its end.
-async fn looks(app: &Shared, others: &mut Others) -> bool {
+async fn looks(app: &Shared, around: &mut Around) -> bool {
     let began = app.now().steady;
-    match tokio::time::timeout(LOOK_MAX, look_around(app, others)).await {
-        Ok(Ok(())) => {
-            app.replica.sight.saw(began);
+    match tokio::time::timeout(LOOK_MAX, look_around(app, around)).await {
+        Ok(Ok(alone)) => {
+            app.replica.sight.saw(began, alone);
             return true;
         }
         Ok(Err(error)) => tracing::error!(%error, "the other replicas could not be looked at"),
@@ -251,20 +259,38 @@ async fn listen(app: &Shared) -> Option<Feed> {
 }
 
 /// Says that this replica is there, forgets those that are not, and sets the rows about its own links right. On SQLite
-/// nobody is there to be told.
-async fn look_around(app: &Shared, others: &mut Others) -> Result<(), StoreError> {
+/// nobody is there to be told. Whether there is nobody else.
+async fn look_around(app: &Shared, around: &mut Around) -> Result<bool, StoreError> {
     let App { store, replica, .. } = &**app;
+    let mut alone = true;
     if replica.many {
-        let wrote = store
-            .replica_seen(replica.id, app.authority, UnixMs::now())
-            .await?;
-        for (gone, at) in others.look(&wrote, app.now().steady) {
+        let (now, before) = (UnixMs::now(), around.wrote.take());
+        if before.is_some() && store.replica_wrote(replica.id).await? != before {
+            set_back(app, now).await?;
+        }
+        let wrote = store.replica_seen(replica.id, app.authority, now).await?;
+        around.wrote = Some(now);
+        alone = wrote.is_empty();
+        for (gone, at) in around.others.look(&wrote, app.now().steady) {
             if store.forget_silent(gone, at).await? {
                 tracing::error!(replica.id = %gone, "a replica is gone; its hosts are out of reach until they dial another");
             }
         }
     }
-    linkage::settle(app).await
+    linkage::settle(app).await?;
+    Ok(alone)
+}
+
+/// The database does not have what was written to it: it was put back from a backup while it ran, or another replica
+/// forgot this one, which was silent for long. Epochs begin above all before, and hosts say everything again.
+async fn set_back(app: &Shared, now: UnixMs) -> Result<(), StoreError> {
+    tracing::warn!("the database is older than what was written to it; epochs rise above all before");
+    app.store.begin_generation(now).await?;
+    app.hosts.forget_all_facts();
+    for session in app.store.live().await? {
+        app.heard(session);
+    }
+    Ok(())
 }
 
 async fn hear(app: &Shared, news: News) {

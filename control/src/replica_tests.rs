@@ -95,6 +95,7 @@ async fn a_control_that_lost_its_database_gives_its_hosts_to_one_that_sees_it() 
     let session = held(&pair.first, &agent).await;
     agent.unasked();
 
+    pair.first.knows_others().await;
     pair.way.cut();
     looks_long_after(&pair.first);
     pair.second.has_links(1).await;
@@ -116,6 +117,9 @@ async fn a_session_goes_on_through_a_database_that_is_away_for_longer_than_contr
     pair.first.has_links(1).await;
     let session = held(&pair.first, &agent).await;
     agent.unasked();
+    for control in [&pair.first, &pair.second] {
+        control.knows_others().await;
+    }
     pair.server.kill();
     for control in [&pair.first, &pair.second] {
         looks_long_after(control);
@@ -177,6 +181,26 @@ async fn what_a_host_said_is_written_again_to_a_database_that_may_have_been_put_
         model().await.as_deref() == Some("Simulated")
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_put_back_while_it_runs_begins_a_new_generation_of_epochs() {
+    let pair = Pair::start().await;
+    let _agent = FakeAgent::join(&pair.first.address, pair.first.folder.path()).await;
+    pair.first.has_links(1).await;
+    let store = &pair.second.app.store;
+    let number = async |sql: &'static str, name: &'static str| {
+        let rows = store.rows(sql).await.ok()?;
+        rows.first().and_then(|row| row.number::<u64>(name).ok())
+    };
+    let since = async || number("SELECT since FROM generation", "since").await;
+    let looked = async || number("SELECT MIN(seen_at) AS seen_at FROM replicas", "seen_at").await;
+    let (backup, then) = (pair.server.dump(), looked().await);
+    // Both have written since.
+    until(async || looked().await > then).await;
+    let before = since().await;
+    pair.server.restore(&backup);
+    until(async || since().await > before).await;
 }
 
 #[tokio::test]

@@ -8,8 +8,9 @@
 //!
 //! To the others a control that writes nothing for so long is gone, and what they decide about its hosts reaches the
 //! hosts' agents only over another link. An agent that were kept here would keep a picture and touches for somebody
-//! whose lease is over; turned away, it finds a control that sees. Where nobody else may be there is nobody to go to,
-//! and everything stays. It does not know the database.
+//! whose lease is over; turned away, it finds a control that sees. Where nobody else was when it was last looked there is
+//! nobody to go to, and everything stays: a picture that goes on is not told to be out of reach. It does not know the
+//! database.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -31,23 +32,33 @@ pub(crate) struct Sight(Mutex<State>);
 struct State {
     seen: Steady,
     lost: bool,
+    /// Whether there were no others then.
+    alone: bool,
 }
 
 impl Sight {
-    /// The database answered to what began at this time.
-    pub(crate) fn saw(&self, now: Steady) {
+    /// The database answered to what began at this time, and whether it knows of no other control.
+    pub(crate) fn saw(&self, now: Steady, alone: bool) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *state = State {
             seen: now,
             lost: false,
+            alone,
         };
     }
 
     /// Whether the sight is lost, by now.
     fn is_lost_by(&self, now: Steady) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.lost |= now.since(state.seen) > GONE_AFTER;
+        state.lost |= !state.alone && now.since(state.seen) > GONE_AFTER;
         state.lost
+    }
+
+    /// Whether it has looked, and there was somebody else.
+    #[cfg(test)]
+    pub(crate) fn knows_others(&self) -> bool {
+        let state = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.seen > Steady::default() && !state.alone
     }
 
     /// Whether it was lost and did not come back.
@@ -87,10 +98,21 @@ mod tests {
     fn sight_is_lost_after_as_long_as_the_others_wait_and_comes_back_with_the_first_look() {
         let at = |seconds| Steady(Duration::from_secs(seconds));
         let sight = Sight::default();
-        sight.saw(at(5));
+        sight.saw(at(5), false);
         assert!(!sight.is_lost_by(at(15)));
         assert!(sight.is_lost_by(at(16)) && sight.is_lost());
-        sight.saw(at(17));
+        sight.saw(at(17), false);
         assert!(!sight.is_lost() && !sight.is_lost_by(at(27)));
+    }
+
+    #[test]
+    fn a_control_that_is_alone_keeps_its_hosts_however_long_its_database_is_away() {
+        let at = |seconds| Steady(Duration::from_secs(seconds));
+        let sight = Sight::default();
+        sight.saw(at(5), true);
+        assert!(!sight.is_lost_by(at(3600)) && !sight.is_lost());
+        // Another one may have come meanwhile, and this one knows of it as soon as it looks.
+        sight.saw(at(3601), false);
+        assert!(sight.is_lost_by(at(3612)));
     }
 }

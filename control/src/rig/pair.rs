@@ -93,6 +93,11 @@ impl Half {
         }
     }
 
+    /// Waits until this one has seen that it is not alone.
+    pub(crate) async fn knows_others(&self) {
+        until(async || self.app.replica.sight.knows_others()).await;
+    }
+
     /// Waits until this one has as many links.
     pub(crate) async fn has_links(&self, many: usize) {
         until(async || self.app.hosts.here().len() == many).await;

@@ -1,7 +1,8 @@
 //! The generation: what every epoch that is given out from now on is above.
 //!
 //! ```text
-//!   since = the milliseconds of the last start, or of the first connection to another server ─► next_epoch!() is above
+//!   since = the milliseconds of the last start, of the first connection to another server, or of the look that found the
+//!           database older than what was written to it (replica.rs) ─► next_epoch!() is above
 //! ```
 //!
 //! A database that was put back from a backup, or a server that took a lost one's place, does not remember the epochs
@@ -9,7 +10,9 @@
 //! than one per device and millisecond, so none comes twice as long as the clock is right. A database that knows no
 //! device has nothing to forget. It does not know when one begins.
 
-use super::statement::{Statement, statements};
+use super::statement::{Statement, args, statements};
+use super::{Store, StoreError};
+use crate::domain::time::UnixMs;
 
 statements! {
     BEGIN_GENERATION(Number)
@@ -18,6 +21,14 @@ statements! {
 
 /// Begins one at this time.
 pub(super) const BEGIN: Statement<1> = BEGIN_GENERATION;
+
+impl Store {
+    /// Begins one, because the database was put back under this control.
+    pub(crate) async fn begin_generation(&self, now: UnixMs) -> Result<(), StoreError> {
+        self.write.run(&BEGIN, args![now]).await?;
+        Ok(())
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -33,6 +33,7 @@ statements! {
     SEEN(Text, Bytes, Number)
         "INSERT INTO replicas (id, authority, seen_at) VALUES ($1, $2, $3)
          ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at";
+    SEEN_AT(Text) "SELECT seen_at FROM replicas WHERE id = $1";
     OTHER_AUTHORITY(Bytes) "SELECT id FROM replicas WHERE authority <> $1 LIMIT 1";
     OTHERS(Text) "SELECT id, seen_at FROM replicas WHERE id <> $1";
     FORGET_OLD(Text, Number) "DELETE FROM replicas WHERE id <> $1 AND seen_at < $2";
@@ -101,6 +102,12 @@ impl Store {
         rows.iter()
             .map(|row| Ok((row.parsed("id")?, row.time("seen_at")?)))
             .collect()
+    }
+
+    /// What a replica wrote last, as the database has it.
+    pub(crate) async fn replica_wrote(&self, replica: Uuid) -> Result<Option<UnixMs>, StoreError> {
+        let row = self.read.maybe(&SEEN_AT, args![replica]).await?;
+        row.map(|row| row.time("seen_at")).transpose()
     }
 
     /// Forgets a replica and its links, unless it wrote since. Whether it did.
