@@ -20,8 +20,9 @@ use crate::rig::{PATIENCE, Phone, Rig, reply};
 
 const PAINT: &str = "dev.farglass.paint";
 const SEED: u64 = 5;
-/// What all of this may cost, in bytes of resident memory, the simulated device and its encoder included.
-const MEMORY_MAX: u64 = 64 * 1024 * 1024;
+/// What all of this may cost, in bytes of resident memory, the simulated device, its encoder and the gateway included: far
+/// below what is announced.
+const MEMORY_MAX: u64 = 256 * 1024 * 1024;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What is logged on this thread.
