@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use host_agent::custody::{Asked, Custody, Effect, Work, overtaken};
@@ -20,21 +20,22 @@ use host_agent::fence::{Fence, Mark, Stage};
 use host_agent::fingers::PictureSize;
 use host_agent::reset::survey::Survey;
 use protocol::agent::{
-    ConnectionEvent, ConnectionState, DeviceFact, DeviceHealth, LiveConnection, Reply, Report, Request,
-    Touched, WhepOffer,
+    ConnectionEvent, ConnectionState, DeviceFact, LiveConnection, Reply, Report, Request, Role, Touched,
+    WhepOffer,
 };
-use protocol::{CloseReason, ConnectionId, DeviceId, Epoch};
+use protocol::{CloseReason, ConnectionId, DeviceId, Epoch, LeaseId};
 
 use super::mutants::Mutant;
 use super::network::{CallId, Message};
 use super::phone::Phone;
+use super::presence::{Disk, Holder};
 use super::violation::Checked;
 use super::violation::Invariant::{I3, I13};
 use super::work::Job;
 use super::world::World;
 
 /// Every device is filmed at this size.
-const PICTURE: PictureSize = PictureSize {
+pub(super) const PICTURE: PictureSize = PictureSize {
     width: 720,
     height: 1280,
 };
@@ -56,16 +57,23 @@ pub(super) struct Device {
     pub(super) viewers: Vec<Viewer>,
     /// What is really on it.
     pub(super) phone: Phone,
+    /// Whether it is plugged in, and whether the agent has reached it and films it.
+    pub(super) there: bool,
+    pub(super) reached: bool,
+    /// Whom it was prepared for, beside the fence on the agent's disk.
+    pub(super) holder: Option<Holder>,
     /// How it was before anybody used it, on the agent's disk.
     pub(super) baseline: Option<Arc<Survey>>,
     /// When a viewer last acted, monotonic, and under which epoch: what a living agent remembers.
     pub(super) touched: Option<(Epoch, u64)>,
+    /// Which lease acted first under each epoch, since nothing of anybody was on it.
+    pub(super) acting: BTreeMap<Epoch, LeaseId>,
     /// The highest epoch that the agent ever acted for.
     pub(super) acted: Epoch,
     /// What the disk holds if the fence was not persisted.
     unsynced: Option<Vec<u8>>,
-    /// The fence when the last backup was made.
-    kept: Mark,
+    /// What the agent's disk held when the last backup was made.
+    pub(super) kept: Disk,
     /// Whether the agent's files were ever older than what was done on the device.
     pub(super) set_back: bool,
 }
@@ -76,12 +84,20 @@ pub(super) struct Viewer {
     pub(super) connection: ConnectionId,
     pub(super) epoch: Epoch,
     pub(super) up: bool,
+    pub(super) role: Role,
+}
+
+impl Viewer {
+    /// Whether it is there and holds the lease.
+    pub(super) fn attends(&self) -> bool {
+        self.up && self.role == Role::Controller
+    }
 }
 
 impl Device {
     pub(super) fn new(id: DeviceId, folder: PathBuf) -> Self {
-        put_fence(&folder, Mark::NEW);
-        Self {
+        let kept = Disk::NEW;
+        let mut device = Self {
             id,
             folder,
             fence: None,
@@ -92,13 +108,19 @@ impl Device {
             inbox: VecDeque::new(),
             viewers: Vec::new(),
             phone: Phone::new(),
+            there: true,
+            reached: false,
+            holder: None,
             baseline: None,
             touched: None,
+            acting: BTreeMap::new(),
             acted: Epoch(0),
             unsynced: None,
-            kept: Mark::NEW,
+            kept: kept.clone(),
             set_back: false,
-        }
+        };
+        device.put(kept);
+        device
     }
 
     /// The fence as the disk has it, dead or alive.
@@ -106,21 +128,6 @@ impl Device {
         match &self.fence {
             Some(fence) => fence.mark(),
             None => Fence::open(&self.folder).expect("the folder is there").mark(),
-        }
-    }
-
-    /// The agent's folder is copied away.
-    pub(super) fn back_up(&mut self) {
-        self.kept = self.mark();
-    }
-
-    /// The folder of a dead agent is as it was when it was copied away. Left out is one whose device was held then: who
-    /// held it would be let in at once on whatever others left since.
-    pub(super) fn restore(&mut self) {
-        if self.kept.stage == Stage::Clean {
-            put_fence(&self.folder, self.kept);
-            self.acted = self.kept.epoch;
-            self.set_back = true;
         }
     }
 
@@ -147,6 +154,7 @@ impl World<'_> {
                     )
                 })?;
             }
+            device.holder = device.holder.take().filter(|holder| holder.is_of(mark));
             let first = device.baseline.is_none() && mark.may_be_surveyed() && !device.phone.is_used();
             if first || mutant == Some(Mutant::BaselineOfADirtyDevice) {
                 device.baseline = Some(Arc::new(device.phone.on.clone()));
@@ -170,6 +178,7 @@ impl World<'_> {
                 }
             }
             device.fence = None;
+            device.reached = false;
             device.custody = Custody::new(Mark::NEW);
             device.running = None;
             device.waiting.clear();
@@ -202,9 +211,9 @@ impl World<'_> {
             model: String::new(),
             width: 720,
             height: 1280,
-            health: DeviceHealth::Healthy,
+            health: device.health(),
             fence: device.mark().epoch,
-            labels: std::collections::BTreeMap::new(),
+            labels: super::ground::labels_of(index),
         };
         self.devices.iter().enumerate().map(fact).collect()
     }
@@ -279,7 +288,8 @@ impl World<'_> {
             }
             Request::WhepPatch(_) => return Ok(()),
         };
-        let effects = self.devices[at].custody.asked(asked, call, Some(PICTURE));
+        let picture = self.devices[at].picture();
+        let effects = self.devices[at].custody.asked(asked, call, picture);
         self.carry_out(at, effects)
     }
 
@@ -297,7 +307,10 @@ impl World<'_> {
                     if self.agent_dies_here() {
                         return Ok(());
                     }
-                    effects.extend(self.devices[at].custody.kept(kept, Some(PICTURE)));
+                    let device = &mut self.devices[at];
+                    // What is worked out anew is not older than the device any more.
+                    device.set_back &= !matches!(mark.stage, Stage::Clean | Stage::Prepared);
+                    effects.extend(device.custody.kept(kept, device.picture()));
                 }
                 Effect::Shut(_) => self.shut(at),
                 Effect::Cut {
@@ -314,6 +327,7 @@ impl World<'_> {
                 }
                 Effect::StartAlone(work) => {
                     let meant = work.epoch();
+                    self.acts(at, meant)?;
                     self.start(at, work, Vec::new(), meant);
                 }
                 Effect::Join(call) => {
@@ -369,6 +383,7 @@ impl World<'_> {
             connection: offer.connection,
             epoch: offer.epoch,
             up: false,
+            role: offer.role,
         });
         let (sdp, etag) = (String::new(), String::new());
         self.answer(call, Reply::Answer { sdp, etag });
@@ -462,12 +477,6 @@ impl World<'_> {
     fn answer(&mut self, call: CallId, reply: Reply) {
         self.network.send(Message::Answer(call, reply));
     }
-}
-
-/// As the agent keeps it, and without waiting for the disk.
-fn put_fence(folder: &Path, mark: Mark) {
-    let bytes = serde_json::to_vec(&mark).expect("a mark is JSON");
-    fs::write(folder.join("fence.json"), bytes).expect("the folder is there");
 }
 
 pub(super) fn epoch_of(request: &Request) -> Epoch {

@@ -6,7 +6,7 @@
 //!          ├─ the agent obeys, works    a device that has something to do; some steps at once
 //!          ├─ viewers come, act, leave  those that there are
 //!          ├─ people act                mostly those who hold a lease
-//!          └─ something fails           a crash, a link, a clock, a backup, a message
+//!          └─ something fails           a crash, a link, a clock, a backup, a message, a device, a database
 //! ```
 //!
 //! Each world has a temper: in some much fails and much time passes, in others people get far. It knows no rule: what an event comes to is decided by the code under test.
@@ -38,6 +38,8 @@ enum Chance {
     PeopleAct,
     Fails,
     Reports,
+    Plugged,
+    Reached,
 }
 
 impl World<'_> {
@@ -45,6 +47,9 @@ impl World<'_> {
     pub(super) async fn event(&mut self) -> Result<bool, Violation> {
         let ms = self.dice_ms();
         self.pass(ms);
+        if self.it_hurts().await? {
+            return Ok(true);
+        }
         match self.chance() {
             Chance::Back => return self.somebody_is_back().await,
             Chance::Arrives => return self.something_arrives().await,
@@ -52,6 +57,16 @@ impl World<'_> {
             Chance::Fails => return self.something_fails().await,
             Chance::Works => self.agent_goes_on()?,
             Chance::Reports => self.agent_reports(),
+            Chance::Plugged => {
+                if let Some(at) = self.draw(is_away) {
+                    self.device_comes(at);
+                }
+            }
+            Chance::Reached => {
+                if let Some(at) = self.draw(is_found) {
+                    self.device_is_reached(at)?;
+                }
+            }
             Chance::Obeys => {
                 if let Some(at) = self.draw(has_orders) {
                     self.agent_obeys(at)?;
@@ -92,6 +107,8 @@ impl World<'_> {
             (Chance::PeopleAct, 18, self.control.up),
             (Chance::Fails, 4 * self.temper, true),
             (Chance::Reports, 3, self.control.host_up),
+            (Chance::Plugged, 10, any(is_away)),
+            (Chance::Reached, 20, any(is_found)),
         ];
         let possible = chances.into_iter().filter(|(_, _, possible)| *possible);
         let sum = possible.clone().map(|(_, weight, _)| weight).sum::<u64>();
@@ -144,7 +161,7 @@ impl World<'_> {
 
     async fn people_act(&mut self) -> Result<bool, Violation> {
         let (who, link) = (self.dice.below(PEOPLE), self.dice.below(LINKS));
-        match self.dice.below(22) {
+        match self.dice.below(27) {
             0..6 => self.claims(who, link).await?,
             6..14 => {
                 let (who, link) = self.holder().unwrap_or((who, link));
@@ -160,6 +177,11 @@ impl World<'_> {
                 let at = self.dice.below(DEVICES);
                 let quarantined = (0..DEVICES).find(|at| self.before.is_quarantined(self.devices[*at].id));
                 self.operator_resets(quarantined.unwrap_or(at)).await?;
+            }
+            18..21 => self.operators_act().await?,
+            21..23 => {
+                let (who, link) = self.holder().unwrap_or((who, link));
+                self.observes(who, link).await?;
             }
             _ => {
                 self.sweeping = true;
@@ -188,8 +210,13 @@ impl World<'_> {
     }
 
     async fn something_fails(&mut self) -> Result<bool, Violation> {
-        // Without backups nobody would miss what a device says of itself.
-        let more_backups = self.mutant == Some(Mutant::WitnessIgnored);
+        // Without backups nobody would miss what a device says of itself, nor what a new server begins.
+        let of_backups = [
+            Mutant::WitnessIgnored,
+            Mutant::WitnessNamesNobody,
+            Mutant::GenerationGoesOn,
+        ];
+        let more_backups = self.mutant.is_some_and(|mutant| of_backups.contains(&mutant));
         let drawn = match self.dice.below(20) {
             18 if more_backups => 9,
             19 if more_backups => 10,
@@ -223,8 +250,7 @@ impl World<'_> {
                 self.back_up().await;
             }
             10 if self.backed_up => {
-                self.note(|| "the backup is put back".to_owned());
-                self.restore().await?;
+                self.something_is_set_back().await?;
                 return Ok(true);
             }
             11..14 if !self.network.flying.is_empty() => return self.something_is_lost().await,
@@ -234,6 +260,15 @@ impl World<'_> {
                 if !matches!(message, Message::Hello(_)) {
                     self.network.flying.push(message);
                 }
+            }
+            18 => {
+                if let Some(at) = self.draw(|device| device.there) {
+                    self.device_goes(at)?;
+                }
+            }
+            19 if self.control.up => {
+                self.database_is_away().await?;
+                return Ok(true);
             }
             _ => {}
         }
@@ -300,6 +335,15 @@ fn has_orders(device: &Device) -> bool {
 
 fn is_at_work(device: &Device) -> bool {
     device.running.is_some()
+}
+
+fn is_away(device: &Device) -> bool {
+    !device.there
+}
+
+/// The agent lives and could reach it.
+fn is_found(device: &Device) -> bool {
+    device.there && !device.reached && device.fence.is_some()
 }
 
 fn is_awaited(device: &Device) -> bool {

@@ -119,15 +119,13 @@ impl World<'_> {
             .await
     }
 
-    /// A connection that an agent has and that is over at control; at rest there is none (I12), but on a device that
-    /// was given up because its agent did not answer.
+    /// A connection that an agent has and that is over at control; at rest there is none (I12).
     pub(super) async fn stray(&self) -> Result<Option<ConnectionId>, Violation> {
         let living = self.living().await?;
         let mut devices = self.devices.iter();
         Ok(devices.find_map(|device| {
             let mut viewers = device.viewers.iter().map(|viewer| viewer.connection);
-            let stray = viewers.find(|connection| !living.contains(connection));
-            stray.filter(|_| !self.before.is_quarantined(device.id))
+            viewers.find(|connection| !living.contains(connection))
         }))
     }
 
@@ -167,7 +165,7 @@ impl World<'_> {
 
     fn is_up(&self, id: ConnectionId) -> bool {
         let mut viewers = self.devices.iter().flat_map(|device| &device.viewers);
-        viewers.any(|viewer| viewer.up && viewer.connection == id)
+        viewers.any(|viewer| viewer.attends() && viewer.connection == id)
     }
 
     /// Whether a word about it is still on its way.

@@ -10,14 +10,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use protocol::agent::{CloseConnection, Hello, PROTOCOL, Reply, Report, Request};
+use protocol::agent::{CloseConnection, DeviceFact, Hello, PROTOCOL, Reply, Report, Request};
 use protocol::{CloseReason, Epoch};
 use signaling::link::call::CallError;
 use uuid::Uuid;
 
-use super::agent_side::Device;
 use super::connections::Offered;
-use super::ground::TABLES;
 use super::mutants::Mutant;
 use super::network::{CallId, Message};
 use super::violation::{Checked, Violation};
@@ -30,9 +28,9 @@ use crate::domain::lease::Event;
 use crate::domain::session::Session;
 use crate::domain::time::{Moment, Steady, UnixMs};
 use crate::jobs::duty::Duty;
+use crate::jobs::sweep::Looks;
 use crate::jobs::{hang_up, prepare, release, reset, sweep};
 use crate::store::StoreError;
-use crate::store::audit::Actor;
 use crate::store::connections::Adopted;
 
 /// Results of a hundred that a job cannot write.
@@ -47,6 +45,8 @@ pub(super) enum Call {
     Offer(Offered),
     /// The end of a connection: asked for until the agent says so.
     Close(CloseConnection),
+    /// That a quarantined device is cut off.
+    CutOff(Reset),
 }
 
 /// What a living control has in its memory.
@@ -61,6 +61,8 @@ pub(super) struct Memory {
     /// What the wall clock said when it started; only a mutant looks at it.
     wall_since: i64,
     deadlines: Deadlines,
+    /// What the agent said last of its devices, as `Hosts` keeps it for the present link.
+    pub(super) facts: Vec<DeviceFact>,
     /// What it is at, as `App::duties`.
     duties: BTreeSet<Duty>,
 }
@@ -133,14 +135,14 @@ impl World<'_> {
     }
 
     /// What an operator's order asks for, as `reset::spawn`.
-    fn follow_order(&mut self, order: Reset) {
+    pub(super) fn follow_order(&mut self, order: Reset) {
         if self.takes_up(Duty::Reset(order.device, order.epoch)) {
             self.call(Call::Reset(order), Request::Release(reset::request(&order)));
         }
     }
 
     /// A duty is taken up, unless control is at it or has no link.
-    fn takes_up(&mut self, duty: Duty) -> bool {
+    pub(super) fn takes_up(&mut self, duty: Duty) -> bool {
         self.control.host_up && self.control.duties.insert(duty)
     }
 
@@ -153,6 +155,7 @@ impl World<'_> {
                 Duty::Reset(order.device, order.epoch),
                 Some(Mutant::ResetAskedOnce),
             ),
+            Call::CutOff(order) => (Duty::CutOff(order.device, order.epoch), None),
             Call::Offer(..) | Call::Close(_) => return,
         };
         if answered.is_ok() || once.is_none() || self.mutant != once {
@@ -164,6 +167,11 @@ impl World<'_> {
         if self.control.host_up {
             self.calls_made += 1;
             self.control.calls.insert(self.calls_made, call);
+            // Where every release arrives, nobody would miss a word to those who were not cut off.
+            let is_release = matches!(request, Request::Release(_));
+            if self.mutant == Some(Mutant::QuarantineNotCut) && is_release && self.dice.percent(60) {
+                return;
+            }
             self.network.send(Message::Request(self.calls_made, request));
         }
     }
@@ -190,6 +198,7 @@ impl World<'_> {
             return Ok(());
         }
         self.control.host_up = true;
+        self.control.facts.clone_from(&hello.devices);
         // The rows come in the order of random ids; a world must not know it.
         live.sort_by_key(|session| self.at(session.device));
         for session in live {
@@ -210,10 +219,19 @@ impl World<'_> {
             let (now, steady) = (self.now(), self.moment().steady);
             agents::hear(&mut self.control.deadlines, &report, steady);
             self.stays.reported(sent);
-            self.ground
-                .store
-                .report(self.ground.host, &report.devices, now)
-                .await?;
+            if self.control.facts == report.devices {
+                return Ok(());
+            }
+            self.control.facts.clone_from(&report.devices);
+            let store = &self.ground.store;
+            let mut over = store.report(self.ground.host, &report.devices, now).await?;
+            if self.control_dies_here() {
+                return Ok(());
+            }
+            over.sort_by_key(|session| self.at(session.device));
+            for session in over {
+                self.follow(&session);
+            }
         }
         Ok(())
     }
@@ -290,13 +308,14 @@ impl World<'_> {
                 }
                 None
             }
+            Call::CutOff(_) => None,
         };
         self.committed(changed)
     }
 
     /// The database is away just when a job would write what it came to.
     fn unwritten(&mut self, call: &Call) -> bool {
-        let is_job = !matches!(call, Call::Offer(..) | Call::Close(_));
+        let is_job = !matches!(call, Call::Offer(..) | Call::Close(_) | Call::CutOff(_));
         let away = self.faults && is_job && self.dice.percent(UNWRITTEN);
         if away {
             self.note(|| format!("what came of {call:?} cannot be written"));
@@ -311,6 +330,7 @@ impl World<'_> {
             return Ok(());
         }
         self.control.host_up = false;
+        self.control.facts.clear();
         while let Some((_, call)) = self.control.calls.pop_first() {
             self.conclude(call, Err(CallError::Lost("cut".to_owned())), false)
                 .await?;
@@ -361,10 +381,19 @@ impl World<'_> {
 
     /// Control looks through its leases.
     pub(super) async fn sweeps(&mut self) -> Checked {
+        self.sweeps_with(None).await
+    }
+
+    /// The same; `looks`: what the look before left, where time is counted in which it could not look.
+    pub(super) async fn sweeps_with(&mut self, looks: Option<&mut Looks>) -> Checked {
         let held = self.ground.store.held().await?;
         let now = self.moment();
         self.stays.swept(&held, self.monotonic, self.wall);
-        let mut look = self.control.deadlines.look(&held, now);
+        let deadlines = &mut self.control.deadlines;
+        let mut look = match looks {
+            Some(looks) => looks.at(&held, deadlines, now.steady, now),
+            None => deadlines.look(&held, now),
+        };
         look.due.sort_by_key(|(lease, _)| self.ledger.epoch_of(*lease));
         if self.dice.percent(30) {
             let spent = self.control.deadlines.spent(&held, now.steady);
@@ -392,7 +421,7 @@ impl World<'_> {
         for order in orders {
             self.follow_order(order);
         }
-        Ok(())
+        self.quarantined_are_cut_off().await
     }
 
     /// What a mutant does not end.
@@ -403,67 +432,6 @@ impl World<'_> {
             Some(Mutant::LinkEndForgotten) => look.due.retain(|(_, event)| !of_link(event)),
             _ => {}
         }
-    }
-
-    /// An operator has a quarantined device cleaned.
-    pub(super) async fn operator_resets(&mut self, at: usize) -> Checked {
-        let (device, now) = (self.devices[at].id, self.now());
-        if !self.control.host_up {
-            return Ok(());
-        }
-        let started = self
-            .ground
-            .store
-            .reset_device(device, &Actor::SYSTEM, now)
-            .await?;
-        if let Some(order) = started
-            && !self.control_dies_here()
-        {
-            self.follow_order(order);
-        }
-        Ok(())
-    }
-
-    /// Copies the database away.
-    pub(super) async fn back_up(&mut self) {
-        self.copy("main", "kept").await;
-        self.devices.iter_mut().for_each(Device::back_up);
-        self.backed_up = true;
-    }
-
-    /// Control dies, and starts on the older database. Whoever puts a backup back sets the clock first.
-    pub(super) async fn restore(&mut self) -> Checked {
-        self.control_dies();
-        // The agents may go down with it; their fences stay ahead of what is put back, unless they are put back as well.
-        let both = self.mutant == Some(Mutant::WitnessIgnored);
-        if self.dice.percent(60) || both {
-            self.agent_dies();
-            if self.dice.percent(50) || both {
-                self.devices.iter_mut().for_each(Device::restore);
-            }
-        }
-        self.copy("kept", "main").await;
-        // The database forgot whom it granted what.
-        self.granted_for.clear();
-        self.wall = self.wall.max(self.wall_max) + 1;
-        self.before = self.look().await?;
-        self.control_starts().await?;
-        if self.dice.percent(30) {
-            self.control_dies();
-            return self.control_starts().await;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn copy(&self, from: &str, to: &str) {
-        let mut sql = String::new();
-        for table in TABLES.iter().rev() {
-            sql += &format!("DELETE FROM {to}.{table};");
-        }
-        for table in TABLES {
-            sql += &format!("INSERT INTO {to}.{table} SELECT * FROM {from}.{table};");
-        }
-        self.sql(&format!("BEGIN; {sql} COMMIT")).await;
     }
 
     pub(super) async fn sql(&self, sql: &str) {

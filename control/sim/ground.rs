@@ -4,13 +4,15 @@
 //! It is made once for many worlds; each begins with the rows as they were (`base`). What happens in a world is
 //! `world`.
 
+use std::collections::BTreeMap;
+
 use protocol::agent::{DeviceFact, DeviceHealth, Hello, PROTOCOL};
 use protocol::{DeviceId, Epoch, HostId, LinkId};
 use signaling::link::token::Fingerprint;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::domain::labels::Selector;
+use crate::domain::labels::{Labels, Selector};
 use crate::domain::link::{Link, State, Target};
 use crate::domain::policy::{OnExpiry, Policy};
 use crate::domain::time::UnixMs;
@@ -19,12 +21,20 @@ use crate::store::Store;
 use crate::store::audit::Actor;
 use crate::store::hosts::NewHost;
 
-/// Links of a world: three to the first device, one to the second, one to whichever is free.
-pub(super) const LINKS: usize = 5;
+/// Links of a world: three to the first device, two to the second, one to whichever is free, one to whichever is free
+/// and has a label.
+pub(super) const LINKS: usize = 7;
 /// The link to the second device.
 pub(super) const SECOND: usize = 3;
 /// The link to whichever is free.
 const EITHER: usize = 4;
+/// The link to the second device that may be used so often.
+const COUNTED: usize = 5;
+const USES_MAX: u32 = 1;
+/// The link to whichever is free of those with this label, which begins a while after the world.
+const CHOOSING: usize = 6;
+const LABEL: (&str, &str) = ("room", "two");
+const BEGINS: i64 = BEGIN + 8_000;
 /// Devices of the one host.
 pub(super) const DEVICES: usize = 2;
 /// When every world begins.
@@ -103,7 +113,7 @@ impl Ground {
             height: 1280,
             health: DeviceHealth::Healthy,
             fence: Epoch(0),
-            labels: std::collections::BTreeMap::new(),
+            labels: labels_of(at),
         };
         let hello = Hello {
             protocol: vec![PROTOCOL],
@@ -121,13 +131,17 @@ impl Ground {
                 token_hint: String::new(),
                 target: match at {
                     EITHER => Target::Any(Selector::default()),
-                    _ => Target::Device(self.devices[usize::from(at == SECOND)]),
+                    CHOOSING => {
+                        let labels = [(LABEL.0.to_owned(), LABEL.1.to_owned())];
+                        Target::Any(Selector::of(Labels::parse(labels.into()).expect("a label")))
+                    }
+                    _ => Target::Device(self.devices[usize::from(matches!(at, SECOND | COUNTED))]),
                 },
                 app: None,
                 state: State::Active,
-                not_before: None,
+                not_before: (at == CHOOSING).then_some(UnixMs(BEGINS)),
                 expires_at: matches!(at, 2 | SECOND).then_some(UnixMs(EXPIRY)),
-                max_uses: None,
+                max_uses: (at == COUNTED).then_some(USES_MAX),
                 uses: 0,
                 max_connections: 1,
                 policy: policy_of(at),
@@ -152,11 +166,23 @@ impl Ground {
     /// The devices that a link may take.
     pub(super) fn devices_of(&self, link: usize) -> &[DeviceId] {
         match link {
-            EITHER => &self.devices,
-            SECOND => &self.devices[1..],
+            EITHER | CHOOSING => &self.devices,
+            SECOND | COUNTED => &self.devices[1..],
             _ => &self.devices[..1],
         }
     }
+}
+
+/// The labels that the agent's config gives to a device.
+pub(super) fn labels_of(at: usize) -> BTreeMap<String, String> {
+    let room = if at == 0 { "one" } else { LABEL.1 };
+    [(LABEL.0.to_owned(), room.to_owned())].into()
+}
+
+/// What an admin may say of a device instead, or nothing.
+pub(super) fn own_labels(moved: bool) -> Labels {
+    let label = moved.then(|| (LABEL.0.to_owned(), "three".to_owned()));
+    Labels::parse(label.into_iter().collect()).expect("a label")
 }
 
 /// What each link says about the length of its sessions, so that every end comes within a world's time.

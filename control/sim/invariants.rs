@@ -5,16 +5,16 @@
 //! | I1 | one live lease per device | `one_lease_per_device` |
 //! | I2 | epochs rise, none comes twice, not after a restore either | `epochs_rise`, `Ledger` |
 //! | I3 | effects are of the fence's epoch, and the fence is never lower after a crash | agent_side.rs `acts`, `agent_starts` |
-//! | I4 | free is wiped for its epoch; nobody reads what another left | `free_is_clean`, people.rs `touches` |
+//! | I4 | free is wiped for its epoch; nobody reads what another left | `free_is_clean`, people.rs `touches`, presence.rs |
 //! | I5 | deadlines are measured by clocks that never jump, and none is of who is there | work.rs `is_late`, stays.rs, connections.rs |
 //! | I6 | a late wipe touches nobody of a higher epoch | work.rs `step` |
 //! | I7 | a holder's retry is its own lease | people.rs `refusal_is_right` |
-//! | I8 | nobody holds through a link that was cut off | `links_are_good`; links whose time is over: stays.rs |
+//! | I8 | nobody holds through a link that was cut off, or comes in through one that is closed | `links_are_good`, operators.rs; links whose time is over: stays.rs |
 //! | I9 | nothing runs out before agents may be back | `nothing_ran_out` |
 //! | I10 | one audit row for each change; owners only | `all_is_audited`, people.rs `claims`, `ends` |
 //! | I11 | at rest everything is free, held or quarantined | `nothing_hangs` |
 //! | I12 | a connection has one lease and epoch, and agents have those of control | people.rs `touches`, connections.rs |
-//! | I13 | no channel outlives its epoch behind the fence | agent_side.rs `no_channel_outlives_the_fence` |
+//! | I13 | no channel outlives its epoch behind the fence; who only watches does not act | agent_side.rs `no_channel_outlives_the_fence`, people.rs `touches` |
 //!
 //! Not here: how long a revocation takes (I8, I13: `farglass bench revoke`), DTLS fingerprints and SDP (I12: the
 //! gateway's tests), and roles of data channels (I13: the gateway's tests).
@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use host_agent::fence::Stage;
 use protocol::{DeviceId, Epoch, LeaseId};
 
+use super::agent_side::Viewer;
 use super::mutants::Mutant;
 use super::violation::Invariant::{I1, I2, I4, I8, I9, I10, I11};
 use super::violation::{Checked, Eyes, Violation};
@@ -70,6 +71,13 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// The database has forgotten what was given out, and no clock tells.
+    pub(super) fn back_to(&mut self, rows: &Rows) {
+        for device in &rows.devices {
+            self.newest.insert(device.id, device.epoch);
+        }
+    }
+
     pub(super) fn epoch_of(&self, lease: LeaseId) -> Option<Epoch> {
         self.of.get(&lease).copied()
     }
@@ -250,10 +258,14 @@ impl World<'_> {
             if mark.epoch > row.epoch {
                 continue;
             }
-            // Where the agent's files went back with control's rows nobody knows but the device itself, until it is asked.
-            let hidden = self.devices[at].set_back && self.devices[at].phone.is_used();
-            let traces = !self.devices[at].phone.traces().is_empty() && !hidden;
-            if mark.epoch < row.epoch || mark.stage != Stage::Clean || traces {
+            let phone = &self.devices[at].phone;
+            let traces = !phone.traces().is_empty();
+            // Where the agent's files went back nobody knows but the device itself, until it is asked.
+            let broken = match self.devices[at].set_back {
+                true => traces && !phone.is_used(),
+                false => traces || mark.epoch < row.epoch || mark.stage != Stage::Clean,
+            };
+            if broken {
                 let traces = self.devices[at].phone.traces().len();
                 self.eyes.broken(I4, || {
                     format!("device {at} is free at {}: {mark:?}, {traces} traces", row.epoch)
@@ -329,7 +341,7 @@ impl World<'_> {
     pub(super) fn hangs(&self) -> Option<String> {
         self.before.devices.iter().find_map(|row| {
             let at = self.at(row.id);
-            let attended = self.devices[at].viewers.iter().any(|viewer| viewer.up);
+            let attended = self.devices[at].viewers.iter().any(Viewer::attends);
             match row.occupancy.as_str() {
                 "free" | "quarantined" => None,
                 "leased" if attended => None,

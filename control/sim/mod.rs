@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   people.rs ──► control_side.rs ◄── network.rs ──► agent_side.rs ──► the device (what is really on it)
-//!                      │ store, domain, jobs             │ host_agent::{custody, fence, reset}   work.rs, phone.rs
+//!   operators.rs       │ store, domain, jobs             │ host_agent::{custody, fence, reset}   work.rs, phone.rs
+//!   set_backs.rs       │                                 │                                       presence.rs
 //!                      └─ world.rs, chance.rs, rest.rs ──┘   one event after the other, in virtual time
 //!                 connections.rs, invariants.rs, stays.rs    looked at after every event
 //!                                 mutants.rs                 each has to break one of them
@@ -25,9 +26,12 @@ mod ground;
 mod invariants;
 mod mutants;
 mod network;
+mod operators;
 mod people;
 mod phone;
+mod presence;
 mod rest;
+mod set_backs;
 mod stays;
 mod violation;
 mod work;

@@ -83,6 +83,28 @@ mutants! {
     HelloLeavesOut,
     /// Control does not hear that a connection came up.
     UpUnheard,
+    /// Under which epoch somebody was let in is not read from the device.
+    WitnessNamesNobody,
+    /// A quarantined device whose agent did not answer is left as it is.
+    QuarantineNotCut,
+    /// A link that an operator closed for a while lets people in.
+    PauseIgnored,
+    /// A use is counted only after the grant.
+    UsesCountedLate,
+    /// A link lets people in before its time.
+    BeginIgnored,
+    /// A link lets people in on any device.
+    LabelsIgnored,
+    /// A lease that is over goes on when its link is extended.
+    ExtensionRevives,
+    /// Whoever only watches acts.
+    ObserverActs,
+    /// Whoever only watches keeps the device for its holder.
+    ObserverHolds,
+    /// Another server takes the database's place, and epochs go on from what it has.
+    GenerationGoesOn,
+    /// Time in which control could not look is counted.
+    AbsenceCounted,
 }
 
 /// Which invariant each mutant has to break.
@@ -90,12 +112,14 @@ pub(super) const BREAKS: &[(Mutant, Invariant)] = &[
     (Mutant::GrantFromStaleRead, I1),
     (Mutant::RevokeWithoutEpoch, I2),
     (Mutant::EpochReset, I2),
+    (Mutant::GenerationGoesOn, I2),
     (Mutant::EpochIgnored, I3),
     (Mutant::FenceNotPersisted, I3),
     (Mutant::SkipWipe, I4),
     (Mutant::PlaceSkipped, I4),
     (Mutant::BaselineOfADirtyDevice, I4),
     (Mutant::WitnessIgnored, I4),
+    (Mutant::WitnessNamesNobody, I4),
     (Mutant::ScanIgnored, I4),
     (Mutant::AcknowledgedBeforeDone, I4),
     (Mutant::WipeOfAnotherEpoch, I4),
@@ -105,19 +129,28 @@ pub(super) const BREAKS: &[(Mutant, Invariant)] = &[
     (Mutant::WallClockAtControl, I5),
     (Mutant::DeadlinesForgotten, I5),
     (Mutant::UpUnheard, I5),
+    (Mutant::AbsenceCounted, I5),
     (Mutant::WipeOutlivesTheFence, I6),
     (Mutant::EpochIgnored, I6),
     (Mutant::RetryNotIdempotent, I7),
     (Mutant::RevokeWithoutCut, I8),
     (Mutant::LinkEndForgotten, I8),
+    (Mutant::PauseIgnored, I8),
+    (Mutant::UsesCountedLate, I8),
+    (Mutant::BeginIgnored, I8),
+    (Mutant::LabelsIgnored, I8),
     (Mutant::ExpireRightAfterRestart, I9),
     (Mutant::ReleaseByAnyone, I10),
     (Mutant::ChangeWithoutAudit, I10),
+    (Mutant::ExtensionRevives, I10),
     (Mutant::ReleaseAskedOnce, I11),
     (Mutant::ResetAskedOnce, I11),
     (Mutant::DeadlinesForgotten, I11),
+    (Mutant::ObserverHolds, I11),
     (Mutant::ChannelsCarriedOver, I12),
     (Mutant::StraysStay, I12),
+    (Mutant::QuarantineNotCut, I12),
     (Mutant::HelloLeavesOut, I12),
     (Mutant::ChannelsOutliveTheFence, I13),
+    (Mutant::ObserverActs, I13),
 ];

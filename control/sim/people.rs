@@ -5,14 +5,14 @@
 use protocol::agent::{CloseConnection, Request, Role, WhepOffer};
 use protocol::{CloseReason, LeaseId, SessionId};
 
+use super::agent_side::Viewer;
 use super::connections::Offered;
 use super::control_side::Call;
 use super::mutants::Mutant;
 use super::violation::Checked;
-use super::violation::Invariant::{I4, I7, I10, I12};
+use super::violation::Invariant::{I4, I7, I10, I12, I13};
 use super::world::World;
 use crate::domain::lease::Event;
-use crate::domain::link;
 use crate::domain::session::Session;
 use crate::secret::Hash;
 use crate::store::audit::Actor;
@@ -21,6 +21,8 @@ use crate::store::connections::Owner;
 
 /// Grants of a hundred whose browser is gone before they are committed.
 const HUNG_UP: u64 = 10;
+/// What proves somebody whom holders let watch.
+const WATCHER: Hash = Hash([0xee; 32]);
 /// Things that a person leaves in one event, at most.
 const TOUCHES_AT_ONCE: usize = 3;
 
@@ -63,7 +65,12 @@ impl World<'_> {
         if self.mutant == Some(Mutant::GrantFromStaleRead) {
             self.forget_who_has_it(link).await;
         }
+        let gate = self.gate_before(link).await?;
         let claimed = self.ground.store.claim(claim, self.now()).await?;
+        if let Claimed::Granted(session) = &claimed {
+            self.gate_was_open(&gate, session).await?;
+        }
+        self.gate_after(&gate).await;
         self.note(|| match &claimed {
             Claimed::Granted(session) => format!(
                 "  granted {} of device {}",
@@ -166,10 +173,29 @@ impl World<'_> {
         if !session.is_bound_to(cookie.hash.0) || !session.state.is_held() || !self.control.host_up {
             return Ok(());
         }
+        self.opens(&session, cookie.hash, Role::Controller).await
+    }
+
+    /// Somebody whom a holder lets watch makes a connection.
+    pub(super) async fn observes(&mut self, who: usize, link: usize) -> Checked {
+        let Some(cookie) = self.people[who].cookies[link] else {
+            return Ok(());
+        };
+        let Some(session) = self.ground.store.session(cookie.session).await? else {
+            return Ok(());
+        };
+        if !session.state.is_held() || !self.control.host_up {
+            return Ok(());
+        }
+        self.note(|| format!("somebody watches the lease at {}", session.epoch));
+        self.opens(&session, WATCHER, Role::Observer).await
+    }
+
+    async fn opens(&mut self, session: &Session, hash: Hash, role: Role) -> Checked {
         let owner = Owner {
             lease: session.lease,
-            hash: cookie.hash,
-            role: Role::Controller,
+            hash,
+            role,
             operator: None,
         };
         let opened = self
@@ -180,6 +206,9 @@ impl World<'_> {
             return Ok(());
         };
         self.connections.insert(opened.id, session.lease);
+        if self.mutant == Some(Mutant::ObserverHolds) {
+            self.sql("UPDATE connections SET role = 'controller'").await;
+        }
         if self.control_dies_here() {
             return Ok(());
         }
@@ -199,7 +228,7 @@ impl World<'_> {
             lease: Some(session.lease),
             device,
             epoch,
-            role: Role::Controller,
+            role,
             sdp: String::new(),
         };
         let offered = Offered {
@@ -247,39 +276,33 @@ impl World<'_> {
         Ok(())
     }
 
-    /// An operator cuts a link off.
-    pub(super) async fn revokes(&mut self, link: usize) -> Checked {
-        let id = self.ground.links[link];
-        if self.mutant == Some(Mutant::RevokeWithoutCut) {
-            let revoked = format!("UPDATE links SET state = 'revoked' WHERE id = '{id}'");
-            self.sql(&revoked).await;
-            return Ok(());
-        }
-        let cut = self
-            .ground
-            .store
-            .change_link(id, link::Event::Revoke, &Actor::SYSTEM, self.now())
-            .await?;
-        self.note(|| format!("link {link} is revoked"));
-        if let Some(Some(session)) = cut
-            && !self.control_dies_here()
-        {
-            self.follow(&session);
-        }
-        Ok(())
-    }
-
     /// A viewer touches the device and reads its screen.
     pub(super) fn touches(&mut self, at: usize) -> Checked {
         let (device, eyes) = (&mut self.devices[at], self.eyes);
-        let Some(viewer) = device.viewers.iter().find(|viewer| viewer.up).copied() else {
+        let up: Vec<Viewer> = device
+            .viewers
+            .iter()
+            .filter(|viewer| viewer.up)
+            .copied()
+            .collect();
+        let drawn = self.dice.below(up.len());
+        let Some(viewer) = up.get(drawn).copied() else {
             return Ok(());
         };
+        // As the gateway does it (gateway/src/viewer.rs): whoever only watches has no input.
+        if !viewer.attends() && self.mutant != Some(Mutant::ObserverActs) {
+            return Ok(());
+        }
         let fence = device.mark().epoch;
         if !device.is_open() || viewer.epoch != fence {
             return Ok(());
         }
         let lease = self.connections[&viewer.connection];
+        if !viewer.attends() {
+            eyes.broken(I13, || {
+                format!("whoever only watches the lease at {} acts", viewer.epoch)
+            })?;
+        }
         // I12: a connection belongs to one lease and its epoch.
         if self.ledger.epoch_of(lease) != Some(viewer.epoch) {
             eyes.broken(I12, || {
@@ -289,6 +312,16 @@ impl World<'_> {
         if let Some(other) = device.phone.traces().iter().find(|other| **other != fence) {
             eyes.broken(I4, || {
                 format!("the holder at {fence} reads what the one at {other} left on device {at}")
+            })?;
+        }
+        // Of an epoch that was given out twice only one lease is let in.
+        if device.phone.traces().is_empty() {
+            device.acting.clear();
+        }
+        let first = *device.acting.entry(viewer.epoch).or_insert(lease);
+        if first != lease {
+            eyes.broken(I4, || {
+                format!("{lease} reads what {first} left under the same {}", viewer.epoch)
             })?;
         }
         for _ in 0..=self.dice.below(TOUCHES_AT_ONCE) {

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use host_agent::reset::Account;
 use host_agent::reset::survey::Survey;
-use host_agent::reset::witness::WITNESS;
+use host_agent::reset::witness::{WITNESS, Witness};
 use protocol::Epoch;
 
 use super::dice::Dice;
@@ -33,6 +33,10 @@ pub(super) struct Phone {
     unseen: BTreeSet<Epoch>,
     /// Apps that people started and nobody stopped.
     running: BTreeSet<String>,
+    /// What is written in the witness of use.
+    let_in: Option<Epoch>,
+    /// Which of its boots this is.
+    pub(super) boot: u32,
 }
 
 impl Phone {
@@ -52,7 +56,16 @@ impl Phone {
             on,
             unseen: BTreeSet::new(),
             running: BTreeSet::new(),
+            let_in: None,
+            boot: 0,
         }
+    }
+
+    /// It starts anew: what is on it stays, and nothing runs.
+    pub(super) fn boots(&mut self) {
+        self.boot += 1;
+        self.running.clear();
+        self.on.notifying.clear();
     }
 
     /// Somebody acts under an epoch, and leaves something in one of the places.
@@ -97,8 +110,14 @@ impl Phone {
     }
 
     /// Somebody is let in.
-    pub(super) fn is_let_in(&mut self) {
+    pub(super) fn is_let_in(&mut self, epoch: Epoch) {
         self.on.files.insert(WITNESS.to_owned(), None);
+        self.let_in = Some(epoch);
+    }
+
+    /// What it says of whoever was let in last.
+    pub(super) fn witness(&self) -> Option<Witness> {
+        self.let_in.filter(|_| self.is_used()).map(Witness::Of)
     }
 
     /// Whether it bears the witness of use.

@@ -66,6 +66,14 @@ impl World<'_> {
         if !self.network.linked {
             self.link_rises();
         }
+        for at in 0..DEVICES {
+            if !self.devices[at].there {
+                self.device_comes(at);
+            }
+            if !self.devices[at].reached {
+                self.device_is_reached(at)?;
+            }
+        }
         Ok(())
     }
 

@@ -9,15 +9,18 @@
 //! It knows every touch and every report, but nothing of how control measures.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use protocol::LeaseId;
 
 use super::invariants::{LeaseRow, Rows};
 use super::violation::Invariant::{I5, I8};
 use super::violation::{Checked, Eyes};
+use crate::domain::deadlines::AFTER_PAUSE;
 use crate::domain::lease::{GRACE, STARTUP_TIMEOUT};
 use crate::domain::policy::OnExpiry;
 use crate::domain::session::Session;
+use crate::domain::time::UnixMs;
 
 /// Every held lease.
 #[derive(Debug, Default)]
@@ -31,6 +34,8 @@ pub(super) struct Stays {
     agent_since: u64,
     /// Whether the control that lives has looked.
     looked: bool,
+    /// Whether leases that were over may stand again: a control that lives goes on counting where it was.
+    revived: bool,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +52,18 @@ struct Stay {
     /// The first sweep that saw it running.
     swept_running: Option<u64>,
     /// The end of its link as the wall clock showed it at the first sweep that saw the lease.
-    link_ends: Option<u64>,
+    link_ends: Option<(UnixMs, u64)>,
+}
+
+impl Stay {
+    /// How long its state may last.
+    fn length(&self) -> Option<Duration> {
+        match self.state.as_str() {
+            "grace" => Some(GRACE),
+            "preparing" => Some(STARTUP_TIMEOUT),
+            _ => None,
+        }
+    }
 }
 
 impl Stays {
@@ -60,6 +76,11 @@ impl Stays {
             stay.swept_running = None;
             stay.link_ends = None;
         }
+    }
+
+    /// The database is older than before, under a control that lives.
+    pub(super) fn database_is_older(&mut self) {
+        self.revived = true;
     }
 
     /// The agent starts.
@@ -91,10 +112,25 @@ impl Stays {
             let cut = session.link.policy.on_expiry == OnExpiry::Cut;
             if let Some(end) = session.link.expires_at.filter(|_| cut) {
                 let left = u64::try_from(end.0 - wall).unwrap_or(0);
-                stay.link_ends.get_or_insert(now + left);
+                // An operator may move it.
+                let known = stay.link_ends.filter(|(known, _)| *known == end);
+                stay.link_ends = known.or(Some((end, now + left)));
             }
         }
         self.looked = true;
+    }
+
+    /// Nobody could look for so long, until now: who is awaited could not come. As `domain::deadlines` says.
+    pub(super) fn missed(&mut self, away: u64, now: u64) {
+        for stay in self.stays.values_mut() {
+            let Some(length) = stay.length() else { continue };
+            let most = (length - AFTER_PAUSE).as_millis() as u64;
+            let left_out = |since: u64| now.saturating_sub(since + away).min(most);
+            stay.entered = now - left_out(stay.entered);
+            if let Some(swept) = &mut stay.swept {
+                *swept = now - left_out(*swept);
+            }
+        }
     }
 
     /// Whether a lease was there before the control that lives.
@@ -130,8 +166,14 @@ impl Stays {
     fn note(&mut self, after: &Rows, now: u64) {
         self.stays
             .retain(|lease, _| after.lease(*lease).is_some_and(LeaseRow::is_held));
+        let revived = std::mem::take(&mut self.revived);
         for lease in after.held() {
+            let is_back = revived && !self.stays.contains_key(&lease.id);
             let stay = self.stays.entry(lease.id).or_default();
+            if is_back {
+                stay.state.clone_from(&lease.state);
+                stay.until = lease.until;
+            }
             if stay.state != lease.state || stay.until != lease.until {
                 stay.state.clone_from(&lease.state);
                 stay.until = lease.until;
@@ -166,7 +208,7 @@ impl Stays {
             }
             Some("idle") => (self.quiet(lease.id), lease.idle_s * 1000),
             Some("link_expired") => {
-                let over = stay.link_ends.is_some_and(|end| end <= now);
+                let over = stay.link_ends.is_some_and(|(_, end)| end <= now);
                 (u64::from(over), 1)
             }
             _ => return Ok(()),
@@ -195,16 +237,12 @@ impl Stays {
         let Some(stay) = self.stays.get(&lease.id) else {
             return Ok(());
         };
-        if lease.cut && stay.link_ends.is_some_and(|end| end <= now) {
+        if lease.cut && stay.link_ends.is_some_and(|(_, end)| end <= now) {
             eyes.broken(I8, || {
                 format!("the lease at {} is held through an expired link", lease.epoch)
             })?;
         }
-        let length = match stay.state.as_str() {
-            "grace" => Some(GRACE),
-            "preparing" => Some(STARTUP_TIMEOUT),
-            _ => None,
-        };
+        let length = stay.length();
         let over = |since: Option<u64>, length_ms: u64| since.is_some_and(|since| now - since >= length_ms);
         let overstayed = length.is_some_and(|length| over(stay.swept, length.as_millis() as u64));
         let used_up = lease

@@ -27,6 +27,8 @@ const STEPS_AT_ONCE: usize = 20;
 const FAILING: (u64, u64) = (8, 60);
 /// Wipes of a hundred that meet a stubborn device.
 const STUBBORN: u64 = 15;
+/// Steps of a hundred after which a device that is away is not waited for any more.
+const GIVEN_UP: u64 = 10;
 /// Steps of a hundred in which an app that is not stopped writes something.
 const WRITING: u64 = 10;
 
@@ -106,8 +108,13 @@ impl World<'_> {
             let Some(outcome) = self.step(at)? else {
                 continue;
             };
-            let effects = self.devices[at].custody.ended(outcome);
-            return self.carry_out(at, effects);
+            let device = &mut self.devices[at];
+            if let Some(work) = device.custody.running().cloned() {
+                device.note_holder(&work, &outcome.reply);
+            }
+            let effects = device.custody.ended(outcome);
+            self.carry_out(at, effects)?;
+            return self.attend_holder(at);
         }
         Ok(())
     }
@@ -119,11 +126,16 @@ impl World<'_> {
             return Ok(None);
         };
         let over = job.work.epoch() != fence && self.mutant != Some(Mutant::WipeOutlivesTheFence);
+        let away = !self.devices[at].reached;
         let outcome = if over {
             // Whatever is sent to a device is checked against the fence first.
             Some(failed(RefusalCode::StaleEpoch, "the epoch is over"))
         } else if self.is_late(&job)? {
             Some(failed(RefusalCode::SetupFailed, "it took too long"))
+        } else if away {
+            // It is waited for, for a while.
+            let given_up = self.dice.percent(GIVEN_UP);
+            given_up.then(|| failed(RefusalCode::DeviceOffline, "the device does not answer"))
         } else {
             self.acts(at, job.meant)?;
             self.cleans_its_own(&job, fence)?;
@@ -176,12 +188,7 @@ impl World<'_> {
                 }
                 Next::Over(left) => Some(failed(RefusalCode::SetupFailed, &left.join(", "))),
             },
-            Phase::Clean => {
-                if !matches!(job.work, Work::Release(_)) {
-                    self.devices[at].phone.is_let_in();
-                }
-                Some(job.done())
-            }
+            Phase::Clean => Some(job.done()),
         }
     }
 

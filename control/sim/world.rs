@@ -56,6 +56,8 @@ pub(super) struct World<'a> {
     pub(super) calls_made: u64,
     pub(super) cookies_made: u64,
     pub(super) backed_up: bool,
+    /// Whether a mutant had its backup put back at the moment that it needs.
+    pub(super) hurt: bool,
     pub(super) sweeping: bool,
     pub(super) devices: Vec<Device>,
     pub(super) people: Vec<Person>,
@@ -95,6 +97,7 @@ impl<'a> World<'a> {
             calls_made: 0,
             cookies_made: 0,
             backed_up: false,
+            hurt: false,
             sweeping: false,
             devices: devices.collect(),
             people: (0..PEOPLE).map(|_| Person::default()).collect(),
@@ -114,6 +117,9 @@ impl<'a> World<'a> {
         self.before = self.look().await?;
         self.control_starts().await?;
         self.agent_starts()?;
+        for at in 0..self.devices.len() {
+            self.device_is_reached(at)?;
+        }
         self.link_rises();
         self.deliver(0).await?;
         self.check(true).await?;
