@@ -76,7 +76,7 @@ pub(crate) async fn read(shell: &impl Shell) -> Result<Option<Witness>, EffectEr
         return Ok(None);
     }
     // It may be anything that a person put in its place: a folder, a film, a pipe that never ends.
-    let (command, mut text) = (format!("echo -n /; cat {WITNESS} 2>/dev/null"), TEXT.clone());
+    let (command, mut text) = (format!("echo -n /; cat {WITNESS} 2>/dev/null"), TEXT);
     match shell.list(&command, &mut text).await {
         Ok(listed) => {
             let text = listed.names.first().and_then(|name| name.strip_prefix('/'));
