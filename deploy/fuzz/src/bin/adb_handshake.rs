@@ -36,7 +36,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
 });
 
 async fn begin(pick: u8, near: tokio::io::DuplexStream) {
-    if pick % 4 == 0 {
+    if pick.is_multiple_of(4) {
         if let Ok(host) = adb::Host::connect_over(near).await
             && let Ok(mut stream) = host.open("service").await
         {
