@@ -138,9 +138,16 @@ mod tests {
         tokio::time::timeout(DEADLINE, carried)
             .await
             .expect("it is carried over");
-        write.execute("DELETE FROM filler WHERE rowid = 1").await.unwrap();
-        let anew = log(&looks).await;
-        assert!(anew.pages < LOG_DUE, "{anew:?}");
+        // Who has carried all of it over may hold on to it for one more write.
+        let anew = async {
+            while log(&looks).await.pages >= LOG_DUE {
+                let delete = "DELETE FROM filler WHERE rowid = (SELECT MIN(rowid) FROM filler)";
+                write.execute(delete).await.unwrap();
+            }
+        };
+        tokio::time::timeout(DEADLINE, anew)
+            .await
+            .expect("it is begun anew");
     }
 
     #[tokio::test]
