@@ -29,7 +29,7 @@ use adb::IncomingOpen;
 use adb::banner::{Banner, DELAYED_ACK, LS_V2, Product, SENDRECV_V2, STAT_V2};
 use adb::daemon::{self, Guard};
 use adb::window::Window;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -99,14 +99,28 @@ pub async fn serve(listener: TcpListener, userland: Userland, options: &Options,
             let plan = userland.faults.next_life();
             live(listener, &door, &userland, plan).await;
             tracing::info!("the adb daemon dies");
+            let held = address.as_ref().ok().and_then(|address| hold(*address).ok());
             tokio::time::sleep(plan.map_or(Duration::ZERO, |plan| plan.away)).await;
             listener = match again(address).await {
                 Ok(listener) => listener,
                 Err(error) => return tracing::warn!(%error, "the adb daemon does not come back"),
             };
+            drop(held);
         }
     };
     cancel.run_until_cancelled(lives).await;
+}
+
+/// Keeps the port of a daemon that is away: whoever calls is refused, and nobody else is given it.
+fn hold(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// Listens where the last life did.

@@ -45,8 +45,15 @@ impl Bench {
 
     /// Ends the connection, or what adb's server believes of it, and waits until it has forgotten the device.
     async fn disconnect(&self) {
-        self.rig.adb_any(["disconnect", &self.rig.serial]).await;
-        let forgotten = async { while self.state().await.is_some() {} };
+        // Said once it may come while adb's server is about to list the device again.
+        let forgotten = async {
+            loop {
+                self.rig.adb_any(["disconnect", &self.rig.serial]).await;
+                if self.state().await.is_none() {
+                    return;
+                }
+            }
+        };
         tokio::time::timeout(DEADLINE, forgotten)
             .await
             .expect("still listed");
