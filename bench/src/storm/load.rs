@@ -243,12 +243,14 @@ impl Scene {
         self.state().links.clone()
     }
 
-    /// Has a quarantined device cleaned.
-    pub(crate) async fn reset(&self, device: &str) {
+    /// Has a quarantined device cleaned. Whether control has taken it on.
+    pub(crate) async fn reset(&self, device: &str) -> bool {
         let path = format!("/api/v1/devices/{device}/reset");
-        if self.heard(self.admin.post(&path, &json!({})).await).is_some() {
+        let is_accepted = self.heard(self.admin.post(&path, &json!({})).await).is_some();
+        if is_accepted {
             self.state().tally.resets += 1;
         }
+        is_accepted
     }
 
     pub(crate) fn link(&self, dice: &mut Dice) -> Option<Link> {

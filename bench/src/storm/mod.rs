@@ -390,10 +390,11 @@ impl Storm {
                 return Ok(());
             }
             if at_rest {
-                resets += 1;
+                let mut is_tried = false;
                 for device in quarantined {
-                    self.scene.reset(device).await;
+                    is_tried |= self.scene.reset(device).await;
                 }
+                resets += u32::from(is_tried);
             }
             self.house.nobody_ended()?;
             if Instant::now() > deadline {

@@ -57,7 +57,7 @@ impl Cluster {
             .as_its_user("initdb", "initdb")
             .word("-D")
             .word(cluster.data());
-        let args = ["-A", "trust", "-U", "postgres", "-E", "UTF8"];
+        let args = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C"];
         let output = Command::new(&spec.program)
             .args(&spec.args)
             .args(args)

@@ -25,7 +25,7 @@ export class Postgres {
     const folder = mkdtempSync(path.join(tmpdir(), 'farglass-e2e-pg-'));
     if (isRoot()) run('chown', ['postgres:', folder]);
     const data = path.join(folder, 'data');
-    run(...asItsUser('initdb', ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync']));
+    run(...asItsUser('initdb', ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync']));
     const [program, args] = asItsUser('postgres', ['-D', data, '-k', folder, '-c', 'listen_addresses=']);
     const server = spawn(program, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
     const postgres = new Postgres(folder, server);
