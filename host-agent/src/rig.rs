@@ -38,7 +38,7 @@ use crate::way::Way;
 pub(crate) use phone::Phone;
 
 /// The longest that any fact may take to become true.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Quick, but long enough for a busy machine to answer a shell.
 const PULSE: Pulse = Pulse {
     every: Duration::from_millis(200),

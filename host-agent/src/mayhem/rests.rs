@@ -70,9 +70,15 @@ impl Run {
     async fn turn_under_fingers(&mut self) -> bool {
         self.until_pointers_are(&[0, 3]).await;
         let before = self.scene();
-        let mut frames = self.rig.seen.frame.subscribe();
+        let (mut frames, mut captures) = (self.rig.seen.frame.subscribe(), self.captures.clone());
         self.send(InputOp::System(System::Rotate));
-        let turned = frames.wait_for(|frame| frame.changes != before.changes);
+        let turned = async {
+            tokio::select! {
+                _ = frames.wait_for(|frame| frame.changes != before.changes) => {}
+                // The order may have gone down with the capture that it was for.
+                _ = captures.changed() => {}
+            }
+        };
         if tokio::time::timeout(PATIENCE, turned).await.is_err() {
             panic!("seed {}: the device does not turn", self.seed);
         }
