@@ -41,7 +41,7 @@ journeysOnBoth({ devices: 1 }, () => {
   });
 
   test('a scheduled link says when it opens, and opens by itself at its time', async () => {
-    const begin = Date.now() + 12_000;
+    const begin = Date.now() + 18_000;
     const link = await house.link({ ...MOTION, wish: { not_before: new Date(begin).toISOString() } });
     const viewer = await Viewer.open(browser, link.url);
     const { words } = await viewer.becomes('waiting', 'scheduled');
@@ -54,7 +54,7 @@ journeysOnBoth({ devices: 1 }, () => {
   });
 
   test('the end of a link is announced over the picture, and the page says that it has come', async () => {
-    const link = await house.link({ ...MOTION, wish: { expires_at: inMs(8000) } });
+    const link = await house.link({ ...MOTION, wish: { expires_at: inMs(14_000) } });
     const viewer = await Viewer.open(browser, link.url);
     await viewer.plays();
     await viewer.says(/Ends in \d+ s/);
@@ -65,7 +65,7 @@ journeysOnBoth({ devices: 1 }, () => {
   });
 
   test('a session that nobody touches asks, is kept by a touch, and is given back without one', async () => {
-    const link = await house.link({ ...MOTION, wish: { idle_timeout_s: 8 } });
+    const link = await house.link({ ...MOTION, wish: { idle_timeout_s: 12 } });
     const viewer = await Viewer.open(browser, link.url);
     await viewer.plays();
     await viewer.says(/Still there\? Ends in \d+ s/);
@@ -81,7 +81,7 @@ journeysOnBoth({ devices: 1 }, () => {
   });
 
   test('a session of a greatest length is warned of its end, and can be followed by another', async () => {
-    const link = await house.link({ ...MOTION, wish: { max_duration_s: 6 } });
+    const link = await house.link({ ...MOTION, wish: { max_duration_s: 10 } });
     const viewer = await Viewer.open(browser, link.url);
     await viewer.plays();
     await viewer.says(/Ends in \d+ s/);
