@@ -5,7 +5,7 @@
 //!   call ──┬─► Answer  { status, body, cookie, … }  control has decided
 //!          ├─► Nobody                               no connection: nothing was asked
 //!          ├─► Unknown                              cut while it was asked: it may have happened
-//!          └─► Hung                                 no answer for ten seconds: nobody should be left like that
+//!          └─► Hung                                 no answer for ten seconds, 25 to an offer: nobody should be left like that
 //! ```
 //!
 //! Of several controls each call goes to the next one, and on to another where nobody listens, as a load balancer does.
@@ -24,6 +24,8 @@ use serde_json::Value;
 
 /// One request on loopback, to a control that may have lost its database.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+/// An offer: control itself waits ten seconds for a host that may have been killed, then says so.
+const OFFER_LIMIT: Duration = Duration::from_secs(25);
 
 /// What a connection is offered as.
 const SDP: &str = "application/sdp";
@@ -181,6 +183,7 @@ impl Client {
             Content::Sdp(sdp) => request
                 .header(ORIGIN, url)
                 .header(CONTENT_TYPE, SDP)
+                .timeout(OFFER_LIMIT)
                 .body(sdp.clone()),
         };
         match request.send().await {
