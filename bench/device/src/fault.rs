@@ -223,6 +223,29 @@ impl Faults {
         }
     }
 
+    /// Whether all that was to have faults has been: what comes now is sound.
+    #[must_use]
+    pub fn are_over(&self) -> bool {
+        let Rolls {
+            servers,
+            links,
+            commands,
+            syncs,
+            lives,
+        } = &*self.rolls;
+        self.kinds.iter().all(|kind| {
+            let rolled = match kind {
+                Fault::LinkCut | Fault::HalfOpen | Fault::AdbGarbage | Fault::AdbHuge => links,
+                Fault::ShellGarbage | Fault::ShellHuge => commands,
+                Fault::SyncHuge => syncs,
+                Fault::AdbdRestart => lives,
+                _ => servers,
+            };
+            let sound = rolled.load(Ordering::Relaxed).checked_sub(1);
+            sound.is_some_and(|newest| !self.has(*kind, newest))
+        })
+    }
+
     fn has(&self, kind: Fault, number: u64) -> bool {
         self.kinds.contains(&kind) && self.first.is_none_or(|first| number < first)
     }
@@ -403,7 +426,16 @@ mod tests {
     fn faults_of_the_first_end_with_them() {
         let faults = Faults::new(Fault::ALL.to_vec(), 7).of_the_first(1);
         assert_ne!(faults.next_plan(), Plan::default());
+        assert!(!faults.are_over());
         assert_eq!(faults.next_plan(), Plan::default());
+        assert!(!faults.are_over(), "links are still to have theirs");
+        let of_servers = Faults::new(vec![Fault::ServerDeath], 7).of_the_first(1);
+        let over = [0, 1, 2].map(|_| {
+            let over = of_servers.are_over();
+            of_servers.next_plan();
+            over
+        });
+        assert_eq!(over, [false, false, true]);
         assert_ne!(faults.next_link(), LinkPlan::default());
         assert_eq!(faults.next_link(), LinkPlan::default());
         assert!(faults.next_life().is_some());
