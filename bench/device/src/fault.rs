@@ -60,6 +60,8 @@ pub enum Fault {
     ClipboardHuge,
     /// The first answer of a sync stream is DATA of 4 GiB, announced and not sent.
     SyncHuge,
+    /// The first answer of a sync stream begins with some bytes that belong to nothing.
+    SyncGarbage,
 }
 
 /// No fault has this name.
@@ -131,7 +133,7 @@ pub(crate) struct LifePlan {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::SlowStart,
         Self::EncoderStall,
         Self::ServerDeath,
@@ -152,6 +154,7 @@ impl Fault {
         Self::ShellHuge,
         Self::ClipboardHuge,
         Self::SyncHuge,
+        Self::SyncGarbage,
     ];
 
     /// As it is asked for.
@@ -177,6 +180,7 @@ impl Fault {
             Self::ShellHuge => "shell-huge",
             Self::ClipboardHuge => "clipboard-huge",
             Self::SyncHuge => "sync-huge",
+            Self::SyncGarbage => "sync-garbage",
         }
     }
 }
@@ -237,7 +241,7 @@ impl Faults {
             let rolled = match kind {
                 Fault::LinkCut | Fault::HalfOpen | Fault::AdbGarbage | Fault::AdbHuge => links,
                 Fault::ShellGarbage | Fault::ShellHuge => commands,
-                Fault::SyncHuge => syncs,
+                Fault::SyncHuge | Fault::SyncGarbage => syncs,
                 Fault::AdbdRestart => lives,
                 _ => servers,
             };
@@ -300,8 +304,11 @@ impl Faults {
     /// What the next sync stream's answers begin with that they should not.
     pub(crate) fn next_sync(&self) -> Option<Vec<u8>> {
         let sync = self.rolls.syncs.fetch_add(1, Ordering::Relaxed);
-        let huge = self.has(Fault::SyncHuge, sync);
-        huge.then(|| b"DATA\xff\xff\xff\xff".to_vec())
+        if self.has(Fault::SyncHuge, sync) {
+            return Some(b"DATA\xff\xff\xff\xff".to_vec());
+        }
+        let garbage = self.has(Fault::SyncGarbage, sync);
+        garbage.then(|| self.dice(Fault::SyncGarbage, sync).bytes())
     }
 
     /// The plan of the daemon's next life; none: it lives for ever.
@@ -346,7 +353,8 @@ impl Plan {
             | Fault::AdbHuge
             | Fault::ShellGarbage
             | Fault::ShellHuge
-            | Fault::SyncHuge => {}
+            | Fault::SyncHuge
+            | Fault::SyncGarbage => {}
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use adb::transfer::{Target, TransferError};
 use adb::{End, Host, host};
 use device::fault::{Fault, Faults};
 use device::{Mirroring, Traits};
@@ -19,9 +20,13 @@ const GONE_AFTER: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_secs(8);
 
 async fn device(fault: Fault) -> (SocketAddr, DropGuard) {
+    suffering(Faults::new(vec![fault], 3)).await
+}
+
+async fn suffering(faults: Faults) -> (SocketAddr, DropGuard) {
     let traits = Traits {
         mirroring: Mirroring {
-            faults: Faults::new(vec![fault], 3),
+            faults,
             ..Mirroring::default()
         },
         ..Traits::default()
@@ -101,4 +106,28 @@ async fn a_daemon_that_dies_takes_its_commands_with_it_and_comes_back_at_its_por
     let told = host.shell("cat /sdcard/note; nc localhost 7600").await.unwrap();
     assert_eq!(told.stdout, b"kept\n", "the device itself lives on");
     assert_eq!(told.stderr, b"nc: Connection refused\n", "its commands do not");
+}
+
+#[tokio::test]
+async fn a_sync_stream_that_answers_what_belongs_to_nothing_is_given_up_and_the_next_one_is_good() {
+    for (fault, why) in [
+        (Fault::SyncGarbage, "unknown sync response"),
+        (Fault::SyncHuge, "a sync response with 4294967295 bytes"),
+    ] {
+        let (adb, _device) = suffering(Faults::new(vec![fault], 3).of_the_first(1)).await;
+        let host = connect(adb).await;
+        let target = Target {
+            path: "/sdcard/note",
+            permissions: 0o644,
+            mtime_s: 0,
+        };
+        let error = host.push(&target, b"lost").await.unwrap_err();
+        assert!(
+            matches!(error, TransferError::Protocol(_)) && error.to_string().contains(why),
+            "{fault:?}: {error}"
+        );
+        host.push(&target, b"kept").await.unwrap();
+        let told = host.shell("cat /sdcard/note").await.unwrap();
+        assert_eq!(told.stdout, b"kept", "{fault:?}");
+    }
 }
