@@ -137,9 +137,6 @@ async fn run(userland: &Userland, launch: Launch, plan: Plan, log: &mut Log) -> 
         }
         return Ok(End::Closed);
     }
-    if options.new_display.is_some() && options.display_id != MAIN {
-        return Err(Fatal("Cannot specify both display_id and new_display".to_owned()));
-    }
     // Before 3.0 the display was looked for before anything else.
     let early = !version.at_least(3, 0, 0);
     if let (true, Err(why)) = (early, stage::display(android, &options)) {
@@ -319,7 +316,13 @@ async fn read_arguments(
     for key in &parsed.unknown_keys {
         log.warn(&format!("Unknown server option: {key}")).await;
     }
-    Ok((version, parsed.options))
+    let mut options = parsed.options;
+    if options.new_display.is_some() {
+        // Asked for both, a real server makes the new one: an assertion is all that it has against it, and Android
+        // checks none.
+        options.display_id = MAIN;
+    }
+    Ok((version, options))
 }
 
 /// What to say if the options ask for an encoder that is not there.

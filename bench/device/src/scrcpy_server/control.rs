@@ -30,6 +30,7 @@ use tokio::time::{Instant, sleep_until};
 use super::cleanup::CleanUp;
 use super::stage::Flex;
 use super::{End, Injector};
+use crate::android::displays::MAIN;
 use crate::android::journal::{Buffer, Level};
 use crate::android::{
     Android, Dropped, DroppedInput, HidInfo, KeyPress, Panel, PeripheralError, PointerKey, Size, TouchKind,
@@ -91,7 +92,7 @@ where
         says_all: options.log_level == LogLevel::Verbose,
         set_by_client: &set_by_client,
     };
-    let read = controller.read(&mut reader, options.power_on);
+    let read = controller.read(&mut reader, wakes(version, options));
     let write = async {
         let garbage = plan.control_garbage.as_ref();
         let garbage_at = Instant::now() + garbage.map_or(Duration::ZERO, |(after, _)| *after);
@@ -119,6 +120,12 @@ where
         end = read => end,
         end = write => end,
     }
+}
+
+/// Whether a dark screen is lit at the start: from 3.0 only for a server of the main display.
+fn wakes(version: ServerVersion, options: &ServerOptions) -> bool {
+    let mirrors_main = options.display_id == MAIN && options.new_display.is_none();
+    options.power_on && (mirrors_main || !version.at_least(3, 0, 0))
 }
 
 /// The next message for the client.
@@ -164,8 +171,8 @@ struct Controller<'a> {
 
 impl Controller<'_> {
     /// Follows the client until it leaves, or sends what ends the server.
-    async fn read(&mut self, reader: &mut (impl AsyncRead + Unpin), power_on: bool) -> End {
-        if power_on && !self.android.screen_on() {
+    async fn read(&mut self, reader: &mut (impl AsyncRead + Unpin), wakes: bool) -> End {
+        if wakes && !self.android.screen_on() {
             self.android.set_screen_on(true);
             tokio::time::sleep(WAKE_PAUSE).await;
         }

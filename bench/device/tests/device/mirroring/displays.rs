@@ -164,7 +164,27 @@ async fn a_display_that_is_not_there_ends_the_server_when_its_sockets_are_open()
 }
 
 #[tokio::test]
-async fn a_display_that_is_both_new_and_there_is_refused() {
-    let (told, code) = super::server::printed("4.1", &["display_id=1", "new_display=320x320"]).await;
-    assert!(told.contains("Cannot specify both") && code == 1, "{told}");
+async fn of_a_display_that_is_there_and_a_new_one_the_new_one_is_mirrored() {
+    for version in ["3.0", "4.1"] {
+        let options = ServerOptions {
+            display_id: 7,
+            ..new_display(320, 320)
+        };
+        let mut rig = Rig::with(version, App::Still, options).await;
+        assert_eq!(rig.video.session().await, (320, 320));
+        assert_eq!(rig.android.displays().len(), 2);
+        close(rig).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_a_new_display_leaves_a_dark_screen_dark() {
+    for (options, lit) in [(new_display(320, 320), false), (ServerOptions::default(), true)] {
+        let userland = userland();
+        userland.android.set_screen_on(false);
+        let mut rig = Rig::on(userland, "4.1", App::Still, options).await;
+        // It has read this after it has lit the screen, if it does.
+        rig.settled().await;
+        assert_eq!(rig.android.screen_on(), lit);
+    }
 }
