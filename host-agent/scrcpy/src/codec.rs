@@ -3,6 +3,8 @@
 //! An audio socket may carry two numbers that are no codec: 0 says that the device has no audio to give, 1 that it
 //! was set up wrongly. Neither concerns the video.
 
+use crate::version::ServerVersion;
+
 /// A video codec that a server can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VideoCodec {
@@ -77,6 +79,14 @@ impl VideoCodec {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|codec| codec.name() == name)
     }
+
+    /// Whether a server of this version knows the codec.
+    pub fn in_version(self, version: ServerVersion) -> bool {
+        match self {
+            Self::H264 | Self::H265 | Self::Av1 => true,
+            Self::Vp8 | Self::Vp9 => version.at_least(4, 1, 0),
+        }
+    }
 }
 
 impl AudioCodec {
@@ -105,6 +115,11 @@ impl AudioCodec {
     /// The codec with this option value, `None` if there is none.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|codec| codec.name() == name)
+    }
+
+    /// Whether a server of this version knows the codec.
+    pub fn in_version(self, version: ServerVersion) -> bool {
+        self != Self::Flac || version.at_least(2, 3, 0)
     }
 }
 

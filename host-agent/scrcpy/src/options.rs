@@ -17,6 +17,7 @@ mod codec_options;
 mod display;
 mod parse;
 mod picture;
+mod unused;
 
 use thiserror::Error;
 
@@ -152,8 +153,8 @@ pub enum LogLevel {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// The version does not have this option.
-    #[error("server {version} has no option {key}")]
+    /// The version does not have this option, or not with this value.
+    #[error("server {version} has no option {key}, or not with this value")]
     NotInVersion {
         /// The option.
         key: &'static str,
@@ -244,7 +245,8 @@ impl ServerOptions {
         }
         args.list.push(format!("log_level={}", self.log_level.name()));
         if self.video_codec != default.video_codec {
-            args.text("video_codec", self.video_codec.name())?;
+            let codec = self.video_codec;
+            args.named("video_codec", codec.name(), codec.in_version(version))?;
         }
         if self.video_bit_rate != default.video_bit_rate {
             args.text("video_bit_rate", &self.video_bit_rate.to_string())?;
@@ -263,7 +265,8 @@ impl ServerOptions {
             args.text("display_id", &self.display_id.to_string())?;
         }
         if self.audio_codec != default.audio_codec {
-            args.text("audio_codec", self.audio_codec.name())?;
+            let codec = self.audio_codec;
+            args.named("audio_codec", codec.name(), codec.in_version(version))?;
         }
         if let Some(display) = self.new_display {
             args.text("new_display", &display.to_string())?;
@@ -431,6 +434,15 @@ impl Arguments {
         }
         self.list.push(format!("{key}={value}"));
         Ok(())
+    }
+
+    /// An option of every version whose value may be none of this one's.
+    fn named(&mut self, key: &'static str, value: &str, is_known: bool) -> Result<(), EncodeError> {
+        if is_known {
+            return self.text(key, value);
+        }
+        let version = self.version;
+        Err(EncodeError::NotInVersion { key, version })
     }
 }
 

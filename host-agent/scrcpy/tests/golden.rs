@@ -7,7 +7,7 @@ mod by_version;
 
 use bytes::{Bytes, BytesMut};
 use scrcpy::Pts;
-use scrcpy::codec::VideoCodec;
+use scrcpy::codec::{AudioCodec, VideoCodec};
 use scrcpy::control::{
     self, ControlError, ControlMsg, CopyKey, KeyAction, PointerId, Position, Pressure, Touch, TouchAction,
 };
@@ -381,6 +381,21 @@ fn an_option_that_the_version_lacks_or_the_shell_would_expand_is_refused() {
         ..ServerOptions::default()
     };
     assert!(mute.to_args(version("2.0")).is_err());
+    let codecs = |video_codec, audio_codec| ServerOptions {
+        video_codec,
+        audio_codec,
+        ..ServerOptions::default()
+    };
+    for (options, before, since) in [
+        (codecs(VideoCodec::Vp8, AudioCodec::Opus), "4.0", "4.1"),
+        (codecs(VideoCodec::Vp9, AudioCodec::Opus), "4.0", "4.1"),
+        (codecs(VideoCodec::H264, AudioCodec::Flac), "2.2", "2.3"),
+    ] {
+        assert!(options.to_args(version(before)).is_err(), "{before}");
+        let args = options.to_args(version(since)).unwrap();
+        assert_eq!(options::parse(version(since), &args).unwrap().options, options);
+        assert!(options::parse(version(before), &args).is_err(), "{args:?}");
+    }
     for value in ["a;reboot", "$(id)", "a b", "*", "'", "a\nb"] {
         let options = ServerOptions {
             video_encoder: value.into(),

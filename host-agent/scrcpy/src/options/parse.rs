@@ -2,13 +2,19 @@
 //!
 //! Every argument is `key=value`. A key that the version does not know is only warned of; a value that does not parse
 //! keeps the server from starting. Keys that the version knows and that change neither bytes nor pictures here (the
-//! camera, the audio's source) are read and have no effect.
+//! camera, the audio's source) have no effect; what is no value of one is refused like any other.
+//!
+//! ```text
+//!   key=value ──► known? ── no ──► a warning          named after its option: "Invalid value for max_size: …"
+//!                   │ yes                             or in the server's words: "Audio source x not supported"
+//!                   └──► a value? ── no ──► the server does not start
+//! ```
 
 use std::num::NonZeroU32;
 
 use thiserror::Error;
 
-use super::{Crop, FLAGS, LogLevel, ServerOptions, VideoSource, codec_options};
+use super::{Crop, FLAGS, LogLevel, ServerOptions, VideoSource, codec_options, unused};
 use crate::codec::{AudioCodec, VideoCodec};
 use crate::version::ServerVersion;
 
@@ -70,7 +76,10 @@ pub fn parse<S: AsRef<str>>(version: ServerVersion, args: &[S]) -> Result<Parsed
         if matches!(key, "video_codec_options" | "audio_codec_options") {
             codec_options(value).map_err(ParseError::Refused)?;
         }
-        if let Some(set) = set_picture(&mut parsed.options, version, key, value) {
+        let set_in_words = set_picture(&mut parsed.options, version, key, value)
+            .or_else(|| set_named(&mut parsed.options, version, key, value))
+            .or_else(|| unused::check(version, key, value));
+        if let Some(set) = set_in_words {
             set.map_err(ParseError::Refused)?;
             continue;
         }
@@ -110,9 +119,7 @@ fn set(options: &mut ServerOptions, version: ServerVersion, key: &str, value: &s
         "scid" if value == "-1" => options.scid = None,
         "scid" => options.scid = Some(value.parse().ok()?),
         "log_level" => options.log_level = LogLevel::from_name(value)?,
-        "video_codec" => options.video_codec = VideoCodec::from_name(value)?,
         "video_bit_rate" => options.video_bit_rate = value.parse().ok().map(NonZeroU32::get)?,
-        "audio_codec" => options.audio_codec = AudioCodec::from_name(value)?,
         "max_size" => options.max_size = value.parse().ok().map(|size| (size > 0).then_some(size))?,
         "min_size_alignment" if version.at_least(4, 0, 0) => {
             options.min_size_alignment = value.parse().ok().filter(|a| [1, 2, 4, 8, 16].contains(a))?;
@@ -133,10 +140,8 @@ fn set(options: &mut ServerOptions, version: ServerVersion, key: &str, value: &s
         "video_codec_options" => value.clone_into(&mut options.video_codec_options),
         "video_encoder" => value.clone_into(&mut options.video_encoder),
         "audio_encoder" => value.clone_into(&mut options.audio_encoder),
-        "video_source" if version.at_least(2, 2, 0) => options.video_source = VideoSource::from_name(value)?,
         "raw_stream" if version.at_least(2, 1, 0) => set_raw(options, value),
         "raw_video_stream" if !version.at_least(2, 1, 0) => set_raw(options, value),
-        _ if is_without_effect(version, key) => {}
         _ => return Some(Setting::Unknown),
     }
     Some(Setting::Done)
@@ -167,6 +172,31 @@ fn set_picture(
     Some(set)
 }
 
+/// What is chosen by a name that the version has; `None`: another key. What is wrong is told in the server's words.
+fn set_named(
+    options: &mut ServerOptions,
+    version: ServerVersion,
+    key: &str,
+    value: &str,
+) -> Option<Result<(), String>> {
+    let (what, known) = match key {
+        "video_codec" => {
+            let codec = VideoCodec::from_name(value).filter(|codec| codec.in_version(version));
+            ("Video codec", codec.map(|codec| options.video_codec = codec))
+        }
+        "audio_codec" => {
+            let codec = AudioCodec::from_name(value).filter(|codec| codec.in_version(version));
+            ("Audio codec", codec.map(|codec| options.audio_codec = codec))
+        }
+        "video_source" if version.at_least(2, 2, 0) => {
+            let source = VideoSource::from_name(value);
+            ("Video source", source.map(|source| options.video_source = source))
+        }
+        _ => return None,
+    };
+    Some(known.ok_or_else(|| format!("{what} {value} not supported")))
+}
+
 fn set_raw(options: &mut ServerOptions, value: &str) {
     if boolean(value) {
         options.send_device_meta = false;
@@ -174,32 +204,6 @@ fn set_raw(options: &mut ServerOptions, value: &str) {
         options.send_dummy_byte = false;
         options.send_stream_meta = false;
     }
-}
-
-/// Keys without effect and the version that introduced them.
-const WITHOUT_EFFECT: &[(&str, (u16, u16))] = &[
-    ("audio_bit_rate", (2, 0)),
-    ("audio_codec_options", (2, 0)),
-    ("audio_source", (2, 1)),
-    ("audio_dup", (2, 6)),
-    ("vd_destroy_content", (3, 1)),
-    ("vd_system_decorations", (3, 0)),
-    ("display_ime_policy", (3, 2)),
-    ("ignore_video_encoder_constraints", (4, 1)),
-    ("camera_id", (2, 2)),
-    ("camera_size", (2, 2)),
-    ("camera_facing", (2, 2)),
-    ("camera_ar", (2, 2)),
-    ("camera_fps", (2, 2)),
-    ("camera_high_speed", (2, 2)),
-    ("camera_zoom", (4, 0)),
-    ("camera_torch", (4, 0)),
-];
-
-fn is_without_effect(version: ServerVersion, key: &str) -> bool {
-    WITHOUT_EFFECT
-        .iter()
-        .any(|&(name, (major, minor))| name == key && version.at_least(major, minor, 0))
 }
 
 /// The server takes only `true`, in any case, as true, and everything else as false.

@@ -174,7 +174,8 @@ impl FromStr for VideoLock {
     }
 }
 
-fn integer(text: &str) -> Result<i32, String> {
+/// A whole number, or what a server says to a text that is none.
+pub(super) fn integer(text: &str) -> Result<i32, String> {
     text.parse().map_err(|_| format!("For input string: \"{text}\""))
 }
 

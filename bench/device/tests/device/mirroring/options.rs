@@ -59,6 +59,53 @@ async fn codec_options_that_are_none_keep_a_server_from_starting() {
 }
 
 #[tokio::test]
+async fn what_is_no_value_of_an_option_without_effect_keeps_a_server_from_starting_too() {
+    for (version, arg, why) in [
+        (
+            "2.1",
+            "audio_source=playback",
+            "Audio source playback not supported",
+        ),
+        (
+            "4.1",
+            "audio_source=nonsense",
+            "Audio source nonsense not supported",
+        ),
+        ("4.1", "display_ime_policy=x", "Invalid display IME policy: x"),
+        ("4.1", "audio_bit_rate=x", "For input string: \"x\""),
+        ("2.2", "camera_facing=x", "Camera facing x not supported"),
+        (
+            "3.3.4",
+            "camera_size=x",
+            "Invalid size format (expected <width>x<height>): \"x\"",
+        ),
+        ("4.0", "camera_ar=x", "For input string: \"x\""),
+        ("4.1", "camera_fps=x", "For input string: \"x\""),
+        ("4.1", "camera_zoom=x", "For input string: \"x\""),
+        ("2.2", "audio_codec=flac", "Audio codec flac not supported"),
+        ("4.0", "video_codec=vp8", "Video codec vp8 not supported"),
+        ("4.0", "video_codec=vp9", "Video codec vp9 not supported"),
+        ("4.1", "video_source=window", "Video source window not supported"),
+    ] {
+        let (told, code) = printed(version, &[arg]).await;
+        let line = format!("[server] ERROR: {why}\n");
+        assert!(told.contains(&line) && code == 1, "{arg}: {told}");
+    }
+    // Good ones get as far as the tunnel, where nobody listens, and a key that came later is only warned of.
+    for (version, arg, warned) in [
+        ("4.1", "camera_zoom=2.5", false),
+        ("4.1", "video_codec=vp9", false),
+        ("2.3", "audio_codec=flac", false),
+        ("3.3.4", "camera_zoom=x", true),
+        ("3.1", "display_ime_policy=x", true),
+    ] {
+        let (told, code) = printed(version, &[arg]).await;
+        assert!(told.contains("refused") && code == 1, "{arg}: {told}");
+        assert_eq!(told.contains("Unknown server option"), warned, "{told}");
+    }
+}
+
+#[tokio::test]
 async fn there_is_no_camera_to_list_or_to_mirror() {
     for list in ["list_cameras=true", "list_camera_sizes=true"] {
         let (told, code) = printed("4.1", &[list]).await;
