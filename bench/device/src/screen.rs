@@ -2,10 +2,12 @@
 //!
 //! ```text
 //!   View ── draw ──► Canvas (RGB, damage) ── update ──► Planes (4:2:0) ──► encoder
+//!            └ the last dots off ── the scene, where it changed ── what is below the new dots kept ── these on
 //! ```
 //!
-//! A picture is a function of a [`View`] and a moment; what was drawn before only saves work. It knows pixels; it does
-//! not know who touches, who encodes, what time it is, or when the next picture is due.
+//! Dots are at the fingers, while `show_touches` is set. A picture is a function of a [`View`] and a moment; what was
+//! drawn before only saves work. It knows pixels; it does not know who touches, who encodes, what time it is, or when
+//! the next picture is due.
 
 pub mod app;
 pub mod barcode;
@@ -23,8 +25,17 @@ use crate::android::{Android, App, Drawn, Rotation, Scene, View};
 use app::motion::Feed;
 use app::{echo, latency, launcher, page, paint, still};
 use barcode::Barcode;
-use canvas::{Canvas, Rgb};
+use canvas::{Canvas, Patch, Rgb};
 use font::Fonts;
+use layout::Rect;
+
+/// How far a dot reaches around its finger, in [`layout::dp`].
+const DOT_DP: i32 = 12;
+const DOT_COLOUR: Rgb = Rgb(0x60_6060);
+/// With a ring of this colour a dot is seen on what is dark, too.
+const DOT_RIM: Rgb = Rgb(0xff_ffff);
+/// Of 256.
+const DOT_ALPHA: u32 = 176;
 
 /// When a picture is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,6 +52,8 @@ pub struct Screen {
     canvas: Canvas,
     fonts: Fonts,
     shown: Option<Shown>,
+    /// What is below the dots, in the order in which these were drawn.
+    below_dots: Vec<Patch>,
     rotation: Rotation,
     /// Number of the last picture, from 1.
     frame: u32,
@@ -66,6 +79,7 @@ impl Screen {
             canvas: Canvas::new(android.size()),
             fonts: Fonts::default(),
             shown: None,
+            below_dots: Vec::new(),
             rotation: Rotation::default(),
             frame: 0,
         }
@@ -101,6 +115,9 @@ impl Screen {
 
     /// Brings the picture up to date; tells which change of the device it shows.
     pub fn draw(&mut self, android: &Android, moment: Moment) -> u64 {
+        for patch in self.below_dots.drain(..).rev() {
+            self.canvas.put_back(&patch);
+        }
         let mut view = android.view(self.drawn());
         if self.canvas.size() != view.size {
             self.shown = None;
@@ -110,7 +127,29 @@ impl Screen {
         self.rotation = view.rotation;
         self.frame = self.frame.wrapping_add(1);
         self.draw_scene(&view, moment);
+        for &finger in &view.fingers {
+            self.draw_dot(finger);
+        }
         view.version
+    }
+
+    /// Shows a finger that is on the display.
+    fn draw_dot(&mut self, (x, y): (i32, i32)) {
+        let size = self.canvas.size();
+        if !layout::full(size).contains((x, y)) {
+            return;
+        }
+        let radius = DOT_DP * layout::dp(size);
+        let around = Rect {
+            x: x - radius - 1,
+            y: y - radius - 1,
+            w: 2 * radius + 2,
+            h: 2 * radius + 2,
+        };
+        self.below_dots.push(self.canvas.patch(around));
+        self.canvas.disc_alpha((x, y), radius, DOT_RIM, DOT_ALPHA);
+        let inner = radius - 2 * layout::dp(size);
+        self.canvas.disc_alpha((x, y), inner, DOT_COLOUR, DOT_ALPHA);
     }
 
     fn draw_scene(&mut self, view: &View, moment: Moment) {
@@ -240,5 +279,81 @@ fn draw_launcher(
     Shown::Launcher {
         apps: apps.to_vec(),
         pressed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::android::{Model, PointerKey, TouchKind};
+
+    const AT: (i32, i32) = (100, 500);
+
+    /// A device and what has been drawn of it.
+    fn showing(app: App, show_touches: &str) -> (Android, Screen) {
+        let android = Android::new(Model {
+            name: "Dots".to_owned(),
+            width: 360,
+            height: 640,
+        });
+        android.start(app.package()).unwrap();
+        android.set_setting("system", "show_touches", show_touches);
+        let mut screen = Screen::new(&android);
+        screen.draw(&android, Moment::default());
+        screen.canvas_mut().take_damage();
+        (android, screen)
+    }
+
+    fn touch(android: &Android, kind: TouchKind, id: i64, (x, y): (i32, i32)) {
+        android.touch(kind, PointerKey { source: 1, id }, x, y);
+    }
+
+    #[test]
+    fn a_finger_has_a_dot_from_down_to_up_while_touches_are_shown_and_none_otherwise() {
+        for (setting, seen) in [("1", true), ("0", false), ("yes", false)] {
+            let (android, mut screen) = showing(App::Still, setting);
+            let before = screen.canvas().pixels().to_vec();
+            touch(&android, TouchKind::Down, 1, AT);
+            screen.draw(&android, Moment::default());
+            let damage = screen.canvas_mut().take_damage();
+            assert_eq!(
+                damage.is_some_and(|damage| damage.contains(AT)),
+                seen,
+                "{setting}"
+            );
+            assert_eq!(screen.canvas().pixels() != before, seen, "{setting}");
+            touch(&android, TouchKind::Up, 1, AT);
+            screen.draw(&android, Moment::default());
+            let damage = screen.canvas_mut().take_damage();
+            assert_eq!(
+                damage.is_some_and(|damage| damage.contains(AT)),
+                seen,
+                "{setting}"
+            );
+            assert!(screen.canvas().pixels() == before, "{setting}: something stays");
+        }
+    }
+
+    #[test]
+    fn dots_that_move_over_each_other_and_over_a_painting_leave_nothing_behind() {
+        let (android, mut screen) = showing(App::Paint, "1");
+        let mut steps = vec![(TouchKind::Down, 1, AT), (TouchKind::Down, 2, (104, 504))];
+        for step in 1..20 {
+            steps.push((
+                TouchKind::Move,
+                1 + i64::from(step % 2),
+                (100 + step * 20, 500 - step * 30),
+            ));
+        }
+        steps.extend([(TouchKind::Up, 1, AT), (TouchKind::Up, 2, AT)]);
+        for (kind, id, at) in steps {
+            touch(&android, kind, id, at);
+            screen.draw(&android, Moment::default());
+            let fresh = screenshot(&android, Moment::default());
+            assert!(
+                screen.canvas().pixels() == fresh.pixels(),
+                "{kind:?} {id} at {at:?}"
+            );
+        }
     }
 }

@@ -5,7 +5,8 @@
 //!   properties ro.* once, the rest by setprop
 //! ```
 //!
-//! This device itself acts on those of [rotation](super::rotation) only.
+//! This device itself acts on those of [rotation](super::rotation) and on `show_touches`, with which its picture has a dot
+//! at every finger.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};

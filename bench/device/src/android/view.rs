@@ -17,6 +17,8 @@ pub struct View {
     pub rotation: Rotation,
     /// What is shown.
     pub scene: Scene,
+    /// The fingers that are to be seen on it: none unless `show_touches` is set.
+    pub fingers: Vec<(i32, i32)>,
 }
 
 /// What is shown.
@@ -81,6 +83,7 @@ impl Android {
             size: state.size(),
             rotation: state.rotation,
             scene: state.scene(drawn),
+            fingers: state.shown_fingers(),
         }
     }
 }
@@ -125,6 +128,16 @@ impl State {
                 touched: self.pointers.first().map(|pointer| (pointer.x, pointer.y)),
             },
         }
+    }
+
+    /// Any number but 0 shows them, as in Android.
+    fn shown_fingers(&self) -> Vec<(i32, i32)> {
+        let setting = self.system("show_touches").and_then(|value| value.parse().ok());
+        if !self.screen_on || setting.unwrap_or(0) == 0 {
+            return Vec::new();
+        }
+        let seen = self.pointers.iter().filter(|pointer| !pointer.outside);
+        seen.map(|pointer| (pointer.x, pointer.y)).collect()
     }
 
     fn label<'a>(&'a self, package: &'a str) -> &'a str {

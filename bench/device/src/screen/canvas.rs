@@ -35,6 +35,14 @@ pub struct Canvas {
     clip: Rect,
 }
 
+/// A part of a picture as it was.
+#[derive(Debug, Clone)]
+pub struct Patch {
+    rect: Rect,
+    /// Row by row.
+    pixels: Vec<u32>,
+}
+
 impl Canvas {
     /// A black picture, all of it damaged.
     pub fn new(size: Size) -> Self {
@@ -103,6 +111,35 @@ impl Canvas {
         let at = self.index(0, rect.y);
         if rect.w == width {
             self.pixels[at..at + len].copy_from_slice(&rows[from..from + len]);
+        }
+    }
+
+    /// What is on a rectangle now, as far as that lies on the picture.
+    pub fn patch(&self, rect: Rect) -> Patch {
+        let rect = rect.on(self.size);
+        let len = usize::try_from(rect.w).unwrap_or(0);
+        let pixels = (rect.y..rect.y + rect.h).flat_map(|y| {
+            let start = self.index(rect.x, y);
+            &self.pixels[start..start + len]
+        });
+        Patch {
+            rect,
+            pixels: pixels.copied().collect(),
+        }
+    }
+
+    /// Makes a part of the picture again what it was.
+    pub fn put_back(&mut self, patch: &Patch) {
+        let Rect { x, y, w, .. } = patch.rect;
+        let rect = self.visible(patch.rect);
+        let (width, skipped) = (
+            usize::try_from(w).unwrap_or(0),
+            usize::try_from(rect.x - x).unwrap_or(0),
+        );
+        for row in rect.y..rect.y + rect.h {
+            let from = usize::try_from(row - y).unwrap_or(0) * width + skipped;
+            let pixels = self.row_mut(rect, row);
+            pixels.copy_from_slice(&patch.pixels[from..from + pixels.len()]);
         }
     }
 

@@ -77,6 +77,21 @@ async fn a_finger_draws_under_itself_however_the_picture_is_cut_and_turned() {
 }
 
 #[tokio::test]
+async fn a_finger_on_a_page_that_does_not_answer_is_seen_while_touches_are_shown() {
+    let options = ServerOptions {
+        show_touches: true,
+        ..ServerOptions::default()
+    };
+    let mut rig = Rig::with("4.1", App::Still, options).await;
+    let at = (100, 500);
+    let before = rig.video.picture().await;
+    rig.touch(TouchAction::DOWN, 1, at.0, at.1).await;
+    while change(&before, &rig.video.picture().await, at) < 40 {}
+    rig.touch(TouchAction::UP, 1, at.0, at.1).await;
+    while change(&before, &rig.video.picture().await, at) >= 40 {}
+}
+
+#[tokio::test]
 async fn from_2_5_an_old_cut_moves_fingers_but_the_picture_is_all_of_the_display() {
     let args = ["crop=200:304:100:200"];
     let mut rig = Rig::with("2.7", App::Paint, asked("2.7", &args)).await;
