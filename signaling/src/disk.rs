@@ -20,17 +20,47 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// When anything on the way fails; the old content is then still there.
 pub fn replace(folder: &Path, name: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
+    replace_by(&mut Kernel, folder, name.as_ref(), bytes)
+}
+
+/// What a replacement asks of the kernel. None of it is visible afterwards to a process that did not lose its power, so
+/// tests note down what was asked, and in which order.
+trait Steps {
+    fn write(&mut self, path: &Path, file: &mut File, bytes: &[u8]) -> io::Result<()>;
+    fn sync(&mut self, path: &Path, file: &File) -> io::Result<()>;
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()>;
+}
+
+struct Kernel;
+
+impl Steps for Kernel {
+    fn write(&mut self, _: &Path, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+
+    fn sync(&mut self, _: &Path, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+}
+
+fn replace_by(steps: &mut impl Steps, folder: &Path, name: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = folder.join(name);
     let beside = beside(&file);
-    write_new(&beside, bytes)?;
-    fs::rename(beside, file)?;
+    let mut new = create_new(&beside)?;
+    steps.write(&beside, &mut new, bytes)?;
+    steps.sync(&beside, &new)?;
+    steps.rename(&beside, &file)?;
     // The rename itself is only on disk once the folder is. A bare file name lies in the folder we are in.
     let folder = if folder.as_os_str().is_empty() {
         Path::new(".")
     } else {
         folder
     };
-    File::open(folder)?.sync_all()
+    steps.sync(folder, &File::open(folder)?)
 }
 
 /// The content of `folder/name`; `None` where there is none.
@@ -53,18 +83,16 @@ fn beside(file: &Path) -> PathBuf {
 }
 
 /// What an earlier crash left is removed, not written into: it might be a link, or open to others.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn create_new(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new()
+    OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+        .open(path)
 }
 
 #[cfg(test)]
@@ -74,12 +102,83 @@ mod tests {
 
     use super::*;
 
+    /// Does what the kernel does, and notes it down; or fails at a step, as a disk does.
+    #[derive(Default)]
+    struct Noted {
+        said: Vec<String>,
+        fails_at: Option<usize>,
+    }
+
+    impl Noted {
+        fn note(&mut self, what: &str, path: &Path) -> io::Result<()> {
+            if self.fails_at == Some(self.said.len()) {
+                return Err(io::Error::other("as the test wants it"));
+            }
+            let name = path.file_name().unwrap().to_str().unwrap();
+            self.said.push(format!("{what} {name}"));
+            Ok(())
+        }
+    }
+
+    impl Steps for Noted {
+        fn write(&mut self, path: &Path, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+            self.note("write", path)?;
+            Kernel.write(path, file, bytes)
+        }
+
+        fn sync(&mut self, path: &Path, file: &File) -> io::Result<()> {
+            self.note("sync", path)?;
+            Kernel.sync(path, file)
+        }
+
+        fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+            self.note("rename", to)?;
+            Kernel.rename(from, to)
+        }
+    }
+
+    #[test]
+    fn the_disk_has_a_content_before_its_name_and_the_name_before_anybody_relies_on_it() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = outer.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        let wanted = ["write key.new", "sync key.new", "rename key", "sync folder"];
+        let mut noted = Noted::default();
+        replace_by(&mut noted, &folder, Path::new("key"), b"new").unwrap();
+        assert_eq!(noted.said, wanted);
+        assert_eq!(read(&folder, "key").unwrap().unwrap(), b"new");
+
+        for fails_at in 0..wanted.len() {
+            let mut noted = Noted {
+                fails_at: Some(fails_at),
+                ..Noted::default()
+            };
+            let failed = replace_by(&mut noted, &folder, Path::new("key"), b"newer");
+            assert!(
+                failed.is_err(),
+                "{} failed and nobody heard of it",
+                wanted[fails_at]
+            );
+            assert_eq!(noted.said, wanted[..fails_at], "nothing is done after it");
+        }
+    }
+
+    #[test]
+    fn a_sync_is_asked_of_the_kernel() {
+        // What cannot be synced says so (fsync(2): EINVAL), and only to those who ask.
+        let (pipe, _writer) = io::pipe().unwrap();
+        let pipe = File::from(std::os::fd::OwnedFd::from(pipe));
+        let refused = Kernel.sync(Path::new("pipe"), &pipe).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+    }
+
     #[test]
     fn a_torn_write_leaves_the_old_file_and_does_not_reach_into_the_next_one() {
         let folder = tempfile::tempdir().unwrap();
         replace(folder.path(), "key", b"old").unwrap();
         // The crash: half of a longer content, and nothing after it.
-        write_new(&beside(&folder.path().join("key")), b"half of something long").unwrap();
+        let mut torn = create_new(&beside(&folder.path().join("key"))).unwrap();
+        torn.write_all(b"half of something long").unwrap();
         assert_eq!(read(folder.path(), "key").unwrap().unwrap(), b"old");
 
         replace(folder.path(), "key", b"new").unwrap();
