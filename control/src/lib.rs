@@ -29,6 +29,7 @@ mod hosts;
 mod http;
 mod jobs;
 mod limits;
+mod line;
 mod linkage;
 mod others;
 pub mod proxies;

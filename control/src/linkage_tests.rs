@@ -3,6 +3,7 @@
 use crate::domain::device::Health;
 use crate::domain::time::UnixMs;
 use crate::rig::linked::{Linked, on_both_linked};
+use crate::rig::pair::until;
 
 on_both_linked![
     a_link_that_another_control_forgot_is_noted_again_and_its_devices_are_there,
@@ -21,8 +22,15 @@ async fn a_link_that_another_control_forgot_is_noted_again_and_its_devices_are_t
         device.health == Health::Healthy
     });
     healthy.await;
-    let noted = app.store.links_of(app.replica.id).await.unwrap();
-    assert!(noted.contains(&on.rig.host));
+    // A report may have been noted before the link was.
+    until(async || {
+        app.store
+            .links_of(app.replica.id)
+            .await
+            .unwrap()
+            .contains(&on.rig.host)
+    })
+    .await;
 }
 
 async fn a_host_that_is_gone_and_still_noted_as_linked_is_marked_lost(mut on: Linked) {

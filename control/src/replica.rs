@@ -29,6 +29,7 @@ use crate::app::{App, Shared};
 use crate::domain::session::Advance;
 use crate::domain::time::UnixMs;
 use crate::doubt::{self, Doubts};
+use crate::line::{Line, Wrong};
 use crate::linkage;
 use crate::others::Others;
 use crate::sight::Sight;
@@ -51,7 +52,7 @@ pub(crate) struct Replica {
     /// Whether there may be others.
     many: bool,
     /// Questions of ours that other replicas ask for us.
-    asked: DashMap<Uuid, oneshot::Sender<()>>,
+    asked: DashMap<Uuid, Asked>,
     /// Questions of others that are being asked here. After a broken connection one may be found as well as heard.
     serving: DashMap<Uuid, ()>,
     /// What other replicas are asked about their links.
@@ -61,6 +62,14 @@ pub(crate) struct Replica {
     pub sight: Sight,
 }
 
+/// A question that other replicas ask for us.
+struct Asked {
+    /// Says that it is answered, or lost.
+    tell: oneshot::Sender<()>,
+    /// Once it stands in the database: the host, and the replica that has its link.
+    of: Option<(HostId, Uuid)>,
+}
+
 /// Words on their way to the other replicas.
 pub(crate) type Words = mpsc::Receiver<Word>;
 
@@ -68,8 +77,8 @@ pub(crate) type Words = mpsc::Receiver<Word>;
 pub(crate) enum Reach {
     /// Its link is here.
     Here(Host),
-    /// Another replica has it.
-    There(Shared, HostId),
+    /// Another replica has it, this one.
+    There(Shared, HostId, Uuid),
 }
 
 impl Replica {
@@ -93,6 +102,14 @@ impl Replica {
         self.many
     }
 
+    /// A question of ours was answered, or is lost.
+    fn told(&self, id: Uuid) {
+        if let Some((_, asked)) = self.asked.remove(&id) {
+            // It may have given up.
+            let _ = asked.tell.send(());
+        }
+    }
+
     /// Tells the others.
     pub(crate) fn tell(&self, word: Word) {
         if self.many {
@@ -112,14 +129,14 @@ impl Reach {
             return Ok(None);
         }
         let there = app.store.linked_to(host, app.replica.id).await?;
-        Ok(there.map(|_| Self::There(app.clone(), host)))
+        Ok(there.map(|there| Self::There(app.clone(), host, there)))
     }
 
     /// Asks the agent, as [`Host::call`] does.
     pub(crate) async fn call<C: Call>(&self, call: C, deadline: Duration) -> Result<C::Done, CallError> {
         match self {
             Self::Here(host) => host.call(call, deadline, |_| {}).await,
-            Self::There(app, host) => ask(app, *host, call, deadline).await,
+            Self::There(app, host, there) => ask(app, (*host, *there), call, deadline).await,
         }
     }
 }
@@ -134,25 +151,30 @@ pub(crate) async fn linked(app: &Shared) -> Result<HashSet<HostId>, StoreError> 
 }
 
 /// Asks a host's agent through the replica that has its link.
-async fn ask<C: Call>(app: &Shared, host: HostId, call: C, deadline: Duration) -> Result<C::Done, CallError> {
+async fn ask<C: Call>(
+    app: &Shared,
+    of: (HostId, Uuid),
+    call: C,
+    deadline: Duration,
+) -> Result<C::Done, CallError> {
     let lost = |error: StoreError| CallError::Lost(error.to_string());
     let (id, (tell, told)) = (Uuid::now_v7(), oneshot::channel());
-    app.replica.asked.insert(id, tell);
+    app.replica.asked.insert(id, Asked { tell, of: None });
     let _waits = Waits { app, id };
     let asked = app
         .store
-        .add_call(id, host, &call.into_request(), deadline, UnixMs::now())
+        .add_call(id, of.0, &call.into_request(), deadline, UnixMs::now())
         .await;
-    let told = match asked {
-        Ok(()) => tokio::time::timeout(deadline, told).await.is_ok(),
-        Err(_) => false,
-    };
     asked.map_err(lost)?;
+    if let Some(mut asked) = app.replica.asked.get_mut(&id) {
+        asked.of = Some(of);
+    }
+    let told = tokio::time::timeout(deadline, told).await.is_ok();
     // Also without a notice: it may have been lost with the connection that brings them.
     match app.store.take_call(id).await.map_err(lost)? {
         Some(Reply::Refused(refusal)) => Err(CallError::Refused(refusal)),
         Some(reply) => C::done(reply).ok_or(CallError::Protocol),
-        None if told => Err(CallError::Protocol),
+        None if told => Err(CallError::Lost("nobody is asking it any more".to_owned())),
         None => Err(CallError::TimedOut),
     }
 }
@@ -215,8 +237,7 @@ pub(crate) async fn run(app: Shared, mut words: Words) {
 #[derive(Debug, Default)]
 struct Around {
     others: Others,
-    /// What this replica wrote last, if it is known that it was written.
-    wrote: Option<UnixMs>,
+    line: Line,
 }
 
 /// Looks around in time. Whether it came to its end.
@@ -249,6 +270,7 @@ async fn listen(app: &Shared) -> Option<Feed> {
         for (id, host) in app.store.open_calls(app.replica.id).await? {
             serve(app, host, id);
         }
+        tell_who_waits(app).await?;
         Ok::<_, StoreError>(feed)
     };
     let listening = tokio::time::timeout(LOOK_MAX, listening).await.ok()?;
@@ -258,33 +280,60 @@ async fn listen(app: &Shared) -> Option<Feed> {
         .flatten()
 }
 
+/// Lets those look who wait for an answer for nothing: that it came may have been told while nobody listened; a server
+/// that was killed has forgotten the question; a replica that was killed asks nobody any more, and the host has dialled
+/// another one.
+async fn tell_who_waits(app: &Shared) -> Result<(), StoreError> {
+    let App { store, replica, .. } = &**app;
+    let written = replica
+        .asked
+        .iter()
+        .filter_map(|asked| Some((*asked.key(), asked.of?)));
+    for (id, (host, there)) in written.collect::<Vec<_>>() {
+        let is_open = store.open_call(id).await?.is_some();
+        if !is_open || store.linked_to(host, replica.id).await? != Some(there) {
+            replica.told(id);
+        }
+    }
+    Ok(())
+}
+
 /// Says that this replica is there, forgets those that are not, and sets the rows about its own links right. On SQLite
 /// nobody is there to be told. Whether there is nobody else.
 async fn look_around(app: &Shared, around: &mut Around) -> Result<bool, StoreError> {
     let App { store, replica, .. } = &**app;
     let mut alone = true;
     if replica.many {
-        let (now, before) = (UnixMs::now(), around.wrote.take());
-        if before.is_some() && store.replica_wrote(replica.id).await? != before {
-            set_back(app, now).await?;
+        let (now, line) = (UnixMs::now(), &mut around.line);
+        if line.is_written()
+            && let Some(wrong) = line.judge(store.replica_looks(replica.id).await?)
+        {
+            set_back(app, wrong, now).await?;
         }
-        let wrote = store.replica_seen(replica.id, app.authority, now).await?;
-        around.wrote = Some(now);
+        let wrote = store
+            .replica_looked(replica.id, app.authority, line.next(), now)
+            .await?;
+        line.written();
         alone = wrote.is_empty();
         for (gone, at) in around.others.look(&wrote, app.now().steady) {
             if store.forget_silent(gone, at).await? {
                 tracing::error!(replica.id = %gone, "a replica is gone; its hosts are out of reach until they dial another");
             }
         }
+        tell_who_waits(app).await?;
     }
     linkage::settle(app).await?;
     Ok(alone)
 }
 
-/// The database does not have what was written to it: it was put back from a backup while it ran, or another replica
-/// forgot this one, which was silent for long. Epochs begin above all before, and hosts say everything again.
-async fn set_back(app: &Shared, now: UnixMs) -> Result<(), StoreError> {
-    tracing::warn!("the database is older than what was written to it; epochs rise above all before");
+/// The database does not have what was written to it: it was put back from a backup while it ran, or, when there is no
+/// line at all, another replica took this one for gone. Epochs begin above all before, and hosts say everything again.
+async fn set_back(app: &Shared, wrong: Wrong, now: UnixMs) -> Result<(), StoreError> {
+    let what = match wrong {
+        Wrong::Gone => "another control took this one for gone, or the database was put back",
+        Wrong::Other => "the database is older than what was written to it",
+    };
+    tracing::warn!("{what}; epochs rise above all before");
     app.store.begin_generation(now).await?;
     app.hosts.forget_all_facts();
     for session in app.store.live().await? {
@@ -298,12 +347,7 @@ async fn hear(app: &Shared, news: News) {
         News::Lease(lease) => follow(app, lease).await,
         News::Word(Word::Progress(session, progress)) => app.watches.progress(session, Advance::of(progress)),
         News::Word(Word::Idle(session, left)) => app.deadlines().told(session, left, app.now().steady),
-        News::Reply(id) => {
-            if let Some((_, asked)) = app.replica.asked.remove(&id) {
-                // It may have given up.
-                let _ = asked.send(());
-            }
-        }
+        News::Reply(id) => app.replica.told(id),
         News::Word(Word::Answers(id, host, whom)) => doubt::asked(app, id, host, whom),
         News::Word(Word::Answered(id, answers)) => app.replica.doubts.told(id, answers),
         News::Call(id, host) => serve(app, host, id),

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use protocol::agent::{CloseConnection, Role};
-use protocol::{CloseReason, ConnectionId, Epoch, LinkId};
+use protocol::agent::{CloseConnection, Role, WhepOffer};
+use protocol::{CloseReason, ConnectionId, Epoch, LinkId, SessionId};
+use signaling::link::call::{Answer, CallError};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Reach;
@@ -18,11 +20,12 @@ use crate::others::GONE_AFTER;
 use crate::rig::pair::{Half, Pair, until};
 use crate::secret::Hash;
 use crate::sight;
+use crate::store::Store;
 use crate::store::audit::Actor;
 use crate::store::claims::{Claim, Claimed};
 use crate::store::connections::Owner;
 use crate::support::DEADLINE;
-use crate::support::agent::FakeAgent;
+use crate::support::agent::{FakeAgent, Manner};
 
 /// Somebody holds the agent's device, and watches it.
 async fn held(at: &Half, agent: &FakeAgent) -> Session {
@@ -184,23 +187,132 @@ async fn what_a_host_said_is_written_again_to_a_database_that_may_have_been_put_
 }
 
 #[tokio::test]
+async fn a_question_is_answered_though_whoever_asked_it_heard_nothing_meanwhile() {
+    let pair = Pair::start().await;
+    let (mut agent, asks) = asks_a_slow_agent(&pair).await;
+    pair.way.cut();
+    let (asker, other) = (pair.first.app.replica.id, &pair.second.app.store);
+    until(async || !other.is_connected(asker).await.unwrap()).await;
+    agent.let_go();
+    let answered = "SELECT id FROM calls WHERE reply IS NOT NULL";
+    until(async || !other.rows(answered).await.unwrap().is_empty()).await;
+    pair.way.mend();
+    let answer = tokio::time::timeout(DEADLINE, asks).await;
+    answer
+        .expect("it need not wait until it gives up")
+        .unwrap()
+        .unwrap();
+    agent.stop();
+}
+
+#[tokio::test]
+async fn a_question_that_a_killed_server_forgot_is_not_waited_for() {
+    let mut pair = Pair::start().await;
+    let (mut agent, asks) = asks_a_slow_agent(&pair).await;
+    pair.server.kill();
+    pair.server.start_again();
+    let answer = tokio::time::timeout(DEADLINE, asks).await;
+    let answer = answer.expect("it need not wait until it gives up").unwrap();
+    assert!(matches!(answer, Err(CallError::Lost(_))), "{answer:?}");
+    agent.stop();
+}
+
+#[tokio::test]
+async fn a_question_to_a_control_that_lost_the_host_to_another_is_not_waited_for() {
+    let pair = Pair::start().await;
+    let (mut agent, asks) = asks_a_slow_agent(&pair).await;
+    let Half { app, .. } = &pair.second;
+    // The one that asks was killed, and the host found a third one.
+    let (host, third) = (app.hosts.here()[0], Uuid::now_v7());
+    let linked = app.store.link_host(host, third, app.authority, UnixMs::now());
+    linked.await.unwrap();
+    let answer = tokio::time::timeout(DEADLINE, asks).await;
+    let answer = answer.expect("it need not wait until it gives up").unwrap();
+    assert!(matches!(answer, Err(CallError::Lost(_))), "{answer:?}");
+    agent.stop();
+}
+
+/// An agent at the second control, and the first one that waits for its answer to an offer, for ever.
+async fn asks_a_slow_agent(pair: &Pair) -> (FakeAgent, JoinHandle<Result<Answer, CallError>>) {
+    let mut agent = FakeAgent::join(&pair.second.address, pair.first.folder.path()).await;
+    pair.second.has_links(1).await;
+    agent.offer(Manner::Held);
+    let offer = WhepOffer {
+        connection: ConnectionId::from_uuid(Uuid::now_v7()),
+        session: SessionId::from_uuid(Uuid::now_v7()),
+        lease: None,
+        device: agent.device,
+        epoch: Epoch(0),
+        role: Role::Controller,
+        sdp: String::new(),
+    };
+    let host = pair.second.app.hosts.here()[0];
+    let reach = Reach::to(&pair.first.app, host).await.unwrap().unwrap();
+    let asks = tokio::spawn(async move { reach.call(offer, 10 * DEADLINE).await });
+    agent.offered().await;
+    // The agent may have been asked before this is known where the question came from.
+    until(async || {
+        pair.first
+            .app
+            .replica
+            .asked
+            .iter()
+            .any(|asked| asked.of.is_some())
+    })
+    .await;
+    (agent, asks)
+}
+
+/// What every epoch is above.
+async fn generation(store: &Store) -> Option<u64> {
+    number(store, "SELECT since FROM generation", "since").await
+}
+
+/// How often every control has looked around at least.
+async fn looks(store: &Store) -> Option<u64> {
+    number(store, "SELECT MIN(looks) AS looks FROM replicas", "looks").await
+}
+
+async fn number(store: &Store, sql: &'static str, name: &'static str) -> Option<u64> {
+    let rows = store.rows(sql).await.ok()?;
+    rows.first().and_then(|row| row.number(name).ok())
+}
+
+#[tokio::test]
 async fn a_database_that_is_put_back_while_it_runs_begins_a_new_generation_of_epochs() {
     let pair = Pair::start().await;
     let _agent = FakeAgent::join(&pair.first.address, pair.first.folder.path()).await;
     pair.first.has_links(1).await;
     let store = &pair.second.app.store;
-    let number = async |sql: &'static str, name: &'static str| {
-        let rows = store.rows(sql).await.ok()?;
-        rows.first().and_then(|row| row.number::<u64>(name).ok())
-    };
-    let since = async || number("SELECT since FROM generation", "since").await;
-    let looked = async || number("SELECT MIN(seen_at) AS seen_at FROM replicas", "seen_at").await;
-    let (backup, then) = (pair.server.dump(), looked().await);
+    until(async || looks(store).await >= Some(1)).await;
+    let (backup, then) = (pair.server.dump(), looks(store).await);
     // Both have written since.
-    until(async || looked().await > then).await;
-    let before = since().await;
+    until(async || looks(store).await > then).await;
+    let before = generation(store).await;
     pair.server.restore(&backup);
-    until(async || since().await > before).await;
+    until(async || generation(store).await > before).await;
+}
+
+#[tokio::test]
+async fn neither_hosts_that_dial_nor_connections_that_break_look_like_a_database_that_was_put_back() {
+    let pair = Pair::start().await;
+    let mut agent = FakeAgent::join(&pair.first.address, pair.first.folder.path()).await;
+    pair.first.has_links(1).await;
+    let store = &pair.second.app.store;
+    let look_again = async || {
+        let then = looks(store).await;
+        until(async || looks(store).await > then).await;
+    };
+    look_again().await;
+    let before = generation(store).await;
+    agent.cut();
+    agent.up().await;
+    look_again().await;
+    pair.way.cut();
+    pair.way.mend();
+    look_again().await;
+    look_again().await;
+    assert_eq!(generation(store).await, before);
 }
 
 #[tokio::test]

@@ -65,6 +65,9 @@ impl Store {
         };
         let mut listener = PgListener::connect_with(pool).await?;
         listener.ignore_pool_close_event(true);
+        // Whoever waits for notices may stop waiting at any time. In the middle of a reconnection that would leave a
+        // connection in the pool that goes on to listen, and its next statement would stumble over a notice.
+        listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
         let own = pool
             .connect_options()
@@ -149,8 +152,29 @@ fn parse(payload: &str, own: &str) -> Option<News> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use protocol::agent::Stage;
+    use sqlx::postgres::PgConnection;
+    use sqlx::{Connection as _, Executor as _};
+
+    use super::*;
+    use crate::postgres_child::Postgres as Server;
+
+    #[tokio::test]
+    async fn a_feed_that_broke_says_so_and_listens_no_more() {
+        let server = Server::start();
+        let store = Store::open(server.url().parse().unwrap(), Uuid::nil())
+            .await
+            .unwrap();
+        let mut feed = store.feed().await.unwrap().unwrap();
+        let mut other = PgConnection::connect(&server.url()).await.unwrap();
+        const LISTENING: &str =
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
+        let ended = other.fetch_all(LISTENING).await.unwrap();
+        assert_eq!(ended.len(), 1);
+        assert_eq!(feed.next().await.unwrap(), None);
+        let still = other.fetch_all(LISTENING).await.unwrap();
+        assert_eq!(still.len(), 0, "a connection nobody hears");
+    }
 
     #[test]
     fn a_replica_hears_others_and_not_itself() {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   since = the milliseconds of the last start, of the first connection to another server, or of the look that found the
-//!           database older than what was written to it (replica.rs) ─► next_epoch!() is above
+//!           database older than what was written to it (line.rs) ─► next_epoch!() is above
 //! ```
 //!
 //! A database that was put back from a backup, or a server that took a lost one's place, does not remember the epochs

@@ -24,6 +24,7 @@ use super::statement::{args, statements};
 use super::{Store, StoreError};
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
+use crate::line::Look;
 use crate::others::GONE_AFTER;
 
 /// A call that nobody took away is forgotten after this; the longest deadline is half of it.
@@ -33,7 +34,10 @@ statements! {
     SEEN(Text, Bytes, Number)
         "INSERT INTO replicas (id, authority, seen_at) VALUES ($1, $2, $3)
          ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at";
-    SEEN_AT(Text) "SELECT seen_at FROM replicas WHERE id = $1";
+    LOOKED(Text, Bytes, Number, Number)
+        "INSERT INTO replicas (id, authority, looks, seen_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (id) DO UPDATE SET looks = excluded.looks, seen_at = excluded.seen_at";
+    LOOKS(Text) "SELECT looks FROM replicas WHERE id = $1";
     OTHER_AUTHORITY(Bytes) "SELECT id FROM replicas WHERE authority <> $1 LIMIT 1";
     OTHERS(Text) "SELECT id, seen_at FROM replicas WHERE id <> $1";
     FORGET_OLD(Text, Number) "DELETE FROM replicas WHERE id <> $1 AND seen_at < $2";
@@ -88,14 +92,16 @@ impl Store {
         tx.commit().await
     }
 
-    /// Notes that this replica is there. What the others wrote last.
-    pub(crate) async fn replica_seen(
+    /// Notes that this replica is there, and looks around. What the others wrote last.
+    pub(crate) async fn replica_looked(
         &self,
         replica: Uuid,
         authority: Fingerprint,
+        look: Look,
         now: UnixMs,
     ) -> Result<Vec<(Uuid, UnixMs)>, StoreError> {
-        self.write.run(&SEEN, args![replica, authority, now]).await?;
+        let line = args![replica, authority, look.0, now];
+        self.write.run(&LOOKED, line).await?;
         let old = UnixMs(now.0 - CALL_KEPT.as_millis() as i64);
         self.write.run(&FORGET_CALLS, args![old]).await?;
         let rows = self.read.all(&OTHERS, args![replica]).await?;
@@ -104,10 +110,10 @@ impl Store {
             .collect()
     }
 
-    /// What a replica wrote last, as the database has it.
-    pub(crate) async fn replica_wrote(&self, replica: Uuid) -> Result<Option<UnixMs>, StoreError> {
-        let row = self.read.maybe(&SEEN_AT, args![replica]).await?;
-        row.map(|row| row.time("seen_at")).transpose()
+    /// The last look that a replica noted, as the database has it.
+    pub(crate) async fn replica_looks(&self, replica: Uuid) -> Result<Option<Look>, StoreError> {
+        let row = self.read.maybe(&LOOKS, args![replica]).await?;
+        row.map(|row| row.number("looks").map(Look)).transpose()
     }
 
     /// Forgets a replica and its links, unless it wrote since. Whether it did.
@@ -276,8 +282,11 @@ mod tests {
         let (store, key) = (&rig.app.store, Fingerprint::of(b"key"));
         let (first, second) = (Uuid::now_v7(), Uuid::now_v7());
         let health = async || store.device(rig.device).await.unwrap().unwrap().health;
-        assert_eq!(store.replica_seen(first, key, START).await.unwrap(), []);
-        let wrote = store.replica_seen(second, key, START).await.unwrap();
+        assert_eq!(
+            store.replica_looked(first, key, Look(1), START).await.unwrap(),
+            []
+        );
+        let wrote = store.replica_looked(second, key, Look(1), START).await.unwrap();
         assert_eq!(wrote, [(first, START)]);
         assert!(!store.has_other_authority(key).await.unwrap());
         assert!(
