@@ -59,26 +59,23 @@ pub(crate) async fn conclude(
     up: bool,
     now: UnixMs,
 ) -> Result<Option<Session>, StoreError> {
-    // A database that was put back meanwhile may have it held again, or released under another epoch.
-    let asked = store.session(session.id).await?;
-    if asked.is_none_or(|now| now.release_epoch != session.release_epoch) {
-        return Ok(None);
-    }
-    let event = match answered {
-        Ok(()) => Event::Cleaned,
+    let (lease, asked) = (session.lease, session.release_epoch);
+    let (event, error) = match answered {
+        Ok(()) => (Event::Cleaned, None),
         Err(CallError::Lost(why)) if !up => {
-            tracing::info!(lease.id = %session.lease, %why, "the link broke while a device was released");
+            tracing::info!(lease.id = %lease, %why, "the link broke while a device was released");
             return Ok(None);
         }
-        Err(error) => {
-            tracing::error!(lease.id = %session.lease, device.id = %session.device, %error, "a device was not cleaned and is quarantined");
-            Event::CleanFailed(match error {
-                CallError::Refused(_) => Soiled::NotCleaned,
-                _ => Soiled::NoAnswer,
-            })
-        }
+        Err(error @ CallError::Refused(_)) => (Event::CleanFailed(Soiled::NotCleaned), Some(error)),
+        Err(error) => (Event::CleanFailed(Soiled::NoAnswer), Some(error)),
     };
-    store.step(session.lease, event, &Actor::SYSTEM, now).await
+    let changed = store
+        .release_answered(lease, asked, event, &Actor::SYSTEM, now)
+        .await?;
+    if let (Some(error), Some(_)) = (error, &changed) {
+        tracing::error!(lease.id = %lease, device.id = %session.device, %error, "a device was not cleaned and is quarantined");
+    }
+    Ok(changed)
 }
 
 #[cfg(test)]

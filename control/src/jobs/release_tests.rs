@@ -1,7 +1,7 @@
 //! What the jobs ask an agent for, and what follows from each answer that it gives or does not give.
 
-use protocol::CloseReason;
 use protocol::agent::{Refusal, RefusalCode, Reset};
+use protocol::{CloseReason, Epoch};
 use signaling::link::call::CallError;
 
 use crate::domain::device::{Occupancy, Soiled};
@@ -15,6 +15,7 @@ on_both![
     a_set_up_that_the_agent_refuses_gives_the_use_back_and_one_whose_link_broke_goes_on,
     a_quarantine_says_whether_the_agent_failed_or_was_silent,
     a_reset_by_hand_says_so_too_and_outlives_its_link,
+    an_answer_to_a_release_that_the_lease_does_not_ask_for_changes_nothing,
 ];
 
 fn refused() -> CallError {
@@ -145,4 +146,25 @@ async fn a_reset_by_hand_says_so_too_and_outlives_its_link(rig: Rig) {
             .unwrap();
         assert_eq!(device(&rig).await, (Occupancy::Quarantined, Some(why)));
     }
+}
+
+async fn an_answer_to_a_release_that_the_lease_does_not_ask_for_changes_nothing(rig: Rig) {
+    let held = held(&rig).await;
+    let over = ended(&rig, &held).await;
+    // Somebody was answered whose database has been put back since.
+    for asked in [
+        None,
+        Some(held.epoch),
+        over.release_epoch.map(|epoch| Epoch(epoch.0 + 1)),
+    ] {
+        let before = Session {
+            release_epoch: asked,
+            ..over.clone()
+        };
+        assert_eq!(concluded(&rig, &before, Ok(()), true).await, None);
+        assert_eq!(concluded(&rig, &before, Err(refused()), true).await, None);
+        assert_eq!(device(&rig).await, (Occupancy::Wiping, None));
+    }
+    assert!(concluded(&rig, &over, Ok(()), true).await.is_some());
+    assert_eq!(device(&rig).await, (Occupancy::Free, None));
 }

@@ -109,6 +109,30 @@ impl Store {
         .await
     }
 
+    /// Applies the event that an agent's answer to a release is, if the lease still asks for the release of that epoch: a
+    /// database that was put back meanwhile may have it held again, or released under another one. None when nothing
+    /// changed.
+    pub(crate) async fn release_answered(
+        &self,
+        lease: LeaseId,
+        asked: Option<Epoch>,
+        event: Event,
+        actor: &Actor,
+        now: UnixMs,
+    ) -> Result<Option<Session>, StoreError> {
+        let actor = actor.clone();
+        self.together(move |tx| {
+            Box::pin(async move {
+                let stands = by_lease(tx, lease).await?;
+                if stands.is_none_or(|stands| stands.release_epoch != asked) {
+                    return Ok(Verdict::Keep(None));
+                }
+                Ok(Verdict::Keep(step_in(tx, lease, event, &actor, now).await?))
+            })
+        })
+        .await
+    }
+
     /// Does something to a link, and cuts its live lease in the same transaction if the event does. None when
     /// there is no such link; otherwise the lease that was cut, if there was one.
     pub(crate) async fn change_link(
