@@ -111,8 +111,8 @@ impl Backend for Agents {
         if let Some(older) = self.0.hosts.insert(host) {
             older.close(close_code::REPLACED, "replaced");
         }
-        // It was noted just now.
-        let _ = self.0.hosts.is_news(linked, &hello.devices);
+        // It was noted just now: a report that says the same is no news.
+        self.0.hosts.remember(linked, &hello.devices);
         for session in live {
             App::changed(&self.0, session);
         }
@@ -127,7 +127,7 @@ impl Backend for Agents {
     async fn report(&self, host: &Host, report: Report) {
         let now = self.0.now().steady;
         hear(&mut self.0.deadlines(), &report, now);
-        if !self.0.hosts.is_news(host.id(), &report.devices) {
+        if !self.0.hosts.remember(host.id(), &report.devices) {
             return;
         }
         let noted = self.0.store.report(host.id(), &report.devices, UnixMs::now());

@@ -111,13 +111,13 @@ impl Hosts {
         }
     }
 
-    /// Whether a report says something new; remembers it.
-    pub(crate) fn is_news(&self, host: HostId, facts: &[DeviceFact]) -> bool {
+    /// Remembers what a host said last. Whether it is something new.
+    pub(crate) fn remember(&self, host: HostId, facts: &[DeviceFact]) -> bool {
         let mut last = self.facts.entry(host).or_default();
-        let news = *last != facts;
-        if news {
+        let is_news = *last != facts;
+        if is_news {
             *last = facts.to_vec();
         }
-        news
+        is_news
     }
 }

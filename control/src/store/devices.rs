@@ -234,11 +234,12 @@ pub(super) async fn name_quarantine(
     Ok(())
 }
 
-/// Writes a host's facts. A fence above our epoch means that we lost commits (an old backup, say): the
-/// epoch follows it, so that the next grant is above everything that the agent has seen. A device that we took
-/// for free is then not, and our epoch is above the fence, so that whoever is on it is cut off (`jobs/cut_off.rs`): somebody whom we forgot may be on it, and no wipe that we know of was for that epoch. Nor is
-/// one that an operator had cleaned when the backup was made: it was cleaned, or was not, and went on. Nor is a device
-/// that a host has under a name that it used for another one: its agent may have lost what it knew of who was on it.
+/// Writes a host's facts. A fence above our epoch means that we lost commits (an old backup, say): the epoch follows it,
+/// so that the next grant is above everything that the agent has seen. A device that we took for free is then not, and
+/// our epoch is above the fence, so that whoever is on it is cut off (`jobs/cut_off.rs`): somebody whom we forgot may be
+/// on it, and no wipe that we know of was for that epoch. Nor is one that an operator had cleaned when the backup was
+/// made: it was cleaned, or was not, and went on. Nor is a device that a host has under a name that it used for another
+/// one: its agent may have lost what it knew of who was on it.
 pub(super) async fn note_facts(
     tx: &mut Write,
     host: HostId,
