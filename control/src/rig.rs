@@ -140,44 +140,50 @@ impl Rig {
         connections: Vec<LiveConnection>,
         now: UnixMs,
     ) -> Vec<Session> {
-        let fact = DeviceFact {
-            id: self.device,
-            name: "one".to_owned(),
-            serial: "serial".to_owned(),
-            model: String::new(),
-            width: 720,
-            height: 1280,
-            health: DeviceHealth::Healthy,
-            fence,
-            labels: std::collections::BTreeMap::new(),
-        };
         let hello = Hello {
             protocol: vec![PROTOCOL],
             agent_version: String::new(),
             name: "host".to_owned(),
-            devices: vec![fact],
+            devices: vec![fact(self.device, "one", fence)],
             connections,
         };
         self.app.store.adopt(self.host, &hello, now).await.unwrap().live
     }
 
+    /// The host says Hello with so many new devices in the place of its own: which.
+    pub(crate) async fn fleet(&self, size: usize, now: UnixMs) -> Vec<DeviceId> {
+        let ids: Vec<_> = (0..size).map(|_| DeviceId::from_uuid(Uuid::now_v7())).collect();
+        let facts = ids
+            .iter()
+            .enumerate()
+            .map(|(at, id)| fact(*id, &format!("device {at}"), Epoch(0)));
+        let hello = Hello {
+            protocol: vec![PROTOCOL],
+            agent_version: String::new(),
+            name: "host".to_owned(),
+            devices: facts.collect(),
+            connections: vec![],
+        };
+        self.app.store.adopt(self.host, &hello, now).await.unwrap();
+        ids
+    }
+
     /// A link with this token.
     pub(crate) async fn link(&self, token: &str, expires_at: Option<UnixMs>, max_uses: Option<u32>) -> Link {
         let link = Link {
-            id: LinkId::from_uuid(Uuid::now_v7()),
-            name: String::new(),
-            token_hint: String::new(),
-            target: Target::Device(self.device),
-            app: None,
-            state: State::Active,
-            not_before: None,
             expires_at,
             max_uses,
-            uses: 0,
-            max_connections: 1,
-            policy: Policy::default(),
-            created_at: START,
+            ..link_to(Target::Device(self.device))
         };
+        self.keep(token, link).await
+    }
+
+    /// A link with this token to somewhere else.
+    pub(crate) async fn link_to(&self, token: &str, target: Target) -> Link {
+        self.keep(token, link_to(target)).await
+    }
+
+    async fn keep(&self, token: &str, link: Link) -> Link {
         let (admin, _) = self.app.store.user_by_login("admin").await.unwrap().unwrap();
         self.app
             .store
@@ -263,5 +269,37 @@ impl Rig {
     /// The session as it is kept.
     pub(crate) async fn now(&self, session: &Session) -> Session {
         self.app.store.session(session.id).await.unwrap().unwrap()
+    }
+}
+
+fn fact(id: DeviceId, name: &str, fence: Epoch) -> DeviceFact {
+    DeviceFact {
+        id,
+        name: name.to_owned(),
+        serial: name.to_owned(),
+        model: String::new(),
+        width: 720,
+        height: 1280,
+        health: DeviceHealth::Healthy,
+        fence,
+        labels: std::collections::BTreeMap::new(),
+    }
+}
+
+fn link_to(target: Target) -> Link {
+    Link {
+        id: LinkId::from_uuid(Uuid::now_v7()),
+        name: String::new(),
+        token_hint: String::new(),
+        target,
+        app: None,
+        state: State::Active,
+        not_before: None,
+        expires_at: None,
+        max_uses: None,
+        uses: 0,
+        max_connections: 1,
+        policy: Policy::default(),
+        created_at: START,
     }
 }

@@ -278,13 +278,97 @@ async fn grant(
 
 #[cfg(test)]
 mod tests {
-    use crate::rig::{Rig, after, on_both};
+    use protocol::{CloseReason, DeviceId};
 
-    on_both![what_a_claim_gives_is_what_was_written_down];
+    use super::*;
+    use crate::domain::labels::Selector;
+    use crate::rig::{Rig, START, after, on_both};
+
+    on_both![
+        what_a_claim_gives_is_what_was_written_down,
+        the_statements_of_a_claim_hold_where_a_rule_above_them_is_wrong,
+        a_link_to_any_device_takes_a_free_one_and_of_these_the_least_used,
+    ];
 
     async fn what_a_claim_gives_is_what_was_written_down(rig: Rig) {
         rig.link("t", None, Some(3)).await;
         let granted = rig.granted("t", "a", after(1)).await;
         assert_eq!(format!("{granted:?}"), format!("{:?}", rig.now(&granted).await));
+    }
+
+    async fn the_statements_of_a_claim_hold_where_a_rule_above_them_is_wrong(rig: Rig) {
+        let link = rig.link("t", Some(after(10)), Some(2)).await;
+        let mut tx = rig.app.store.begin().await.unwrap();
+        for (at, uses) in [(after(1), 1), (after(10), 0), (after(9), 1), (after(1), 0)] {
+            assert_eq!(
+                tx.run(&TAKE_USE, args![link.id, at]).await.unwrap(),
+                uses,
+                "{at:?}"
+            );
+        }
+        for is_free in [true, false] {
+            let taken = tx.maybe(&TAKE_DEVICE, args![rig.device]).await.unwrap();
+            assert_eq!(taken.is_some(), is_free);
+        }
+        tx.commit().await.unwrap();
+
+        let link = rig.link("u", None, None).await;
+        for (change, uses) in [
+            ("state = 'paused'", 0),
+            ("state = 'revoked'", 0),
+            ("state = 'active', not_before = 1800000005000", 0),
+            ("not_before = 1800000000000", 1),
+        ] {
+            let sql = format!("UPDATE links SET {change} WHERE id = '{}'", link.id);
+            rig.app.store.run(sql).await.unwrap();
+            let mut tx = rig.app.store.begin().await.unwrap();
+            assert_eq!(
+                tx.run(&TAKE_USE, args![link.id, START]).await.unwrap(),
+                uses,
+                "{change}"
+            );
+        }
+    }
+    /// A lease's device is given back clean.
+    async fn given_back(rig: &Rig, session: &Session) {
+        for event in [Event::End(CloseReason::LeaseEnded), Event::Cleaned] {
+            let stepped = rig.app.store.step(session.lease, event, &Actor::SYSTEM, after(5));
+            stepped.await.unwrap().unwrap();
+        }
+    }
+
+    async fn a_link_to_any_device_takes_a_free_one_and_of_these_the_least_used(rig: Rig) {
+        let mut fleet = rig.fleet(2, after(1)).await;
+        fleet.sort_unstable();
+        for token in ["a", "b", "c"] {
+            rig.link_to(token, Target::Any(Selector::default())).await;
+        }
+        // Two at once.
+        let (first, second) =
+            futures_util::future::join(rig.granted("a", "a", after(2)), rig.granted("b", "b", after(2)))
+                .await;
+        let mut taken: Vec<DeviceId> = vec![first.device, second.device];
+        taken.sort_unstable();
+        assert_eq!(taken, fleet, "a device each");
+        let third = rig.claim("c", "c", after(3)).await;
+        assert!(
+            matches!(third, Claimed::Refused(Refused::DeviceInUse)),
+            "{third:?}"
+        );
+        given_back(&rig, &first).await;
+        given_back(&rig, &second).await;
+
+        // Each of them in turn is the one that was used more.
+        for used in fleet {
+            let token = used.to_string();
+            rig.link_to(&token, Target::Device(used)).await;
+            for _ in 0..2 {
+                let session = rig.granted(&token, "d", after(6)).await;
+                given_back(&rig, &session).await;
+            }
+            let session = rig.granted("c", "c", after(7)).await;
+            assert_ne!(session.device, used, "the other one was used less");
+            given_back(&rig, &session).await;
+        }
     }
 }
