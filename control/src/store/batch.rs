@@ -258,10 +258,80 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::rig::{Rig, on_both};
+    use std::io;
 
-    on_both![a_write_that_panics_leaves_the_next_ones_to_another_writer];
+    use futures_util::FutureExt as _;
+    use futures_util::future::join_all;
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+    use crate::domain::link::Target;
+    use crate::rig::{Rig, after, on_both};
+    use crate::store::claims::Claimed;
+
+    on_both![
+        a_write_that_panics_leaves_the_next_ones_to_another_writer,
+        claims_that_wait_at_the_same_time_share_their_commits,
+    ];
+
+    /// What this thread logs.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    impl Log {
+        /// How many writes each commit was for.
+        fn commits(&self) -> Vec<usize> {
+            let said = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            let together = said.lines().filter(|line| line.contains("written together"));
+            let writes = together.map(|line| line.split("writes=").nth(1).unwrap());
+            writes
+                .map(|rest| rest.split(' ').next().unwrap().parse().unwrap())
+                .collect()
+        }
+    }
+
+    async fn claims_that_wait_at_the_same_time_share_their_commits(rig: Rig) {
+        let fleet = rig.fleet(48, after(1)).await;
+        for device in &fleet {
+            rig.link_to(&device.to_string(), Target::Device(*device)).await;
+        }
+        let log = Log::default();
+        let hearing = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .with_max_level(tracing::Level::DEBUG)
+            .finish();
+        let _hearing = tracing::subscriber::set_default(hearing);
+        // Somebody writes for as long as it takes all of them to come.
+        let other = rig.app.store.begin().await.unwrap();
+        let tokens: Vec<_> = fleet.iter().map(ToString::to_string).collect();
+        let mut claims = join_all(tokens.iter().map(|token| rig.claim(token, token, after(2))));
+        assert!((&mut claims).now_or_never().is_none(), "they wait");
+        other.commit().await.unwrap();
+        let claimed = claims.await;
+        let is_granted = |claimed: &Claimed| matches!(claimed, Claimed::Granted(_));
+        assert!(claimed.iter().all(is_granted), "{claimed:?}");
+        assert_eq!(log.commits(), [32, 16], "48 grants wait for the disk twice");
+    }
 
     async fn a_write_that_panics_leaves_the_next_ones_to_another_writer(rig: Rig) {
         let store = &rig.app.store;
