@@ -12,6 +12,7 @@ use crate::rig::{Rig, after, on_both};
 use crate::store::audit::Actor;
 
 on_both![
+    a_new_holder_gets_cleared_apps_and_whoever_comes_after_one_a_wiped_device,
     a_set_up_that_the_agent_refuses_gives_the_use_back_and_one_whose_link_broke_goes_on,
     a_quarantine_says_whether_the_agent_failed_or_was_silent,
     a_reset_by_hand_says_so_too_and_outlives_its_link,
@@ -29,9 +30,7 @@ fn lost() -> CallError {
     CallError::Lost("cut".to_owned())
 }
 
-#[tokio::test]
-async fn a_new_holder_gets_cleared_apps_and_whoever_comes_after_one_a_wiped_device() {
-    let rig = Rig::new().await;
+async fn a_new_holder_gets_cleared_apps_and_whoever_comes_after_one_a_wiped_device(rig: Rig) {
     let held = held(&rig).await;
     let prepare = prepare::request(&held);
     assert_eq!((prepare.reset, prepare.epoch), (Reset::WipeApp, held.epoch));

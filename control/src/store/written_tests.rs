@@ -12,7 +12,11 @@ use crate::store::audit::{Actor, ActorKind};
 use crate::store::connections::Owner;
 use crate::store::viewer_tokens::{NewViewerToken, Operator};
 
-on_both![a_device_under_the_name_of_one_that_its_host_does_not_know_any_more_is_quarantined];
+on_both![
+    every_way_into_quarantine_has_its_reason_and_one_row,
+    whoever_only_watches_is_written_down_with_who_let_them_in,
+    a_device_under_the_name_of_one_that_its_host_does_not_know_any_more_is_quarantined,
+];
 
 /// The reasons of all quarantines, and how the device shows the last.
 async fn quarantines(rig: &Rig) -> (Vec<String>, Option<Soiled>) {
@@ -43,9 +47,7 @@ async fn released(rig: &Rig, seconds: u64, event: Event) {
     }
 }
 
-#[tokio::test]
-async fn every_way_into_quarantine_has_its_reason_and_one_row() {
-    let rig = Rig::new().await;
+async fn every_way_into_quarantine_has_its_reason_and_one_row(rig: Rig) {
     rig.link("t", None, None).await;
     let store = &rig.app.store;
     released(&rig, 1, Event::Cleaned).await;
@@ -94,9 +96,7 @@ async fn every_way_into_quarantine_has_its_reason_and_one_row() {
     assert_eq!(quarantines(&rig).await.0, said, "the same again is nothing new");
 }
 
-#[tokio::test]
-async fn whoever_only_watches_is_written_down_with_who_let_them_in() {
-    let rig = Rig::new().await;
+async fn whoever_only_watches_is_written_down_with_who_let_them_in(rig: Rig) {
     rig.link("t", None, None).await;
     let session = rig.granted("t", "a", after(1)).await;
     let store = &rig.app.store;
