@@ -10,6 +10,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use adb::Host;
 use adb::banner::Product;
@@ -24,6 +25,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How long the wire waits for a daemon that is gone without a word before it lets go of the host, whose own probes end at
+/// the wire: two such losses are far within any test's patience.
+const GONE_AFTER: Duration = Duration::from_secs(4);
 
 /// The simulated device and the wire to it.
 pub(crate) struct Phone {
@@ -181,7 +186,7 @@ async fn carry(
                     // A daemon that is away refuses; then this end goes too.
                     let Ok(far) = TcpStream::connect(to).await else { return };
                     near.set_nodelay(true).unwrap();
-                    far.set_nodelay(true).unwrap();
+                    adb::socket::prepare(&far, GONE_AFTER).unwrap();
                     let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
                     tokio::select! {
                         () = copy(near_in, far_out, ice.clone()) => {}
