@@ -140,6 +140,11 @@ async fn sync_data_of_four_gigabytes_is_too_long() {
 }
 
 #[tokio::test]
+async fn garbage_in_place_of_sync_data_is_no_response() {
+    named_and_over(Fault::SyncGarbage, "unknown sync response").await;
+}
+
+#[tokio::test]
 async fn garbage_in_place_of_sound_is_what_the_doctor_tells() {
     let faults = Faults::new(vec![Fault::AudioGarbage], SEED).of_the_first(2);
     let phone = Phone::faulty((360, 640), faults).await;
