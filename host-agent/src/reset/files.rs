@@ -237,6 +237,21 @@ fn words<'a>(paths: impl Iterator<Item = &'a String>) -> Vec<String> {
     lines(printable.map(|path| quote(path)))
 }
 
+/// A line of `stat`: bytes, time, and a path with whatever is in it.
+fn sized(line: &str) -> Option<(&str, Size)> {
+    let (bytes, line) = line.split_once(' ')?;
+    let (time, path) = line.split_once(' ')?;
+    let (bytes, time) = (bytes.parse().ok()?, time.parse().ok()?);
+    Some((path, Size { bytes, time }))
+}
+
+/// For fuzzing: any text as what `stat` prints.
+pub(super) fn fuzz(text: &str) {
+    for (_, size) in text.lines().filter_map(sized) {
+        size.print();
+    }
+}
+
 /// What `stat` says of these paths, as far as they are of `files`.
 async fn sizes(
     shell: &impl Shell,
@@ -250,14 +265,9 @@ async fn sizes(
             .shell(&command)
             .await
             .map_err(|error| error.of("measuring files"))?;
-        let sized = text.lines().filter_map(|line| {
-            let (bytes, line) = line.split_once(' ')?;
-            let (time, path) = line.split_once(' ')?;
-            let (path, _) = files.get_key_value(path)?;
-            let (bytes, time) = (bytes.parse().ok()?, time.parse().ok()?);
-            Some((path.clone(), Size { bytes, time }))
-        });
-        sizes.extend(sized);
+        let sized = text.lines().filter_map(sized);
+        let known = sized.filter(|(path, _)| files.contains_key(*path));
+        sizes.extend(known.map(|(path, size)| (path.to_owned(), size)));
     }
     Ok(sizes)
 }

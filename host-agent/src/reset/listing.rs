@@ -166,6 +166,7 @@ pub fn fuzz(bytes: &[u8]) {
     let _ = (packages(text), code(text), activities(text), settings(text));
     let _ = (hashes(text).count(), accounts(text), authenticators(text));
     let _ = (notifying(text), recents(text), other_users(text), lock(text));
+    super::files::fuzz(text);
     super::names::fuzz(bytes);
 }
 
