@@ -42,12 +42,12 @@ pub(crate) struct Args {
     #[arg(long, default_value = "Simulated")]
     name: String,
 
-    /// The kind of its video encoder: usual, main, slices, noisy, slow-reset, size-ignored, guest-10, guest-25 or missing.
-    #[arg(long, value_name = "KIND", default_value = Habit::Usual.name())]
+    /// The kind of its video encoder.
+    #[arg(long, value_name = "KIND", default_value = Habit::Usual.name(), help = encoder_help())]
     encoder: Habit,
 
-    /// What goes wrong when it is mirrored; may be given several times.
-    #[arg(long, value_name = "KIND")]
+    /// What goes wrong with it.
+    #[arg(long, value_name = "KIND", help = fault_help())]
     fault: Vec<Fault>,
 
     #[command(flatten)]
@@ -105,6 +105,22 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         None => None,
     };
     Ok(::device::run_as(config, traits, stop).await?)
+}
+
+/// With every kind that there is: they are known nowhere else.
+fn encoder_help() -> String {
+    format!(
+        "The kind of its video encoder: {}",
+        Habit::ALL.map(Habit::name).join(", ")
+    )
+}
+
+/// As [`encoder_help`].
+fn fault_help() -> String {
+    format!(
+        "What goes wrong with it, at its adb daemon or when it is mirrored; may be given several times: {}",
+        Fault::ALL.map(Fault::name).join(", ")
+    )
 }
 
 fn adb_port(text: &str) -> Result<u16, String> {
@@ -178,6 +194,23 @@ mod tests {
             assert_eq!(port(free).unwrap().to_string(), free);
         }
         assert!(port("70000").is_err());
+    }
+
+    #[test]
+    fn the_help_names_every_kind_of_encoder_and_of_fault() {
+        let command = <Line as clap::CommandFactory>::command();
+        let help = |option: &str| {
+            let mut arguments = command.get_arguments();
+            let found = arguments.find(|argument| argument.get_id() == option).unwrap();
+            found.get_help().unwrap().to_string()
+        };
+        let (encoder, fault) = (help("encoder"), help("fault"));
+        for kind in Habit::ALL {
+            assert!(encoder.contains(kind.name()), "{encoder}");
+        }
+        for kind in Fault::ALL {
+            assert!(fault.contains(kind.name()), "{fault}");
+        }
     }
 
     #[test]

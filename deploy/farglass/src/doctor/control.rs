@@ -183,8 +183,12 @@ fn unix_s(date: &str) -> Option<i64> {
         .parse::<i64>()
         .ok()
         .filter(|year| (1970..10_000).contains(year))?;
-    let mut time = words.next()?.split(':').map(|part| part.parse::<i64>().ok());
-    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+    let mut time = words.next()?.split(':').zip([23, 59, 60]);
+    let mut part = || {
+        let (part, greatest) = time.next()?;
+        part.parse::<i64>().ok().filter(|part| (0..=greatest).contains(part))
+    };
+    let (hour, minute, second) = (part()?, part()?, part()?);
     // Days since 1970 in the Gregorian calendar, with years that begin in March so that the leap day is the last.
     let (year, month) = if month > 2 {
         (year, month - 3)
@@ -212,6 +216,9 @@ mod tests {
             "Sun, 06 Nov 1994 08:49:37",
             "Sun, 06 anF 1994 08:49:37 GMT",
             "Sun, 6 Nov 1994 GMT",
+            "Sun, 06 Nov 1994 9223372036854775807:49:37 GMT",
+            "Sun, 06 Nov 1994 08:60:37 GMT",
+            "Sun, 06 Nov 1994 08:49:-1 GMT",
         ] {
             assert_eq!(unix_s(text), None, "{text}");
         }

@@ -7,31 +7,36 @@
 //!          └══ tap ══ farglass agent --record ──► a recording of the play
 //! ```
 //!
-//! What is compared are the pictures on the two wires, read by the [`tap`] alone, and the films of the two files. No
-//! control is needed: an agent films its devices from the moment it reaches them, and asks for control for as long as
-//! it takes; here it asks a socket that never answers.
+//! What is compared are the pictures on the two wires, read by the [`tap`] alone, with their times, and the films of the
+//! two files. No control is needed: an agent films its devices from the moment it reaches them, and asks for control for
+//! as long as it takes; here it asks a socket that never answers.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+#[path = "../running/mod.rs"]
+mod running;
+mod shot;
 mod tap;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::time::Duration;
 
 use device::replay::Film;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
-use tap::{DEADLINE, Shot, Tap};
+use running::{DEADLINE, Device, farglass};
+use shot::{Shot, recorded};
+use tap::Tap;
 
 /// Pictures before and after the device is turned.
 const PICTURES: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_agent_recorded_of_a_live_device_another_device_shows_again_picture_by_picture() {
+async fn what_an_agent_recorded_of_a_live_device_another_device_shows_again_picture_by_picture_at_its_times()
+{
     let folder = tempfile::tempdir().unwrap();
     let control = UdpSocket::bind("127.0.0.1:0").unwrap();
     let recording = |name: &str| Recording {
@@ -66,6 +71,9 @@ async fn what_an_agent_recorded_of_a_live_device_another_device_shows_again_pict
     // many of those of the turned device on a machine that is busy.
     assert_eq!(difference(&played, &shot), None);
     assert!(of_size(&played, UPRIGHT) >= PICTURES && of_size(&played, TURNED) > 0);
+    let times = recorded(&file);
+    assert_eq!(difference(&played, &times), None);
+    assert_eq!(too_early(&played, &times), None);
     // So it is with the second agent and the last pictures of the play.
     let again = Film::open(&second.only_file()).unwrap();
     let again = again.pictures();
@@ -93,54 +101,21 @@ async fn move_and_turn(device: &Device, tap: &Tap) {
 }
 
 /// Where the first picture differs that was played, and both.
-fn difference(played: &[Shot], shot: &[Shot]) -> Option<(usize, Shot, Option<Shot>)> {
-    let at = (0..played.len()).find(|&at| shot.get(at) != Some(&played[at]))?;
-    Some((at, played[at].clone(), shot.get(at).cloned()))
+fn difference(played: &[Shot], shot: &[Shot]) -> Option<String> {
+    let differs = |at: &usize| shot.get(*at).is_none_or(|shot| !shot.shows(&played[*at]));
+    let at = (0..played.len()).find(differs)?;
+    Some(format!("{at}: {:?} and not {:?}", played[at], shot.get(at)))
 }
 
-fn farglass(word: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_farglass"));
-    command
-        .arg(word)
-        .env("RUST_LOG", "info")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(true);
-    command
-}
-
-/// `farglass device`.
-struct Device {
-    address: SocketAddr,
-    _process: Child,
-}
-
-impl Device {
-    /// On a port that the kernel chose, which it tells when it is ready.
-    async fn start(over: &[&str]) -> Self {
-        let mut process = farglass("device")
-            .args(["--adb-port", "0", "--size", "360x640", "--fps", "30"])
-            .args(over)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let ready = async {
-            loop {
-                let line = lines.next_line().await.unwrap().expect("the device ended");
-                if let Some((_, address)) = line.split_once("adb.address=Some(") {
-                    return address.trim_end_matches(')').parse().unwrap();
-                }
-            }
-        };
-        let address = tokio::time::timeout(DEADLINE, ready).await.expect("no device");
-        // Whatever else it says has to be read by somebody.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self {
-            address,
-            _process: process,
-        }
-    }
+/// The first picture that was played before its time. The player's clock cannot have begun before
+/// its agent connected, which is where that of the wire begins; how late a picture may be is the machine's matter.
+fn too_early(played: &[Shot], times: &[Shot]) -> Option<String> {
+    let first = times.first().expect("something was recorded").at;
+    let due = |at: usize| times[at].at.saturating_sub(first);
+    let last = due(played.len() - 1);
+    assert!(last > Duration::ZERO, "the recording took no time");
+    let at = (0..played.len()).find(|&at| played[at].at < due(at))?;
+    Some(format!("{at}: {:?}, due at {:?}", played[at], due(at)))
 }
 
 /// A folder of an agent that records.

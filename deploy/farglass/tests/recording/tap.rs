@@ -2,17 +2,16 @@
 //!
 //! ```text
 //!   agent ◄──────────────── relay ◄──────────────── device
-//!                             └► WRTE by stream ─► 00 · name[64] · "h264" · packets… ─► Shot
+//!                             └► WRTE by stream ─► Video ─► Shot
 //! ```
 //!
-//! It reads adb's packets (24 bytes of header, little-endian: command, sender's stream, …, length) and scrcpy's video of
-//! 4.x by itself, so that it can disagree with the crates that the product reads and writes them with. It knows nothing
-//! of recordings. A stream that it cannot read is none of its business: most are no video.
+//! It reads adb's packets (24 bytes of header, little-endian: command, sender's stream, …, length) by itself, as
+//! [`Video`] does what is in them, so that it can disagree with the crates that the product reads and writes them with.
+//! It knows nothing of recordings.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -20,38 +19,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The longest that any fact may take to become true on a busy machine.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+use crate::running::DEADLINE;
+use crate::shot::{Shot, Video, word};
 
 /// `WRTE`, as it stands in a header.
 const WRTE: &[u8] = b"WRTE";
 const ADB_HEADER: usize = 24;
-/// What the first socket of a server begins with: the dummy byte and the device's name.
-const PREAMBLE: usize = 1 + 64;
-const VIDEO_HEADER: usize = 12;
-
-/// One picture as it was sent.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Shot {
-    /// Width and height of the encoding session that it is part of.
-    pub(crate) size: (u32, u32),
-    pub(crate) key: bool,
-    /// The parameter sets that came right in front of it; empty if there were none.
-    pub(crate) sets: Vec<u8>,
-    pub(crate) unit: Vec<u8>,
-}
-
-impl fmt::Debug for Shot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            size,
-            key,
-            sets,
-            unit,
-        } = self;
-        write!(f, "{size:?} key={key} {}+{} bytes", sets.len(), unit.len())
-    }
-}
 
 /// The relay. Dropping it cuts the wire.
 pub(crate) struct Tap {
@@ -68,9 +41,12 @@ impl Tap {
         let (seen, shots) = watch::channel(Vec::new());
         let relay = tokio::spawn(async move {
             // One connection after the other, which is how an agent keeps them.
+            let mut first = None;
             while let Ok((agent, _)) = listener.accept().await {
+                // Before the device hears of it: what it shows there comes later.
+                let began = *first.get_or_insert_with(Instant::now);
                 if let Ok(device) = TcpStream::connect(device).await {
-                    relay(agent, device, &seen).await;
+                    relay(agent, device, began, &seen).await;
                 }
             }
         });
@@ -81,7 +57,7 @@ impl Tap {
         }
     }
 
-    /// All pictures so far.
+    /// All pictures so far, with the time since the agent connected first.
     pub(crate) fn shots(&self) -> Vec<Shot> {
         self.shots.borrow().clone()
     }
@@ -97,7 +73,7 @@ impl Tap {
     }
 }
 
-async fn relay(agent: TcpStream, device: TcpStream, seen: &watch::Sender<Vec<Shot>>) {
+async fn relay(agent: TcpStream, device: TcpStream, began: Instant, seen: &watch::Sender<Vec<Shot>>) {
     agent.set_nodelay(true).unwrap();
     device.set_nodelay(true).unwrap();
     let (from_agent, to_agent) = agent.into_split();
@@ -106,7 +82,7 @@ async fn relay(agent: TcpStream, device: TcpStream, seen: &watch::Sender<Vec<Sho
     tokio::select! {
         () = carry(from_agent, to_device, |_| {}) => {}
         () = carry(from_device, to_agent, |bytes| {
-            let shots = ear.hear(bytes);
+            let shots = ear.hear(began.elapsed(), bytes);
             if !shots.is_empty() {
                 seen.send_modify(|seen| seen.extend(shots));
             }
@@ -133,75 +109,23 @@ struct Ear {
 }
 
 impl Ear {
-    fn hear(&mut self, more: &[u8]) -> Vec<Shot> {
+    fn hear(&mut self, at: Duration, more: &[u8]) -> Vec<Shot> {
         self.bytes.extend_from_slice(more);
         let mut shots = Vec::new();
-        let mut at = 0;
-        while let Some(header) = self.bytes.get(at..at + ADB_HEADER) {
+        let mut read = 0;
+        while let Some(header) = self.bytes.get(read..read + ADB_HEADER) {
             let length = word(&header[12..], u32::from_le_bytes) as usize;
             let (is_data, stream) = (&header[..4] == WRTE, word(&header[4..], u32::from_le_bytes));
-            let Some(payload) = self.bytes.get(at + ADB_HEADER..at + ADB_HEADER + length) else {
+            let Some(payload) = self.bytes.get(read + ADB_HEADER..read + ADB_HEADER + length) else {
                 break;
             };
             if is_data {
                 let video = self.streams.entry(stream).or_default();
-                video.bytes.extend_from_slice(payload);
-                video.read(&mut shots);
+                video.read(at, payload, &mut shots);
             }
-            at += ADB_HEADER + length;
+            read += ADB_HEADER + length;
         }
-        self.bytes.drain(..at);
+        self.bytes.drain(..read);
         shots
     }
-}
-
-/// A stream that may be a video socket.
-#[derive(Default)]
-struct Video {
-    bytes: Vec<u8>,
-    begun: bool,
-    size: (u32, u32),
-    sets: Vec<u8>,
-}
-
-impl Video {
-    fn read(&mut self, shots: &mut Vec<Shot>) {
-        if !self.begun {
-            let begins =
-                self.bytes.first() == Some(&0) && self.bytes.get(PREAMBLE..PREAMBLE + 4) == Some(b"h264");
-            if !begins {
-                return;
-            }
-            self.begun = true;
-            self.bytes.drain(..PREAMBLE + 4);
-        }
-        while let Some(header) = self.bytes.get(..VIDEO_HEADER) {
-            let (flags, middle) = (header[0], word(&header[4..], u32::from_be_bytes));
-            let last = word(&header[8..], u32::from_be_bytes);
-            if flags & 0x80 != 0 {
-                self.size = (middle, last);
-                self.bytes.drain(..VIDEO_HEADER);
-                continue;
-            }
-            let end = VIDEO_HEADER + last as usize;
-            let Some(unit) = self.bytes.get(VIDEO_HEADER..end).map(<[u8]>::to_vec) else {
-                return;
-            };
-            self.bytes.drain(..end);
-            if flags & 0x40 != 0 {
-                self.sets = unit;
-            } else {
-                shots.push(Shot {
-                    size: self.size,
-                    key: flags & 0x20 != 0,
-                    sets: std::mem::take(&mut self.sets),
-                    unit,
-                });
-            }
-        }
-    }
-}
-
-fn word(bytes: &[u8], read: fn([u8; 4]) -> u32) -> u32 {
-    read([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
