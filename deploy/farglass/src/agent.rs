@@ -62,9 +62,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "IP")]
     advertise: Vec<IpAddr>,
 
-    /// Writes what passes between here and the devices to files in this folder, each byte with its time: the first 256 MiB
-    /// of each connection. Pictures are in them and what the devices' tools print, notifications too; what is typed or
-    /// copied is not.
+    /// Writes what passes on the streams between here and the devices to files in this folder, each byte with its time:
+    /// the first 256 MiB of each connection. What adb itself puts around them, packets and keys, is left out. Pictures are
+    /// in them and what the devices' tools print, notifications too; what is typed or copied is not.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
 
