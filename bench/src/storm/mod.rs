@@ -26,6 +26,7 @@ mod peer;
 mod postgres;
 mod report;
 mod revoke;
+mod rhythm;
 mod rows;
 mod viewer;
 mod watch;

@@ -33,6 +33,8 @@ use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use rtc::sansio::Protocol as _;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
+use super::rhythm::Rhythm;
+
 /// The devices of a storm, pixels: what a touch's place is counted in.
 pub(crate) const SCREEN: (u16, u16) = (360, 640);
 /// An edge that nobody acknowledged for this long is void: the gateway says so too.
@@ -54,8 +56,10 @@ fn fraction(pixel: u16, of: u16) -> Fraction {
 }
 
 /// What came, as far as anybody asks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Seen {
+    /// Of the packets that end a frame.
+    pub(crate) rhythm: Rhythm,
     /// Numbers of the packets, unwrapped, and whether each ends a frame.
     packets: BTreeMap<u64, bool>,
     highest: Option<u64>,
@@ -67,6 +71,17 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    const fn new(now: Instant) -> Self {
+        Self {
+            rhythm: Rhythm::begun(now),
+            packets: BTreeMap::new(),
+            highest: None,
+            generation: None,
+            is_open: false,
+            acknowledged: 0,
+        }
+    }
+
     /// Frames that came whole.
     pub(crate) fn frames(&self) -> usize {
         let (mut frames, mut expected) = (0, None);
@@ -92,7 +107,10 @@ impl Seen {
         self.packets.len() as u64
     }
 
-    fn packet(&mut self, sequence: u16, ends: bool) {
+    fn packet(&mut self, sequence: u16, ends: bool, now: Instant) {
+        if ends {
+            self.rhythm.came(now);
+        }
         let number = match self.highest {
             // Room for packets that were sent before the first one that came.
             None => 0x1_0000 + u64::from(sequence),
@@ -153,7 +171,7 @@ impl Peer {
             pc,
             channels,
             open: Vec::new(),
-            seen: Seen::default(),
+            seen: Seen::new(now),
             finger: Finger::new(place(epoch), now),
         };
         Ok((peer, offer.sdp))
@@ -198,7 +216,7 @@ impl Peer {
                 is_moved = true;
             }
             while let Some(message) = self.pc.poll_read() {
-                self.on_message(message.message);
+                self.on_message(message.message, now);
                 is_moved = true;
             }
             if !is_moved {
@@ -242,11 +260,11 @@ impl Peer {
         }
     }
 
-    fn on_message(&mut self, message: RTCMessage) {
+    fn on_message(&mut self, message: RTCMessage, now: Instant) {
         match message {
             RTCMessage::RtpPacket(_, packet) => {
                 let header = packet.header;
-                self.seen.packet(header.sequence_number, header.marker);
+                self.seen.packet(header.sequence_number, header.marker, now);
             }
             RTCMessage::DataChannelMessage(id, message) => {
                 let known = self.channels.iter().find(|(_, known)| *known == id);
@@ -387,9 +405,10 @@ mod tests {
 
     /// These packets, in this order; `!` ends a frame.
     fn seen(packets: &[(u16, bool)]) -> Seen {
-        let mut seen = Seen::default();
+        let now = Instant::now();
+        let mut seen = Seen::new(now);
         for &(number, ends) in packets {
-            seen.packet(number, ends);
+            seen.packet(number, ends, now);
         }
         seen
     }

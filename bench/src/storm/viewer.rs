@@ -20,6 +20,7 @@ use anyhow::Context as _;
 
 use super::client::{Client, Said};
 use super::peer::{Peer, Seen};
+use super::rhythm::Rhythm;
 
 /// Between two touches of a finger that taps: down, up, down …
 const TAP_EVERY: Duration = Duration::from_millis(50);
@@ -76,6 +77,11 @@ impl Viewer {
     /// Reads what came.
     pub(crate) fn seen<T>(&self, read: impl FnOnce(&Seen) -> T) -> T {
         read(&self.shared.peer().seen)
+    }
+
+    /// Waits for frames are counted anew.
+    pub(crate) fn watch(&self) {
+        self.shared.peer().seen.rhythm = Rhythm::begun(Instant::now());
     }
 
     /// Touches that were tried, whatever became of them.

@@ -6,7 +6,8 @@
 //!   revoked, cleaned: every fence is above every lease ─► all who were ever connected tap on ─► no device takes it in
 //! ```
 //!
-//! Everything is waited for, nothing has to be fast. Packets are counted by a peer on a socket (`viewer.rs`), touches by the
+//! Everything is waited for, and nothing has to be fast; but a picture that stands still for many seconds while the machine
+//! does not (`rhythm.rs`) is one that noticed. Packets are counted by a peer on a socket (`viewer.rs`), touches by the
 //! devices' own logs through stock adb.
 
 use std::fmt;
@@ -23,6 +24,7 @@ use super::client::{Answer, Client, Said};
 use super::house::{House, Kind, READY_LIMIT};
 use super::load::{Link, Scene};
 use super::peer::{Seen, place};
+use super::rhythm::Witness;
 use super::viewer::Viewer;
 
 /// The caller who watches; people and crowds have numbers below.
@@ -39,6 +41,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// gets no processor, and what is gone for longer than the gateway keeps it is not sent again. A picture that begins anew
 /// leaves a hole of thousands.
 const LOST_MAX_PERCENT: u64 = 1;
+/// How long a moving picture may stand still beyond what the machine itself did: hundreds of frames. Two cores on which a
+/// database recovers and every control starts keep an encoder waiting for a second now and then.
+const STILL_MAX: Duration = Duration::from_secs(10);
 
 /// What one holder saw. The picture went on, or there is a violation.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -53,6 +58,10 @@ pub struct Crossing {
     pub missing: u64,
     /// Touches that the device took in while every control and the database were dead.
     pub touches: usize,
+    /// The longest wait for a frame from the death until the picture had gone on after it, milliseconds.
+    pub longest_wait_ms: u64,
+    /// How long a thread that sleeps for 50 ms at a time slept at most meanwhile, milliseconds.
+    pub longest_sleep_ms: u64,
 }
 
 impl Crossing {
@@ -60,14 +69,27 @@ impl Crossing {
     fn is_torn(&self) -> bool {
         self.missing * 100 > self.packets * LOST_MAX_PERCENT
     }
+
+    /// Whether the picture stood still, and not the machine.
+    fn stood_still(&self) -> bool {
+        let own = self.longest_wait_ms.saturating_sub(self.longest_sleep_ms);
+        Duration::from_millis(own) > STILL_MAX
+    }
 }
 
 impl fmt::Display for Crossing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "connected: {} frames, {} of them and {} touches without control; {} packets, {} missing",
-            self.frames, self.dead, self.touches, self.packets, self.missing
+            "connected: {} frames, {} of them and {} touches without control; {} packets, {} missing; {} ms between \
+             frames at most, where a sleep of 50 took {}",
+            self.frames,
+            self.dead,
+            self.touches,
+            self.packets,
+            self.missing,
+            self.longest_wait_ms,
+            self.longest_sleep_ms
         )
     }
 }
@@ -101,6 +123,8 @@ pub(crate) async fn cross(house: &mut House, scene: &Scene) -> anyhow::Result<(C
     let brains = |kind: &Kind| matches!(kind, Kind::Postgres | Kind::Control);
     let struck: Vec<usize> = (0..kinds.len()).filter(|part| brains(&kinds[*part])).collect();
     let before = house.seen().await.context("control shows its devices")?;
+    let witness = Witness::start().context("a thread")?;
+    holder.viewer.watch();
     struck.iter().for_each(|part| house.kill(*part));
     let (frames, newest) = (holder.frames(), logs.newest()?);
     let mut touches = 0;
@@ -122,12 +146,16 @@ pub(crate) async fn cross(house: &mut House, scene: &Scene) -> anyhow::Result<(C
     if !comes(|| Ok(holder.frames() >= frames + FRAMES)).await? {
         found.push("a running picture stopped when control came back".to_owned());
     }
+    let waits = (holder.longest_wait(), witness.longest());
     found.extend(holder.lost_his_lease().await);
     // What is on its way again is not missing for good.
-    let is_whole = comes(|| Ok(!holder.crossing(dead, touches).is_torn())).await?;
-    let crossing = holder.crossing(dead, touches);
+    let is_whole = comes(|| Ok(!holder.crossing(dead, touches, waits).is_torn())).await?;
+    let crossing = holder.crossing(dead, touches, waits);
     if !is_whole {
         found.push(format!("a running picture was torn: {crossing}"));
+    }
+    if crossing.stood_still() {
+        found.push(format!("a running picture stood still: {crossing}"));
     }
     Ok((crossing, found))
 }
@@ -184,10 +212,18 @@ impl Holder {
         self.viewer.seen(Seen::frames)
     }
 
-    fn crossing(&self, dead: usize, touches: usize) -> Crossing {
+    fn longest_wait(&self) -> Duration {
+        self.viewer.seen(|seen| seen.rhythm.longest(Instant::now()))
+    }
+
+    /// `waits`: the longest one for a frame, and of the machine's witness.
+    fn crossing(&self, dead: usize, touches: usize, waits: (Duration, Duration)) -> Crossing {
+        let ms = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         self.viewer.seen(|seen| Crossing {
             dead,
             touches,
+            longest_wait_ms: ms(waits.0),
+            longest_sleep_ms: ms(waits.1),
             frames: seen.frames(),
             packets: seen.packets(),
             missing: seen.missing(),
@@ -286,5 +322,19 @@ mod tests {
         assert!(!crossing(2_000, 0).is_torn());
         assert!(!crossing(2_000, 20).is_torn());
         assert!(crossing(2_000, 21).is_torn());
+    }
+    #[test]
+    fn a_picture_that_stands_still_alone_is_told_and_one_that_does_with_its_machine_is_not() {
+        let stood_still = |longest_wait_ms, longest_sleep_ms| {
+            let crossing = Crossing {
+                longest_wait_ms,
+                longest_sleep_ms,
+                ..Crossing::default()
+            };
+            crossing.stood_still()
+        };
+        assert!(!stood_still(900, 51));
+        assert!(stood_still(30_000, 51));
+        assert!(!stood_still(30_000, 29_000), "nothing ran");
     }
 }
