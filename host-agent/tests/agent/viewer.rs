@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use gateway::access_unit::NalKind;
+use gateway::limits::GOP_FRAMES_MAX;
 use protocol::{Channel, ConnectionId};
 use rtc::sansio::Protocol as _;
 use tokio::net::UdpSocket;
@@ -68,6 +70,27 @@ impl Viewer {
     pub fn say(&self, channel: Channel, bytes: &[u8]) {
         self.peer.lock().unwrap().send(channel, bytes, Instant::now());
         self.told.notify_one();
+    }
+
+    /// Asks for a key frame when nobody but the encoder has one, and waits for it.
+    pub async fn has_the_encoder_reset(&mut self) {
+        let is_key = |nal: &Vec<u8>| NalKind::of(nal[0]) == NalKind::IdrSlice;
+        let keys = |peer: &Browser| {
+            let frames = peer.frames();
+            let keys = frames.iter().filter(|frame| frame.nals.iter().any(is_key));
+            let newest = frames.iter().rposition(|frame| frame.nals.iter().any(is_key));
+            (keys.count(), newest.map_or(0, |newest| frames.len() - newest))
+        };
+        let mut before = 0;
+        self.until("a group is too long to be kept", |peer| {
+            let length;
+            (before, length) = keys(peer);
+            length > GOP_FRAMES_MAX
+        })
+        .await;
+        self.peer.lock().unwrap().ask_for_key_frame(Instant::now());
+        self.told.notify_one();
+        self.until("a key frame", |peer| keys(peer).0 > before).await;
     }
 
     /// What was said on the channels since the last call.

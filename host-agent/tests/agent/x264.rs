@@ -6,6 +6,13 @@ use gateway::access_unit::{NalKind, nals};
 
 use crate::ffmpeg;
 
+/// entropy_coding_mode_flag of a PPS: the bit behind two ids in ue(v) (ITU-T H.264, 7.3.2.2), which are small.
+pub fn is_cabac(pps: &[u8]) -> bool {
+    let bits = u32::from_be_bytes([pps[1], pps[2], 0, 0]);
+    let after_id = |bits: u32| bits << (2 * bits.leading_zeros() + 1);
+    after_id(after_id(bits)) >> 31 == 1
+}
+
 /// A kind of encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
