@@ -29,6 +29,8 @@ use crate::viewer::Viewer;
 
 /// Wrong packets in all.
 const WRONG: usize = 1_000_000;
+/// Those of them for streams that live or did a moment ago, at least.
+const LIVELY: usize = 8_000;
 /// On each connection; then the agent has to call again, and waits longer each time.
 const EACH: usize = 200_000;
 /// What they may cost, in bytes of resident memory.
@@ -97,8 +99,11 @@ async fn a_million_wrong_packets_of_a_device_cost_its_neighbour_no_frame_and_the
     let before = resident("VmRSS:");
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let seen_before = viewer.pictures().len();
-    let enough = meddler.tally.borrow().wrong + WRONG;
-    let attack = meddler.tally.wait_for(|tally| tally.wrong >= enough);
+    let tally = *meddler.tally.borrow();
+    let (enough, lively) = (tally.wrong + WRONG, tally.lively + LIVELY);
+    let attack = meddler
+        .tally
+        .wait_for(|tally| tally.wrong >= enough && tally.lively >= lively);
     let attack = matches!(tokio::time::timeout(DEADLINE, attack).await, Ok(Ok(_)));
     let cost = resident("VmHWM:").saturating_sub(before);
     let tally = *meddler.tally.borrow();

@@ -30,6 +30,11 @@ const AT_ONCE: usize = 64;
 const PAYLOAD_MAX: usize = 600;
 /// One of so many wrong packets is for a stream that lives: each may end it, and then there is none for a while.
 const RARELY: u64 = 256;
+/// The same on every [`FRANK`]th connection, where most of those streams are over soon.
+const OFTEN: u64 = 8;
+const FRANK: usize = 4;
+/// Wrong packets on such a connection: the agent has little to do there but to begin anew.
+const EACH_OFTEN: usize = 60_000;
 
 pub struct Meddler {
     pub address: SocketAddr,
@@ -42,6 +47,8 @@ pub struct Meddler {
 pub struct Tally {
     /// Wrong packets.
     pub wrong: usize,
+    /// Those among them for streams that live or did a moment ago.
+    pub lively: usize,
     pub connections: usize,
 }
 
@@ -50,6 +57,8 @@ struct Meddling {
     /// Packets of the device before the first wrong one.
     honest: usize,
     wrong: usize,
+    /// One of so many is for a stream that lives.
+    lively: u64,
 }
 
 impl Meddler {
@@ -64,10 +73,13 @@ impl Meddler {
                 let (near, _) = listener.accept().await.unwrap();
                 let turn = told.borrow().connections;
                 told.send_modify(|tally| tally.connections += 1);
+                // While the agent films it, while it asks who it is, and while it looks at what is on it.
+                let honest = [400, 6, 40][turn % 3];
+                let is_frank = turn % FRANK == FRANK - 1;
                 let meddling = Meddling {
-                    // While the agent films it, while it asks who it is, and while it looks at what is on it.
-                    honest: [400, 6, 40][turn % 3],
-                    wrong: each,
+                    honest,
+                    wrong: if is_frank { EACH_OFTEN } else { each },
+                    lively: if is_frank { OFTEN } else { RARELY },
                 };
                 // A connection that either side ends is over.
                 let _ = meddling.run(near, device, &mut dice, &told).await;
@@ -122,11 +134,13 @@ impl Meddling {
                     }
                 }
                 if flooding {
-                    for _ in 0..AT_ONCE {
-                        add_wrong(&mut out, &known, dice);
-                    }
+                    let added = (0..AT_ONCE).map(|_| add_wrong(&mut out, &known, self.lively, dice));
+                    let lively = added.filter(|&lives| lives).count();
                     wrong += AT_ONCE;
-                    told.send_modify(|tally| tally.wrong += AT_ONCE);
+                    told.send_modify(|tally| {
+                        tally.wrong += AT_ONCE;
+                        tally.lively += lively;
+                    });
                 }
                 near_out.write_all(&out).await?;
             }
@@ -139,14 +153,14 @@ impl Meddling {
     }
 }
 
-/// Appends one packet that is wrong in some way.
-fn add_wrong(out: &mut BytesMut, known: &[(u32, u32, Bytes)], dice: &mut Dice) {
+/// Appends one packet that is wrong in some way. True if it is for a stream that lives, or did a moment ago.
+fn add_wrong(out: &mut BytesMut, known: &[(u32, u32, Bytes)], lively: u64, dice: &mut Dice) -> bool {
     let any = (0, 0, Bytes::from_static(b"nothing"));
     let pick = dice.roll(known.len().max(1) as u64) as usize;
     let (theirs, ours, payload) = known.get(pick).unwrap_or(&any);
     let mut payload = payload.to_vec();
     damage(&mut payload, dice);
-    let lives = dice.roll(RARELY) == 0;
+    let lives = dice.roll(lively) == 0 && !known.is_empty();
     let nobody = 1_000_000 + dice.roll(1_000) as u32;
     let ids = match lives {
         true => (*theirs, *ours),
@@ -167,6 +181,7 @@ fn add_wrong(out: &mut BytesMut, known: &[(u32, u32, Bytes)], dice: &mut Dice) {
         ids
     };
     packet::encode(out, command, ids, &payload, Sum::Written);
+    lives
 }
 
 fn extreme(dice: &mut Dice) -> u32 {
