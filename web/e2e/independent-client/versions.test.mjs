@@ -1,6 +1,6 @@
 // Every kind of server that the published client knows, each through a whole session: it lists encoders and displays,
-// starts, shows pictures, and is touched, scrolled, typed into, copied to and from, turned and closed. Virtual keyboards,
-// apps by their name and resets are asked of those versions that have them.
+// starts, shows pictures, and is touched, scrolled, typed into, copied to and from, turned, darkened and closed. Virtual
+// keyboards, apps by their name and resets are asked of those versions that have them.
 //
 // A version is here when its command line, its sockets, its lists or its messages differ from the one before.
 // Started by bench/device/tests/device/independent_client.rs, which says where things are:
@@ -18,6 +18,7 @@ import {
   AndroidKeyEventAction,
   AndroidKeyEventMeta,
   AndroidMotionEventAction,
+  AndroidScreenPowerMode,
   DefaultServerPath,
 } from '@yume-chan/scrcpy';
 
@@ -80,6 +81,7 @@ async function session(device, version, tunnelForward) {
     await pullsPanelsDown(device, client);
     await turns(client, pictures);
     if (isAtLeast(version, 3, 0)) await resets(client, pictures);
+    await darkens(device, client);
   } finally {
     await client.close();
   }
@@ -213,6 +215,25 @@ async function resets({ controller }, pictures) {
   const before = pictures.sessions;
   await controller.resetVideo();
   await until(async () => pictures.sessions > before);
+}
+
+/** The panel goes out and on again while the device is awake; BACK leaves an app, and wakes a device that sleeps. */
+async function darkens(device, { controller }) {
+  for (const mode of [AndroidScreenPowerMode.Off, AndroidScreenPowerMode.Normal]) {
+    await controller.setScreenPowerMode(mode);
+    const isOn = mode === AndroidScreenPowerMode.Normal;
+    await device.until((dump) => dump.peripherals.panel_power === isOn && dump.screen_on);
+  }
+  await backOrScreenOn(controller);
+  await device.until((dump) => dump.foreground === 'dev.farglass.launcher');
+  await press(controller, AndroidKeyCode.Power);
+  await device.until((dump) => !dump.screen_on);
+  await backOrScreenOn(controller);
+  await device.until((dump) => dump.screen_on);
+}
+
+async function backOrScreenOn(controller) {
+  for (const action of [AndroidKeyEventAction.Down, AndroidKeyEventAction.Up]) await controller.backOrScreenOn(action);
 }
 
 function isAtLeast(version, major, minor) {
