@@ -1,6 +1,6 @@
 // Every kind of server that the published client knows, each through a whole session: it lists encoders and displays,
-// starts, shows pictures, and is touched, scrolled, typed into, copied to and from, turned, darkened and closed. Virtual
-// keyboards, apps by their name and resets are asked of those versions that have them.
+// starts, shows pictures, and is touched, scrolled, typed into, copied to and from, turned, darkened and closed.
+// Virtual keyboards, apps by their name and resets are asked of those versions that have them.
 //
 // A version is here when its command line, its sockets, its lists or its messages differ from the one before.
 // Started by bench/device/tests/device/independent_client.rs, which says where things are:
