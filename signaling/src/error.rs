@@ -77,7 +77,7 @@ codes! {
     DeviceInUse "DEVICE_IN_USE" CONFLICT "Device in use";
     DeviceOffline "DEVICE_OFFLINE" SERVICE_UNAVAILABLE "Device offline";
     SessionNotFound "SESSION_NOT_FOUND" NOT_FOUND "Unknown session";
-    LeaseLost "LEASE_LOST" CONFLICT "Session over";
+    LeaseLost "LEASE_LOST" GONE "Session over";
     ConnectionNotFound "CONNECTION_NOT_FOUND" NOT_FOUND "Unknown connection";
     ConnectionLimit "CONNECTION_LIMIT" CONFLICT "Too many viewers";
     CodecUnsupported "CODEC_UNSUPPORTED" UNPROCESSABLE_ENTITY "No H.264";

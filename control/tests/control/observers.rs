@@ -128,8 +128,12 @@ async fn only_an_operator_looks_in_and_only_while_the_session_lives(on: Base) {
     let unknown = app.admin.post("/api/v1/sessions/none/observe", &json!({})).await;
     assert_eq!(unknown.code(), "SESSION_NOT_FOUND");
     browser.end(&session).await;
-    assert_eq!(operator.offer(&session).await.code(), "LEASE_LOST");
-    assert_eq!(app.admin.post(&path, &json!({})).await.code(), "LEASE_LOST");
+    for late in [
+        operator.offer(&session).await,
+        app.admin.post(&path, &json!({})).await,
+    ] {
+        assert_eq!((late.status, late.code().as_str()), (410, "LEASE_LOST"));
+    }
     // While it is cleaned, the session that was on it is shown.
     app.device_shows("status", "idle").await;
     assert_eq!(app.device().await["session_id"], Value::Null);

@@ -33,7 +33,8 @@ async fn a_revoked_link_cuts_its_holder_and_says_why(on: Base) {
     app.device_shows("status", "idle").await;
     assert_eq!(app.agent.live(), []);
     assert_eq!(app.agent.fence().0, 2);
-    assert_eq!(browser.offer(session).await.code(), "LEASE_LOST");
+    let late = browser.offer(session).await;
+    assert_eq!((late.status, late.code().as_str()), (410, "LEASE_LOST"));
     let reload = browser
         .post("/api/v1/launch", &json!({ "session_id": session }))
         .await;

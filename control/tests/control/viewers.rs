@@ -260,5 +260,6 @@ async fn a_connection_that_is_over_may_be_ended_again_by_its_owner_and_by_nobody
         "it ended with the session"
     );
     assert_eq!(app.agent.unasked(), [], "nobody is asked for what is over");
-    assert_eq!(browser.offer(&session).await.code(), "LEASE_LOST");
+    let late = browser.offer(&session).await;
+    assert_eq!((late.status, late.code().as_str()), (410, "LEASE_LOST"));
 }
