@@ -78,11 +78,11 @@ async fn a_release_that_a_restart_cut_short_is_asked_for_again(on: Base) {
 async fn an_epoch_is_never_below_the_agents_fence_even_with_an_older_database(on: Base) {
     let mut app = TestApp::start(on).await;
     let link = app.link(json!({})).await;
-    app.stop().await;
-    let backup = app.backup();
-    app.start_again().await;
-
     let mut browser = app.browser();
+    let session = browser.ready(&link.token).await;
+    browser.end(&session).await;
+    app.device_shows("status", "idle").await;
+    let backup = app.backup();
     for _ in 0..2 {
         let session = browser.ready(&link.token).await;
         browser.end(&session).await;
@@ -92,6 +92,8 @@ async fn an_epoch_is_never_below_the_agents_fence_even_with_an_older_database(on
     app.stop().await;
     app.restore(&backup);
     app.start_again().await;
+    let whole = app.count("SELECT COUNT(*) FROM leases").await;
+    assert_eq!(whole, 1, "what was only in the log yet is in the backup");
     // Somebody whom the database forgot may have been on it.
     app.device_shows("occupancy", "quarantined").await;
     assert_eq!(browser.launch(&link.token).await.status, 409);

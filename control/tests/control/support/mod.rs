@@ -14,11 +14,15 @@ pub mod postgres;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use control::proxies::Proxies;
 use control::{Config, Control};
 use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -135,12 +139,20 @@ impl TestApp {
         self.served.take().unwrap().await.unwrap().unwrap();
     }
 
-    /// A backup of the database. Control is stopped: what it keeps is then whole.
+    /// A backup of the database in the way that the README tells, while control runs.
     pub fn backup(&self) -> Vec<u8> {
-        match &self.postgres {
-            Some(server) => server.dump(),
-            None => std::fs::read(data(self.folder.path()).join(FILE)).unwrap(),
+        if let Some(server) = &self.postgres {
+            return server.dump();
         }
+        let file = self.folder.path().join("backup.db");
+        let done = Command::new("sqlite3")
+            .arg(data(self.folder.path()).join(FILE))
+            .arg(format!(".backup {}", file.display()))
+            .output()
+            .expect("sqlite3 is missing: cargo xtask setup installs it");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() && said.is_empty(), "{said}");
+        std::fs::read(file).unwrap()
     }
 
     /// Puts a backup back in the place of what the database of a stopped control has learnt since.
@@ -155,6 +167,22 @@ impl TestApp {
             let _ = std::fs::remove_file(data.join(name));
         }
         std::fs::write(data.join(FILE), backup).unwrap();
+    }
+
+    /// What a `SELECT COUNT(*) …` finds in the database, beside control.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        match &self.postgres {
+            Some(server) => {
+                let mut beside = PgConnection::connect(&server.url()).await.unwrap();
+                sqlx::query_scalar(sql).fetch_one(&mut beside).await.unwrap()
+            }
+            None => {
+                let file = data(self.folder.path()).join(FILE);
+                let options = SqliteConnectOptions::new().filename(file).read_only(true);
+                let mut beside = options.connect().await.unwrap();
+                sqlx::query_scalar(sql).fetch_one(&mut beside).await.unwrap()
+            }
+        }
     }
 
     pub fn browser(&self) -> Browser {
