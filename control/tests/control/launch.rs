@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 on_both![
     a_link_opens_its_device_and_shows_true_progress,
     of_sixty_four_people_who_open_a_one_use_link_at_once_exactly_one_gets_it,
+    of_fifty_people_with_a_link_each_to_one_free_device_exactly_one_gets_it,
     a_second_person_is_refused_and_the_first_notices_nothing,
     the_same_browser_comes_back_by_its_cookie_with_link_or_session,
     a_session_that_its_holder_ends_gives_the_device_to_the_next,
@@ -86,24 +87,74 @@ async fn a_link_opens_its_device_and_shows_true_progress(on: Base) {
     app.device_shows("status", "busy").await;
 }
 
+/// Leases that hold their device.
+const LIVE: &str = "SELECT COUNT(*) FROM leases WHERE state <> 'released' AND state <> 'releasing'";
+/// Leases that were ever given.
+const GIVEN: &str = "SELECT COUNT(*) FROM leases";
+
+/// Everybody opens his link at the same time, from this address: who, and what he was told.
+async fn all_at_once(app: &TestApp, from: [u8; 4], tokens: Vec<String>) -> Vec<(Browser, Answer)> {
+    let mut everybody = JoinSet::new();
+    for token in tokens {
+        let mut browser = Browser::from(app.address, from.into());
+        everybody.spawn(async move {
+            let answer = browser.launch(&token).await;
+            (browser, answer)
+        });
+    }
+    everybody.join_all().await
+}
+
+/// The one who was let in, and his session. All others were refused with this code.
+fn only_one(answers: Vec<(Browser, Answer)>, code: &str) -> (Browser, String) {
+    let (mut let_in, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|(_, answer)| answer.status < 300);
+    for (_, answer) in &refused {
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (409, code),
+            "{}",
+            answer.body
+        );
+    }
+    let (browser, answer) = let_in.pop().expect("somebody gets it");
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    assert!(let_in.is_empty(), "{} more were let in", let_in.len());
+    (browser, answer.json()["session_id"].as_str().unwrap().to_owned())
+}
+
 async fn of_sixty_four_people_who_open_a_one_use_link_at_once_exactly_one_gets_it(on: Base) {
     let mut app = TestApp::start(on).await;
     let link = app.link(json!({ "max_uses": 1 })).await;
-    let mut everybody = JoinSet::new();
-    for _ in 0..64 {
-        let (mut browser, token) = (app.browser(), link.token.clone());
-        everybody.spawn(async move { browser.launch(&token).await });
-    }
-    let answers = everybody.join_all().await;
-    let granted = answers.iter().filter(|answer| answer.status == 202).count();
-    assert_eq!(granted, 1);
-    for refused in answers.iter().filter(|answer| answer.status != 202) {
-        assert_eq!(refused.status, 409, "{}", refused.body);
-        assert_eq!(refused.code(), "LINK_BOUND_ELSEWHERE");
-    }
+    let tokens = vec![link.token.clone(); 64];
+    let answers = all_at_once(&app, [127, 0, 0, 1], tokens.clone()).await;
+    let (mut holder, session) = only_one(answers, "LINK_BOUND_ELSEWHERE");
     assert_eq!(app.device().await["epoch"], 1);
+    assert_eq!((app.count(LIVE).await, app.count(GIVEN).await), (1, 1));
+
+    holder.end(&session).await;
+    app.device_shows("status", "idle").await;
+    for (_, answer) in all_at_once(&app, [127, 0, 0, 2], tokens).await {
+        assert_eq!((answer.status, answer.code().as_str()), (410, "LINK_EXHAUSTED"));
+    }
+    assert_eq!((app.count(LIVE).await, app.count(GIVEN).await), (0, 1));
     let shown = app.admin.get(&format!("/api/v1/links/{}", link.id)).await.json();
     assert_eq!(shown["uses"], 1);
+}
+
+async fn of_fifty_people_with_a_link_each_to_one_free_device_exactly_one_gets_it(on: Base) {
+    let mut app = TestApp::start(on).await;
+    let mut tokens = Vec::new();
+    for _ in 0..50 {
+        tokens.push(app.link(json!({})).await.token);
+    }
+    let answers = all_at_once(&app, [127, 0, 0, 1], tokens).await;
+    assert_eq!(answers.len(), 50);
+    let (mut holder, session) = only_one(answers, "DEVICE_IN_USE");
+    assert_eq!((app.count(LIVE).await, app.count(GIVEN).await), (1, 1));
+    assert_eq!(app.device().await["epoch"], 1);
+    assert_eq!(holder.current(&session).await["epoch"], 1);
+    assert_eq!(app.count("SELECT COUNT(*) FROM links WHERE uses > 0").await, 1);
 }
 
 async fn a_second_person_is_refused_and_the_first_notices_nothing(on: Base) {
