@@ -14,6 +14,7 @@ mod replicas;
 mod restart;
 mod revoke;
 mod secrets;
+mod strangers;
 mod strays;
 #[allow(dead_code, reason = "the tests inside of control use the rest of it")]
 mod support;
