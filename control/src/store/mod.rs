@@ -31,6 +31,7 @@ pub(crate) mod hosts;
 pub(crate) mod leases;
 pub(crate) mod links;
 pub(crate) mod live;
+mod migrations;
 mod postgres;
 #[cfg(test)]
 mod registry;

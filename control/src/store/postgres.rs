@@ -12,12 +12,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, Postgres};
 use sqlx::{ConnectOptions as _, Connection as _, PgPool, Row as _, Transaction};
 use uuid::Uuid;
 
-use super::{OpenError, READERS_MAX, generation};
+use super::{OpenError, READERS_MAX, generation, migrations};
 use crate::domain::time::UnixMs;
 
 /// Waits for the writers' turn. The number is "farglass" in ASCII; such locks belong to one database of a server. It is
@@ -64,8 +63,6 @@ const SERVER: &str = "SELECT CAST(EXTRACT(EPOCH FROM pg_postmaster_start_time())
 /// resources and an operator's intervention; a turn that did not come, or came and was not used; a deadlock; a standby.
 const AWAY: [&str; 7] = ["08", "53", "57", "55P03", "25P03", "40P01", "25006"];
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/postgres");
-
 /// Connects, and makes or updates the tables: who writes, who reads.
 pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(PgPool, PgPool), OpenError> {
     let options = options.application_name(&name_of(replica)).options(SETTINGS);
@@ -88,7 +85,7 @@ pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(Pg
             })
     };
     let mut migrating = unhurried(options.clone()).connect().await?;
-    MIGRATIONS.run(&mut migrating).await?;
+    migrations::postgres().run(&mut migrating).await?;
     migrating.close().await?;
     let known = Known::default();
     let write = pool(WRITERS_MAX, WRITE_TIMEOUT)
@@ -248,6 +245,34 @@ mod tests {
             let show = sqlx::AssertSqlSafe(format!("SHOW {setting}"));
             let row = sqlx::query(show).fetch_one(&mut migrating).await.unwrap();
             assert_eq!(row.get::<String, _>(0), "0", "{setting}");
+        }
+    }
+    #[tokio::test]
+    async fn a_commit_waits_for_the_disk_whatever_the_server_the_database_or_the_role_would_have() {
+        let server = Server::start();
+        let mut other = PgConnection::connect(&server.url()).await.unwrap();
+        for off in [
+            "ALTER SYSTEM SET synchronous_commit = off",
+            "ALTER DATABASE postgres SET synchronous_commit = off",
+            "ALTER ROLE farglass SET synchronous_commit = off",
+            "SELECT pg_reload_conf()",
+        ] {
+            other.execute(off).await.unwrap();
+        }
+        let mut plain = PgConnection::connect(&server.url()).await.unwrap();
+        let show = "SHOW synchronous_commit";
+        let unasked: String = sqlx::query_scalar(show).fetch_one(&mut plain).await.unwrap();
+        assert_eq!(unasked, "off");
+
+        let options = server.url().parse().unwrap();
+        let (write, _read) = open(options, Uuid::nil()).await.unwrap();
+        let mut writers = Vec::new();
+        for _ in 0..WRITERS_MAX {
+            writers.push(write.acquire().await.unwrap());
+        }
+        for writer in &mut writers {
+            let is: String = sqlx::query_scalar(show).fetch_one(&mut **writer).await.unwrap();
+            assert_eq!(is, "on");
         }
     }
 }

@@ -11,13 +11,12 @@ use std::time::Duration;
 
 use sqlx::SqlitePool;
 use sqlx::error::DatabaseError as _;
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use tokio::sync::watch;
 
-use super::{OpenError, READERS_MAX, checkpoint};
+use super::{OpenError, READERS_MAX, checkpoint, migrations};
 
 /// How long a request waits for a connection before it fails: for the writers before it, that is.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,8 +26,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Primary result codes of SQLite (sqlite.org/rescode.html) that say nothing about the statement: BUSY, LOCKED, IOERR,
 /// FULL, CANTOPEN.
 const AWAY: [i64; 5] = [5, 6, 10, 13, 14];
-
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
 
 /// Connections to one file.
 pub(super) struct Opened {
@@ -73,7 +70,7 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
         })
     });
     let write = write.connect_with(options.clone()).await?;
-    MIGRATIONS.run(&write).await?;
+    migrations::sqlite().run(&write).await?;
     let checkpoint = checkpoint::start(options.clone(), commits);
     let read = pool(READERS_MAX).connect_with(options.read_only(true)).await?;
     Ok(Opened {
@@ -101,7 +98,7 @@ pub(super) async fn in_memory() -> Result<SqlitePool, OpenError> {
         .max_lifetime(None)
         .test_before_acquire(false);
     let pool = pool.connect_with(options).await?;
-    MIGRATIONS.run(&pool).await?;
+    migrations::sqlite().run(&pool).await?;
     Ok(pool)
 }
 
@@ -124,5 +121,20 @@ mod tests {
         let error = write.begin_with("BEGIN IMMEDIATE").await.map(drop).unwrap_err();
         let error = StoreError::from(error);
         assert!(matches!(error, StoreError::Away(_)), "{error:?}");
+    }
+    #[tokio::test]
+    async fn every_connection_that_writes_waits_for_the_disk_and_writes_ahead() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = open(&folder.path().join("control.db")).await.unwrap();
+        for (who, pool) in [("writer", &opened.write), ("checkpointer", &opened.checkpoint)] {
+            let mut connection = pool.acquire().await.unwrap();
+            let mode = sqlx::query_scalar::<_, String>("PRAGMA journal_mode");
+            assert_eq!(mode.fetch_one(&mut *connection).await.unwrap(), "wal", "{who}");
+            // sqlite.org/pragma.html: 2 is FULL.
+            for (pragma, wanted) in [("PRAGMA synchronous", 2), ("PRAGMA foreign_keys", 1)] {
+                let is = sqlx::query_scalar::<_, i64>(pragma).fetch_one(&mut *connection);
+                assert_eq!(is.await.unwrap(), wanted, "{who}: {pragma}");
+            }
+        }
     }
 }
