@@ -159,6 +159,9 @@ mod tests {
     use super::*;
     use crate::postgres_child::Postgres as Server;
 
+    /// Ends the connections that listen.
+    const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
+
     #[tokio::test]
     async fn a_feed_that_broke_says_so_and_listens_no_more() {
         let server = Server::start();
@@ -167,12 +170,10 @@ mod tests {
             .unwrap();
         let mut feed = store.feed().await.unwrap().unwrap();
         let mut other = PgConnection::connect(&server.url()).await.unwrap();
-        const LISTENING: &str =
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
-        let ended = other.fetch_all(LISTENING).await.unwrap();
+        let ended = other.fetch_all(END).await.unwrap();
         assert_eq!(ended.len(), 1);
         assert_eq!(feed.next().await.unwrap(), None);
-        let still = other.fetch_all(LISTENING).await.unwrap();
+        let still = other.fetch_all(END).await.unwrap();
         assert_eq!(still.len(), 0, "a connection nobody hears");
     }
 

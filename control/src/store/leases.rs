@@ -109,7 +109,7 @@ impl Store {
         .await
     }
 
-    /// Applies the event that an agent's answer to a release is, if the lease still asks for the release of that epoch: a
+    /// Applies what an agent's answer to a release comes to, if the lease still asks for the release of that epoch: a
     /// database that was put back meanwhile may have it held again, or released under another one. None when nothing
     /// changed.
     pub(crate) async fn release_answered(
