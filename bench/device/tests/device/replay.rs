@@ -70,8 +70,8 @@ async fn a_film_is_shown_byte_for_byte_at_its_pace_and_again_from_the_beginning(
         height: 568,
     };
     assert_eq!((film.size(), film.pictures().len()), (size, 40));
-    let mut capture = shown(&film, 100);
     let started = Instant::now();
+    let mut capture = shown(&film, 100);
     assert_eq!(packet(&mut capture).await, Packet::Session(size));
     let config = film.pictures()[0].config.clone().unwrap();
     assert_eq!(packet(&mut capture).await, Packet::Config(config));

@@ -51,7 +51,11 @@ async fn a_slow_start_listens_a_second_or_more_later() {
 
 #[tokio::test]
 async fn a_stalled_encoder_is_silent_on_a_moving_page_and_then_goes_on() {
-    let mut rig = Rig::faulty(Fault::EncoderStall, 4, App::Motion).await;
+    let stalled = Userland {
+        faults: Faults::new(vec![Fault::EncoderStall], 4).hanging_for(Duration::from_secs(5)),
+        ..userland()
+    };
+    let mut rig = Rig::on(stalled, "4.1", App::Motion, ServerOptions::default()).await;
     let mut gap = Duration::ZERO;
     let mut last = Instant::now();
     let mut pictures = 0;
@@ -68,7 +72,8 @@ async fn a_stalled_encoder_is_silent_on_a_moving_page_and_then_goes_on() {
 
 #[tokio::test]
 async fn a_server_that_dies_closes_its_sockets_without_a_word_and_its_fingers_are_lifted() {
-    let mut rig = Rig::faulty(Fault::ServerDeath, 5, App::Motion).await;
+    // A seed by which it lives for three seconds, nearly as long as any: a slow machine has to touch it before.
+    let mut rig = Rig::faulty(Fault::ServerDeath, 120, App::Motion).await;
     rig.video.picture().await;
     rig.touch(TouchAction::DOWN, 1, 10, 10).await;
     rig.settled().await;
