@@ -41,9 +41,8 @@ async fn state(rig: &Rig) -> String {
 async fn with_a_known_key_stock_adb_is_let_in_by_its_signature() {
     let known = KnownKeys::new(Vec::new(), NewKeys::Accept);
     let rig = Rig::with(guarded(&known)).await;
-    // The first time it has to offer its key, and says so itself although it is let in.
-    let first = text(&rig.adb_any(["connect", &rig.serial]).await.stdout);
-    assert!(first.contains("failed to authenticate"), "{first}");
+    // The first time it has to offer its key. What it prints depends on when its server looks at the state.
+    rig.adb_any(["connect", &rig.serial]).await;
     rig.adb(["wait-for-device"]).await;
     assert_eq!(known.all(), [key_of(&rig)]);
     rig.adb_any(["disconnect", &rig.serial]).await;
