@@ -32,8 +32,8 @@ use crate::procs::{self, Pid};
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How often the browser's port file is looked for while it starts.
 const START_POLL: Duration = Duration::from_millis(20);
-/// Any call that does not wait for a fact in the page.
-const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// Any call that does not wait for a fact in the page. Beside other work a browser may not get a word in for half a minute.
+const CALL_LIMIT: Duration = Duration::from_secs(120);
 /// A browser that does not end by itself within this is killed: at its end it writes its profile, and disks may be busy.
 const CLOSE_LIMIT: Duration = Duration::from_secs(30);
 

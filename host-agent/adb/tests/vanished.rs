@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 
 /// The least that the system's whole seconds allow.
 const GONE_AFTER: Duration = Duration::from_secs(2);
-/// When it is noticed at the latest: half as much again, and a busy machine.
-const NOTICED_AFTER: Duration = Duration::from_secs(5);
+/// When it is noticed at the latest: half as much again, and a machine that stands still for a while.
+const NOTICED_AFTER: Duration = Duration::from_secs(60);
 /// Return 0 from the filter: keep nothing of the segment.
 const DROP_ALL: [SockFilter; 1] = [SockFilter::new(6, 0, 0, 0)];
 
