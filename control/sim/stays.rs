@@ -8,7 +8,7 @@
 //!
 //! It knows every touch and every report, but nothing of how control measures.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use protocol::LeaseId;
@@ -34,6 +34,9 @@ pub(super) struct Stays {
     agent_since: u64,
     /// Whether the control that lives has looked.
     looked: bool,
+    /// What its first look saw: it runs out when the reconnect window is over, also if it is over in between and stands
+    /// again before the next look.
+    guarded: HashSet<LeaseId>,
     /// Whether leases that were over may stand again: a control that lives goes on counting where it was.
     revived: bool,
 }
@@ -43,9 +46,8 @@ struct Stay {
     state: String,
     until: Option<i64>,
     entered: u64,
-    /// Whether it was there before the control that lives; and before that one's first sweep.
+    /// Whether it was there before the control that lives.
     inherited: bool,
-    guarded: bool,
     running_since: Option<u64>,
     /// Of the control that lives: the first sweep that saw this stay.
     swept: Option<u64>,
@@ -70,6 +72,7 @@ impl Stays {
     /// A control starts; it knows of no sweep before.
     pub(super) fn control_starts(&mut self) {
         self.looked = false;
+        self.guarded.clear();
         for stay in self.stays.values_mut() {
             stay.inherited = true;
             stay.swept = None;
@@ -104,7 +107,9 @@ impl Stays {
             let Some(stay) = self.stays.get_mut(&session.lease) else {
                 continue;
             };
-            stay.guarded |= !self.looked;
+            if !self.looked {
+                self.guarded.insert(session.lease);
+            }
             stay.swept.get_or_insert(now);
             if stay.state != "preparing" {
                 stay.swept_running.get_or_insert(now);
@@ -248,7 +253,8 @@ impl Stays {
         let used_up = lease
             .max_s
             .is_some_and(|max| over(stay.swept_running, max * 1000));
-        if (settled || !stay.guarded) && (overstayed || used_up) {
+        let may_run_out = settled || !self.guarded.contains(&lease.id);
+        if may_run_out && (overstayed || used_up) {
             eyes.broken(I5, || {
                 format!(
                     "the lease at {} is still {} at {now} ms",
