@@ -9,6 +9,7 @@
 
 use std::io::Read as _;
 
+use host_agent::config::SILENCE_MAX;
 use host_agent::{CaptureConfig, Config, ControlConfig, MediaConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             server_version: version.parse()?,
             fps_max: Some(30),
             bit_rate: 2_000_000,
+            silence_max: SILENCE_MAX,
         },
         media: MediaConfig {
             bind: ([127, 0, 0, 1], 0).into(),

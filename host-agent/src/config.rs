@@ -16,6 +16,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use protocol::label::LABELS_MAX;
 use scrcpy::ServerVersion;
@@ -28,6 +29,8 @@ use crate::way::{Way, WayTextError};
 pub const DEVICE_NAME_BYTES_MAX: usize = 63;
 /// Devices of one agent: each takes a capture, and a host has encoders for far fewer. More is refused.
 pub const DEVICES_MAX: usize = 256;
+/// A device under load answers a shell within seconds; this is what people call dead.
+pub const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// Everything an agent needs.
 #[derive(Debug, Clone)]
@@ -79,6 +82,8 @@ pub struct CaptureConfig {
     pub fps_max: Option<u16>,
     /// Bits per second of the device's encoder. Higher is sharper and fills links sooner.
     pub bit_rate: u32,
+    /// How long a device may take to answer a shell before it counts as gone: usually [`SILENCE_MAX`].
+    pub silence_max: Duration,
 }
 
 /// Where viewers' media arrives.

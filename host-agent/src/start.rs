@@ -86,7 +86,10 @@ fn recipe(config: &Config) -> Result<Recipe, AgentError> {
         version: capture.server_version,
         fps_max: capture.fps_max,
         bit_rate: capture.bit_rate,
-        pulse: Pulse::NORMAL,
+        pulse: Pulse {
+            every: Pulse::EVERY,
+            timeout: capture.silence_max,
+        },
     })
 }
 

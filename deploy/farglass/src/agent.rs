@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use host_agent::Text;
-use host_agent::config::{CaptureConfig, Config, ControlConfig, DeviceConfig, MediaConfig, RecordConfig};
+use host_agent::config::{
+    CaptureConfig, Config, ControlConfig, DeviceConfig, MediaConfig, RecordConfig, SILENCE_MAX,
+};
 use host_agent::label::Label;
 use tokio_util::sync::CancellationToken;
 
@@ -93,6 +95,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
             server_version,
             fps_max: args.fps,
             bit_rate: args.bit_rate,
+            silence_max: SILENCE_MAX,
         },
         media: MediaConfig {
             bind: args.media,

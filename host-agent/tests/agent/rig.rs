@@ -18,7 +18,9 @@ use crate::control::Control;
 use crate::phone::Phone;
 
 /// The longest that any fact may take to become true.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(90);
+/// A device that is frozen to hold its screen still is not given up in the meantime.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// How devices are filmed.
 pub struct Filming {
@@ -212,6 +214,7 @@ pub fn config_of(
             server_version: filming.version.parse().unwrap(),
             fps_max: Some(filming.fps_max),
             bit_rate: filming.bit_rate,
+            silence_max: SILENCE_MAX,
         },
         media: MediaConfig {
             bind: ([127, 0, 0, 1], 0).into(),
