@@ -38,6 +38,7 @@ pub struct Picture {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Statistics {
+    pub frames_decoded: usize,
     pub frames_dropped: usize,
 }
 

@@ -1,7 +1,5 @@
 //! A device under a lease, and those who look at it.
 
-use std::time::Instant;
-
 use protocol::agent::{DeviceFact, DeviceHealth, Role, WhepOffer};
 use protocol::{ConnectionId, DeviceId, Epoch, SessionId};
 use signaling::link::server::Host;
@@ -13,7 +11,6 @@ use crate::viewer::{Memory, Viewer};
 
 pub struct Show {
     pub rig: Rig,
-    pub started: Instant,
     link: Host,
     device: DeviceId,
     epoch: u64,
@@ -33,7 +30,6 @@ impl Show {
             device: device.id,
             epoch: 0,
             connections: 0,
-            started: Instant::now(),
         }
     }
 
