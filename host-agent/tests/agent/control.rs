@@ -49,7 +49,9 @@ impl Backend for FakeControl {
     }
 
     async fn up(&self, host: Host, hello: Hello) -> Result<(), Refusal> {
-        assert_eq!(hello.connections, []);
+        // A link that was lost may be made again with people on the devices.
+        let is_first = self.known.borrow().hellos == 0;
+        assert!(!is_first || hello.connections.is_empty(), "{hello:?}");
         self.known.send_modify(|known| {
             known.link = Some(host);
             known.hellos += 1;

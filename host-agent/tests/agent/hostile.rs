@@ -36,14 +36,16 @@ const EACH: usize = 200_000;
 /// What they may cost, in bytes of resident memory.
 const MEMORY_MAX: u64 = 64 * 1024 * 1024;
 /// Longest that the attack may take.
-const DEADLINE: Duration = Duration::from_secs(150);
+const DEADLINE: Duration = Duration::from_secs(300);
 /// Pictures of the film, in a loop. No two within it are the same.
 const PICTURES: usize = 240;
 /// Frames that have to come after the attack: what waited at its end is less.
 const AFTERWARDS: usize = 60;
-/// How long nothing came when pictures were dropped, and how often a machine may stand still for so long.
+/// How long nothing came when pictures were dropped, and how often a machine may stand still for so long: a few times, or
+/// once in a time.
 const STOOD_STILL: Duration = Duration::from_millis(400);
 const LEAPS_MAX: usize = 3;
+const LEAPS_APART: Duration = Duration::from_secs(10);
 /// Frames at the beginning that may be sent again to who joins, under times of their own.
 const JOINING: usize = 60;
 
@@ -218,6 +220,8 @@ fn check_order(frames: &[Received], film: &Film) {
         .iter()
         .map(|picture| slices(&picture.unit))
         .collect();
+    let lasted = frames[frames.len() - 1].at.duration_since(frames[0].at);
+    let leaps_max = LEAPS_MAX.max((lasted.as_secs() / LEAPS_APART.as_secs()) as usize);
     let (mut before, mut leaps): (Option<(usize, &Received)>, usize) = (None, 0);
     for (number, frame) in frames.iter().enumerate() {
         let seen: Vec<Vec<u8>> = frame.nals.iter().filter(|nal| is_slice(nal)).cloned().collect();
@@ -230,7 +234,7 @@ fn check_order(frames: &[Received], film: &Film) {
             let silent = frame.at.duration_since(earlier.at);
             leaps += 1;
             assert!(
-                is_key && silent >= STOOD_STILL && leaps <= LEAPS_MAX,
+                is_key && silent >= STOOD_STILL && leaps <= leaps_max,
                 "frame {number} is {at} of the film and comes {silent:?} after {last}"
             );
         }
