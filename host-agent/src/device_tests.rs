@@ -344,7 +344,7 @@ async fn a_device_that_was_cleaned_for_the_last_holder_is_not_cleaned_again_for_
 
 #[tokio::test]
 async fn a_connection_that_went_silent_is_given_up_although_the_screen_may_be_at_rest() {
-    let mut rig = Rig::new().await;
+    let mut rig = Rig::impatient().await;
     rig.healthy().await;
     reply(rig.prepare(1, PAINT)).await;
     rig.phone.freeze(true);

@@ -39,15 +39,15 @@ pub(crate) use phone::Phone;
 
 /// The longest that any fact may take to become true.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// Quick, but long enough for a busy machine to answer a shell.
+/// Takes no busy machine for a dead device, and finds a dead one within [`PATIENCE`].
 const PULSE: Pulse = Pulse {
     every: Duration::from_millis(200),
-    timeout: Duration::from_secs(3),
+    timeout: Duration::from_secs(30),
 };
-/// For a device that is well, however busy the machine.
-const PATIENT_PULSE: Pulse = Pulse {
-    every: Duration::from_millis(200),
-    timeout: PATIENCE,
+/// For who waits until a device that keeps silent is given up.
+const QUICK_PULSE: Pulse = Pulse {
+    timeout: Duration::from_secs(5),
+    ..PULSE
 };
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(crate) const NEWEST: &str = "4.1";
@@ -111,6 +111,8 @@ struct Extras {
     recorder: Option<Recorder>,
     /// `None` = one of its own.
     gateway: Option<Gateway>,
+    /// `None` = [`PULSE`].
+    pulse: Option<Pulse>,
 }
 
 /// A device task with everything around it.
@@ -165,7 +167,16 @@ impl Rig {
         Self::put_together(phone, tempfile::tempdir().unwrap(), NEWEST, extras).await
     }
 
-    /// With somebody who writes down what passes, and does not take a busy machine for a dead device.
+    /// That gives its device up after a few seconds of silence.
+    pub(crate) async fn impatient() -> Self {
+        let extras = Extras {
+            pulse: Some(QUICK_PULSE),
+            ..Extras::default()
+        };
+        Self::put_together(Phone::start().await, tempfile::tempdir().unwrap(), NEWEST, extras).await
+    }
+
+    /// With somebody who writes down what passes.
     pub(crate) async fn recorded(phone: Phone, recorder: Recorder) -> Self {
         let extras = Extras {
             recorder: Some(recorder),
@@ -220,14 +231,9 @@ impl Rig {
         let (events, mut heard) = mpsc::channel(16);
         let entry = register::open(data.path(), &config.name).unwrap();
         let id = entry.id;
-        let pulse = if extras.recorder.is_some() {
-            PATIENT_PULSE
-        } else {
-            PULSE
-        };
         let common = Common {
             recipe: Recipe {
-                pulse,
+                pulse: extras.pulse.unwrap_or(PULSE),
                 ..recipe(version)
             },
             gateway: gateway.clone(),
