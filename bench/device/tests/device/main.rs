@@ -8,6 +8,7 @@
 mod belongings;
 mod captures;
 mod display;
+mod encoder;
 mod independent_client;
 mod link_faults;
 mod mirroring;

@@ -1,8 +1,11 @@
 //! Options that a server refuses, and those that ask for what this device does not have.
 
+use device::android::App;
 use device::scrcpy_server::{Launch, Output, start};
 use scrcpy::codec::AudioStart;
+use scrcpy::demux::Event;
 use scrcpy::handshake::{decode_audio_header, socket_name};
+use scrcpy::options::ServerOptions;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
@@ -103,6 +106,42 @@ async fn what_is_no_value_of_an_option_without_effect_keeps_a_server_from_starti
         assert!(told.contains("refused") && code == 1, "{arg}: {told}");
         assert_eq!(told.contains("Unknown server option"), warned, "{told}");
     }
+}
+
+#[tokio::test]
+async fn pictures_come_no_closer_together_than_the_option_says() {
+    let options = ServerOptions {
+        max_fps: Some(10.0),
+        ..ServerOptions::default()
+    };
+    let mut rig = Rig::with("4.1", App::Motion, options).await;
+    let mut last = None;
+    for _ in 0..10 {
+        let Event::Frame { pts, .. } = rig.video.frame().await else {
+            continue;
+        };
+        if let Some(last) = last {
+            // Of a display with 60 a second: a tenth less a tick, and what passes between two looks at the clock.
+            assert!(pts.0 - last >= 60_000, "{} µs", pts.0 - last);
+        }
+        last = Some(pts.0);
+    }
+}
+
+#[tokio::test]
+async fn the_same_picture_is_more_bytes_the_more_bits_a_second_there_may_be() {
+    let mut lengths = Vec::new();
+    for video_bit_rate in [100_000, 1_000_000, 10_000_000] {
+        let options = ServerOptions {
+            video_bit_rate,
+            ..ServerOptions::default()
+        };
+        let mut rig = Rig::with("4.1", App::Still, options).await;
+        if let Event::Frame { data, .. } = rig.video.frame().await {
+            lengths.push(data.len());
+        }
+    }
+    assert!(lengths.windows(2).all(|pair| pair[0] < pair[1]), "{lengths:?}");
 }
 
 #[tokio::test]

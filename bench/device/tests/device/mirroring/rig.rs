@@ -73,7 +73,10 @@ impl Rig {
             scid: Some(Scid::from_bits(7)),
             audio: false,
             tunnel_forward: true,
-            video_bit_rate: 4_000_000,
+            video_bit_rate: match options.video_bit_rate {
+                rate if rate == ServerOptions::default().video_bit_rate => 4_000_000,
+                rate => rate,
+            },
             ..options
         };
         let server = launch(&userland, version, &options);
