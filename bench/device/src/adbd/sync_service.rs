@@ -17,8 +17,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::files::{Attributes, Content, FileError, Files, Growing, Status, normal};
 
-/// Serves one host's stream until it says QUIT or hangs up.
-/// As far as its answers do not begin with `nonsense`.
+/// Serves one host's stream until it says QUIT or hangs up. `nonsense` is sent in front of the first answer.
 pub(super) async fn serve(mut stream: Stream, files: Files, mut nonsense: Option<Vec<u8>>) {
     let mut parser = RequestParser::default();
     let mut session = Session {
