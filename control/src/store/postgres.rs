@@ -10,7 +10,7 @@
 //! A writer that hangs loses its turn: the server ends it. It knows no table.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, Postgres};
 use sqlx::{ConnectOptions as _, Connection as _, PgPool, Row as _, Transaction};
@@ -95,8 +95,21 @@ pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(Pg
         })
         .connect_with(options.clone())
         .await?;
-    let read = pool(READERS_MAX, READ_TIMEOUT).connect_with(options).await?;
+    let read = pool(READERS_MAX, READ_TIMEOUT).connect_lazy_with(options);
+    first(&read).await?;
     Ok((write, read))
+}
+
+/// The first connection of a pool whose requests wait for less than one may take to come up: a start waits for longer.
+async fn first(pool: &PgPool) -> Result<(), OpenError> {
+    let begun = Instant::now();
+    loop {
+        match pool.acquire().await {
+            Ok(_) => return Ok(()),
+            Err(sqlx::Error::PoolTimedOut) if begun.elapsed() < CONNECT_TIMEOUT => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// What the connections of a replica are called.
