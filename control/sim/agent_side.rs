@@ -15,7 +15,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use host_agent::custody::{Asked, Custody, Effect, Work, overtaken};
+use host_agent::custody::{Asked, Custody, Effect, Holder, Pass, Work, overtaken};
 use host_agent::fence::{Fence, Mark, Stage};
 use host_agent::fingers::PictureSize;
 use host_agent::reset::survey::Survey;
@@ -28,7 +28,7 @@ use protocol::{CloseReason, ConnectionId, DeviceId, Epoch, LeaseId};
 use super::mutants::Mutant;
 use super::network::{CallId, Message};
 use super::phone::Phone;
-use super::presence::{Disk, Holder};
+use super::presence::Disk;
 use super::violation::Checked;
 use super::violation::Invariant::{I3, I13};
 use super::work::Job;
@@ -135,6 +135,12 @@ impl Device {
     pub(super) fn is_open(&self) -> bool {
         self.fence.is_some() && self.custody.is_open()
     }
+
+    /// What the fence lets through.
+    pub(super) fn pass(&self) -> Pass {
+        let (epoch, open) = (self.mark().epoch, self.is_open());
+        Pass { epoch, open }
+    }
 }
 
 impl World<'_> {
@@ -154,7 +160,7 @@ impl World<'_> {
                     )
                 })?;
             }
-            device.holder = device.holder.take().filter(|holder| holder.is_of(mark));
+            device.holder = device.holder.take().filter(|holder| holder.is_behind(mark));
             let first = device.baseline.is_none() && mark.may_be_surveyed() && !device.phone.is_used();
             if first || mutant == Some(Mutant::BaselineOfADirtyDevice) {
                 device.baseline = Some(Arc::new(device.phone.on.clone()));

@@ -294,7 +294,7 @@ impl World<'_> {
             return Ok(());
         }
         let fence = device.mark().epoch;
-        if !device.is_open() || viewer.epoch != fence {
+        if !device.pass().lets_act(viewer.epoch) {
             return Ok(());
         }
         let lease = self.connections[&viewer.connection];

@@ -6,16 +6,17 @@
 //!       └───── plugged in again, the same boot or another
 //! ```
 //!
-//! What follows from it is `host_agent::custody`; what the witness says, `host_agent::reset::witness`.
+//! What follows from it, and what is noted of a holder, is `host_agent::custody`; what the witness says,
+//! `host_agent::reset::witness`.
 
 use std::fs;
 
-use host_agent::custody::Work;
+use host_agent::custody::{Boot, Holder, Presence, Work};
 use host_agent::fence::{Mark, Stage};
 use host_agent::fingers::PictureSize;
 use host_agent::reset::witness::Witness;
 use protocol::Epoch;
-use protocol::agent::{DeviceHealth, Prepare, RefusalCode, Reply};
+use protocol::agent::{DeviceHealth, Reply};
 
 use super::agent_side::{Device, PICTURE};
 use super::mutants::Mutant;
@@ -25,20 +26,6 @@ use super::world::World;
 
 /// Times of a hundred that a device which comes back has started anew.
 const BOOTS: u64 = 40;
-
-/// Whom a device was prepared for, and under which of its boots.
-#[derive(Debug, Clone)]
-pub(super) struct Holder {
-    request: Prepare,
-    boot: u32,
-}
-
-impl Holder {
-    /// As `HolderFile::open` reads it.
-    pub(super) fn is_of(&self, mark: Mark) -> bool {
-        mark.stage == Stage::Prepared && mark.epoch == self.request.epoch
-    }
-}
 
 /// What an agent's disk holds of a device.
 #[derive(Debug, Clone)]
@@ -87,49 +74,35 @@ impl Device {
         self.reached.then_some(PICTURE)
     }
 
-    /// As device/holder.rs tells it.
+    /// What the agent finds of it, as a host reports it.
     pub(super) fn health(&self) -> DeviceHealth {
-        let held = self.mark().stage == Stage::Prepared;
-        match (self.there, self.reached) {
+        self.custody.health(match (self.there, self.reached) {
             (false, _) => DeviceHealth::Offline,
             (true, false) => DeviceHealth::Booting,
-            (true, true) if held && !self.is_open() => DeviceHealth::Degraded,
             (true, true) => DeviceHealth::Healthy,
-        }
+        })
+    }
+
+    /// Which of its boots this is.
+    fn boot(&self) -> Boot {
+        Boot::from(self.phone.boot.to_string())
     }
 
     /// A job has shown the device to somebody, or could not launch his app again.
     pub(super) fn note_holder(&mut self, work: &Work, reply: &Reply) {
-        match reply {
-            Reply::Prepared { .. } => {}
-            Reply::Refused(why)
-                if matches!(work, Work::Return(_)) && why.code != RefusalCode::DeviceOffline =>
-            {
-                if let Some(holder) = &mut self.holder {
-                    holder.boot = self.phone.boot;
-                }
-                return;
-            }
-            _ => return,
-        }
-        let (Work::Prepare(request) | Work::Fresh(request) | Work::Resume(request) | Work::Return(request)) =
-            work
-        else {
+        let here = self.boot();
+        let shown = matches!(reply, Reply::Prepared { .. }).then_some(&here);
+        let Some(holder) = Holder::after(work, shown, reply, &here) else {
             return;
         };
-        let same = self
-            .holder
-            .as_ref()
-            .filter(|holder| holder.request.epoch == request.epoch);
-        let resumed =
-            matches!(work, Work::Resume(_)) && same.is_some_and(|holder| holder.boot == self.phone.boot);
-        if !resumed {
-            self.phone.is_let_in(request.epoch);
+        let epoch = work.epoch();
+        let prepared = self.holder.as_ref().and_then(|holder| holder.boot_under(epoch));
+        // Only a picture was awaited: nothing was done that leaves a witness.
+        let resumed = matches!(work, Work::Resume(_)) && prepared == Some(&here);
+        if shown.is_some() && !resumed {
+            self.phone.is_let_in(epoch);
         }
-        self.holder = Some(Holder {
-            request: request.clone(),
-            boot: self.phone.boot,
-        });
+        self.holder = Some(holder);
     }
 }
 
@@ -142,8 +115,11 @@ impl World<'_> {
         if !std::mem::take(&mut device.reached) {
             return Ok(());
         }
-        let shut = device.custody.went_away();
-        self.carry_out(at, shut.into_iter().collect())?;
+        let here = device.boot();
+        let shut = device
+            .custody
+            .attend(device.holder.as_ref(), Presence::Away, &here);
+        self.carry_out(at, shut)?;
         self.tells();
         Ok(())
     }
@@ -183,15 +159,11 @@ impl World<'_> {
         if !device.reached {
             return Ok(());
         }
-        let (mark, here) = (device.mark(), device.phone.boot);
-        let lost = device
-            .holder
-            .as_ref()
-            .filter(|holder| holder.is_of(mark) && holder.boot != here);
-        let lost = lost.map(|holder| holder.request.clone());
-        let away = lost.as_ref().and_then(|_| device.custody.went_away());
-        let back = device.custody.came_back(lost.as_ref());
-        self.carry_out(at, away.into_iter().chain(back).collect())
+        let here = device.boot();
+        let effects = device
+            .custody
+            .attend(device.holder.as_ref(), Presence::Filmed, &here);
+        self.carry_out(at, effects)
     }
 
     /// What changed is told at once.

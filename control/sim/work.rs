@@ -125,7 +125,8 @@ impl World<'_> {
         let Some(mut job) = self.devices[at].running.take() else {
             return Ok(None);
         };
-        let over = job.work.epoch() != fence && self.mutant != Some(Mutant::WipeOutlivesTheFence);
+        let over = !self.devices[at].pass().admits(job.work.epoch())
+            && self.mutant != Some(Mutant::WipeOutlivesTheFence);
         let away = !self.devices[at].reached;
         let outcome = if over {
             // Whatever is sent to a device is checked against the fence first.
@@ -225,8 +226,10 @@ impl World<'_> {
         })
     }
 
-    /// I5: a job is given up after its time by the clock that never jumps, and no earlier.
+    /// Whether a job is given up, by the time that the agent allows it. I5: that is when control's word for it is over by
+    /// the clock that never jumps, and no earlier.
     fn is_late(&self, job: &Job) -> Result<bool, Violation> {
+        let allowed = job.work.allowed().as_millis() as u64;
         let deadline = match &job.work {
             Work::Release(_) => RELEASE_DEADLINE_MS,
             Work::Prepare(prepare) | Work::Fresh(prepare) | Work::Resume(prepare) | Work::Return(prepare) => {
@@ -235,8 +238,8 @@ impl World<'_> {
         };
         let passed = self.monotonic - job.began;
         let late = match self.mutant {
-            Some(Mutant::WallClockAtAgent) => self.agent_wall - job.began_wall >= deadline as i64,
-            _ => passed >= deadline,
+            Some(Mutant::WallClockAtAgent) => self.agent_wall - job.began_wall >= allowed as i64,
+            _ => passed >= allowed,
         };
         if late != (passed >= deadline) {
             self.eyes.broken(I5, || {

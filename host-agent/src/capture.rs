@@ -30,8 +30,9 @@ use scrcpy::{Demuxer, DeviceMsg, ServerOptions, ServerVersion};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::custody::Pass;
 use crate::film::{self, Film, FilmEnd, Seen};
-use crate::hand::{ACKS_MAX, Hand, ORDERS_MAX, Order, Pass, Senses};
+use crate::hand::{ACKS_MAX, Hand, ORDERS_MAX, Order, Senses};
 
 /// How long a server may take from its launch to its first key frame: a cold emulator needs some seconds for
 /// the virtual machine, then half a second after waking the screen. At the limit the run is given up.

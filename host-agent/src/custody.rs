@@ -22,6 +22,8 @@
 //!
 //! It does not know disks, clocks, sockets, the gateway, or who asks (`A`).
 
+mod holder;
+mod pass;
 mod work;
 
 use protocol::agent::{Prepare, Refusal, RefusalCode, Reply, Reset, WhepOffer};
@@ -31,6 +33,8 @@ use crate::fence::{FenceError, Mark, Stage};
 use crate::fingers::PictureSize;
 use crate::refusals::fence_refusal;
 use crate::reset::witness::Witness;
+pub use holder::{Boot, Holder, Presence};
+pub use pass::Pass;
 pub use work::{Asked, Outcome, Work};
 
 /// What is to be done, in this order. `A` is whoever asked.

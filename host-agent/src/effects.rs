@@ -24,11 +24,11 @@ use scrcpy::keys::{KeyCode, MetaState};
 use scrcpy::{ControlMsg, ServerVersion};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::custody::{Boot, Pass};
 use crate::film::Seen;
 use crate::fingers::PictureSize;
-use crate::hand::{Order, Pass};
+use crate::hand::Order;
 use crate::keyframes::STALL;
-use crate::probe::Boot;
 use crate::reset::baseline::Baseline;
 use crate::reset::names::{Listed, Names, Room};
 use crate::reset::survey::Survey;
@@ -251,7 +251,7 @@ impl Effects {
     }
 
     fn check(&self) -> Result<(), EffectError> {
-        if self.reach.pass.borrow().epoch == self.epoch {
+        if self.reach.pass.borrow().admits(self.epoch) {
             Ok(())
         } else {
             Err(EffectError::Over(self.epoch))
@@ -264,7 +264,7 @@ impl Effects {
         let epoch = self.epoch;
         tokio::select! {
             biased;
-            _ = pass.wait_for(|pass| pass.epoch != epoch) => Err(EffectError::Over(epoch)),
+            _ = pass.wait_for(|pass| !pass.admits(epoch)) => Err(EffectError::Over(epoch)),
             done = waiting => Ok(done),
         }
     }

@@ -23,6 +23,7 @@ use protocol::{ConnectionId, Epoch};
 use scrcpy::{ControlMsg, ServerVersion, control};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::custody::Pass;
 use crate::fingers::PictureSize;
 use crate::input::Input;
 
@@ -36,14 +37,6 @@ const BATCH_MAX: usize = 64;
 const AWAITED_MAX: usize = 8;
 /// Clipboard acknowledgements on their way to the hand; one more is lost, as if the device had not sent it.
 pub(crate) const ACKS_MAX: usize = 16;
-
-/// What the fence lets through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pass {
-    pub(crate) epoch: Epoch,
-    /// Whether people may act. The agent itself may always.
-    pub(crate) open: bool,
-}
 
 /// The picture's size, and how often it has changed: a size that changed twice may be the same again, but
 /// what was sent in between is lost.
@@ -176,7 +169,7 @@ impl Hand {
                 aimed_at,
                 op,
             } => {
-                if self.pass == (Pass { epoch, open: true }) {
+                if self.pass.lets_act(epoch) {
                     self.input
                         .apply(now(), connection, aimed_at, op, &mut self.messages);
                 }
@@ -187,7 +180,7 @@ impl Hand {
                 messages,
                 done,
             } => {
-                if self.pass.epoch == epoch {
+                if self.pass.admits(epoch) {
                     self.messages.extend(messages);
                     self.written.push(done);
                 } else {
@@ -195,7 +188,7 @@ impl Hand {
                 }
             }
             Order::ClearClipboard { epoch, done } => {
-                if self.pass.epoch == epoch && self.awaited.len() < AWAITED_MAX {
+                if self.pass.admits(epoch) && self.awaited.len() < AWAITED_MAX {
                     let sequence = self.input.clear_clipboard(&mut self.messages);
                     self.awaited.push((sequence, done));
                 } else {

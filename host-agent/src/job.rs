@@ -11,24 +11,19 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use protocol::agent::{Progress, RELEASE_DEADLINE_MS, RELEASE_SILENCE_MS, RefusalCode, Reply};
+use protocol::agent::{Progress, RELEASE_SILENCE_MS, RefusalCode, Reply};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::asker::{Askers, refusal};
-use crate::custody::{Outcome, Work};
+use crate::custody::{Boot, Outcome, Work};
 use crate::effects::{EffectError, Effects, Reach, STEP_MAX};
 use crate::fence::Stage;
 use crate::fingers::PictureSize;
-use crate::probe::Boot;
 use crate::refusals::effect_refusal;
 use crate::tenancy::{self, Shown};
 
-/// The longest that a job may take, whatever control allows.
-const DEADLINE_MAX: Duration = Duration::from_secs(120);
-/// How long a release may take: control waits a little longer before it quarantines the device.
-const RELEASE_DEADLINE: Duration = Duration::from_millis(RELEASE_DEADLINE_MS);
 /// How often at most askers hear that a device is still being cleaned.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 const _: () = assert!(
@@ -71,14 +66,11 @@ impl Running {
 }
 
 async fn carry_out(effects: &Effects, work: &Work, prepared: Option<&Boot>, askers: &Askers) -> Ended {
-    let (what, deadline) = match work {
-        Work::Prepare(request) | Work::Fresh(request) | Work::Resume(request) | Work::Return(request) => {
-            let deadline = Duration::from_millis(request.deadline_ms);
-            ("preparing the device", deadline.min(DEADLINE_MAX))
-        }
-        Work::Release(_) => ("cleaning the device", RELEASE_DEADLINE),
+    let what = match work {
+        Work::Prepare(_) | Work::Fresh(_) | Work::Resume(_) | Work::Return(_) => "preparing the device",
+        Work::Release(_) => "cleaning the device",
     };
-    let done = tokio::time::timeout(deadline, async {
+    let done = tokio::time::timeout(work.allowed(), async {
         match work {
             Work::Prepare(request) => {
                 let shown = tenancy::prepare(effects, request, |progress| askers.tell(progress)).await?;

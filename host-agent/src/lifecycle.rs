@@ -31,9 +31,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::{self, Backoff};
 use crate::capture::{Capture, CaptureEnd, CaptureError, Recipe};
+use crate::custody::{Pass, Presence};
 use crate::effects::Reached;
 use crate::film::Seen;
-use crate::hand::{Order, Pass};
+use crate::hand::Order;
 use crate::probe::{self, Facts, ProbeError};
 use crate::recorder::Recording;
 use crate::reset::baseline::{Baseline, BaselineError};
@@ -70,17 +71,6 @@ enum State {
         capture: Capture,
         since: Instant,
     },
-}
-
-/// Whether a device is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Presence {
-    /// Not reached.
-    Away,
-    /// Reached, and not filmed at this moment.
-    Between,
-    /// Filmed.
-    Filmed,
 }
 
 /// What happened to a device.

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use adb::Host;
 use adb::host::ShellError;
-use serde::{Deserialize, Serialize};
 
+use crate::custody::Boot;
 use crate::effects::EffectError;
 use crate::fingers::PictureSize;
 use crate::reset::witness::{self, Witness};
@@ -33,10 +33,6 @@ pub(crate) struct Facts {
     /// Who was let in last.
     pub(crate) witness: Option<Witness>,
 }
-
-/// Which boot of the device this is: the same as long as it has not started anew. Two that do not say are the same.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Boot(String);
 
 /// Why a device that was reached is not known.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +68,7 @@ fn facts(properties: &str, size: &str) -> Facts {
         sdk: property(properties, "ro.build.version.sdk").and_then(|sdk| sdk.parse().ok()),
         screen: screen(size),
         // Nanoseconds from the kernel's start to init's, so another number at every boot (Android 8 and later).
-        boot: Boot(text("ro.boottime.init")),
+        boot: Boot::from(text("ro.boottime.init")),
         witness: None,
     }
 }

@@ -15,9 +15,9 @@
 use protocol::agent::{App, Prepare, Progress, Release, Reset, Stage};
 use scrcpy::keys::KeyCode;
 
+use crate::custody::Boot;
 use crate::effects::{EffectError, Effects};
 use crate::fingers::PictureSize;
-use crate::probe::Boot;
 use crate::reset::{self, witness};
 use crate::shell_words::quote;
 

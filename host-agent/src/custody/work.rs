@@ -6,10 +6,17 @@
 //!
 //! It does not know which work is due, nor what an outcome means for the fence.
 
-use protocol::agent::{Prepare, Release, Reply, Reset, WhepOffer};
+use std::time::Duration;
+
+use protocol::agent::{Prepare, RELEASE_DEADLINE_MS, Release, Reply, Reset, WhepOffer};
 use protocol::{ConnectionId, Epoch, LeaseId};
 
 use crate::fence::{Mark, Stage};
+
+/// The longest that making a device ready may take, whatever control allows.
+const PREPARING_MAX: Duration = Duration::from_secs(120);
+/// How long a release may take: control waits a little longer before it quarantines the device.
+const RELEASING_MAX: Duration = Duration::from_millis(RELEASE_DEADLINE_MS);
 
 /// What control asks of a device under an epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +63,17 @@ impl Work {
             Self::Release(request) => request.epoch,
             Self::Prepare(request) | Self::Fresh(request) | Self::Resume(request) | Self::Return(request) => {
                 request.epoch
+            }
+        }
+    }
+
+    /// How long it may take from its beginning, by a clock that does not jump. Then it has failed.
+    #[must_use]
+    pub fn allowed(&self) -> Duration {
+        match self {
+            Self::Release(_) => RELEASING_MAX,
+            Self::Prepare(request) | Self::Fresh(request) | Self::Resume(request) | Self::Return(request) => {
+                Duration::from_millis(request.deadline_ms).min(PREPARING_MAX)
             }
         }
     }

@@ -14,10 +14,9 @@ use gateway::Gate;
 use protocol::{CloseReason, ConnectionId, Epoch};
 
 use crate::asker::{Asker, Askers};
-use crate::custody::{Asked, Effect, Work, overtaken};
+use crate::custody::{Asked, Effect, Pass, Work, overtaken};
 use crate::fence::{FenceError, Mark};
 use crate::fingers::PictureSize;
-use crate::hand::Pass;
 use crate::job::{self, Ended};
 
 use super::Device;

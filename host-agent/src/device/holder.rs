@@ -1,44 +1,29 @@
-//! A holder whose device goes away in the middle of a session: the device comes back to the same holder.
+//! Whom a device was made ready for, as the disk has it, and the device's own say in who was let in.
 //!
 //! ```text
-//!   open ── connection lost ──► shut ── filmed again, same boot ────────────────────────► open
-//!     └──── filmed, another boot ──► shut ─► app launched again ────────────────────────► open
 //!   reached ── its witness knows of somebody else ──► the fence rises: nobody's, to be wiped
+//!   comes, goes, is filmed ──► custody/holder.rs ──► effects
 //! ```
 //!
-//! A device that has booted anew shows its launcher, or worse a screen of its vendor: nobody's touch belongs
-//! there, so people are let in again only when the app of their link is at the front. The fence does not move:
-//! it is the same lease, and nothing is cleaned under its holder. An app that cannot be launched again is no
-//! reason to keep the holder out: what the device shows then is the truth.
-//!
 //! What was given to whom, and under which boot, is in `holder.json` before the fence says that it was: an agent that is
-//! started again, with its device or before it, knows it. It does not know why a device went away.
+//! started again, with its device or before it, knows it. It decides nothing: `custody/holder.rs` does.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use protocol::Epoch;
-use protocol::agent::{DeviceHealth, Prepare, RefusalCode, Reply};
-use serde::{Deserialize, Serialize};
+use protocol::agent::DeviceHealth;
 use tokio::time::Instant;
 
-use crate::custody::{Effect, Work};
+use crate::custody::{Boot, Effect, Holder, Work};
 use crate::disk;
-use crate::fence::{Mark, Stage};
+use crate::fence::Mark;
 use crate::job::Ended;
-use crate::lifecycle::{Happening, Presence};
-use crate::probe::Boot;
+use crate::lifecycle::Happening;
 
 use super::Device;
 
 const FILE: &str = "holder.json";
-
-/// Who the device was prepared for, and under which of its boots.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Holder {
-    request: Prepare,
-    boot: Boot,
-}
 
 /// What is known of a device's holder, as the disk has it.
 #[derive(Debug)]
@@ -58,23 +43,15 @@ impl HolderFile {
             Some(bytes) => Some(serde_json::from_slice(&bytes)?),
             None => None,
         };
-        let has_it = |holder: &Holder| mark.stage == Stage::Prepared && mark.epoch == holder.request.epoch;
         Ok(Self {
             folder: folder.to_owned(),
-            holder: holder.filter(has_it),
+            holder: holder.filter(|holder| holder.is_behind(mark)),
         })
     }
 
     /// The boot that the device was prepared under for this epoch, if that is known.
     pub(super) fn boot_under(&self, epoch: Epoch) -> Option<Boot> {
-        let holder = self.holder.as_ref()?;
-        (holder.request.epoch == epoch).then(|| holder.boot.clone())
-    }
-
-    /// What the holder of this epoch was given, if the device has booted since.
-    fn lost(&self, epoch: Epoch, boot: &Boot) -> Option<&Prepare> {
-        let holder = self.holder.as_ref()?;
-        (holder.request.epoch == epoch && holder.boot != *boot).then_some(&holder.request)
+        self.holder.as_ref()?.boot_under(epoch).cloned()
     }
 
     /// Notes it, on a thread that may wait for the disk.
@@ -109,18 +86,9 @@ impl Device {
 
     /// Follows the device's comings and goings while somebody holds it.
     pub(super) async fn attend_holder(&mut self) {
-        let effects: Vec<_> = match self.life.presence() {
-            Presence::Away => self.custody.went_away().into_iter().collect(),
-            Presence::Between => Vec::new(),
-            Presence::Filmed => {
-                let epoch = self.custody.mark().epoch;
-                let lost = self.holder.lost(epoch, &self.life.facts().boot);
-                // It may have booted so quickly, or before this agent started, that nobody saw it away.
-                let away = lost.and_then(|_| self.custody.went_away());
-                let back = self.custody.came_back(lost);
-                away.into_iter().chain(back).collect()
-            }
-        };
+        let here = &self.life.facts().boot;
+        let holder = self.holder.holder.as_ref();
+        let effects = self.custody.attend(holder, self.life.presence(), here);
         if let Some(Effect::StartAlone(_)) = effects.last() {
             tracing::info!(device.id = %self.id, "the device has booted in a session: its app is launched again");
         }
@@ -129,32 +97,18 @@ impl Device {
 
     /// A job has ended under which the device was, or should have been, made ready for somebody.
     pub(super) async fn note_holder(&mut self, work: &Work, ended: &Ended) {
-        let (Work::Prepare(request) | Work::Fresh(request) | Work::Resume(request) | Work::Return(request)) =
-            work
-        else {
+        let here = &self.life.facts().boot;
+        let Some(holder) = Holder::after(work, ended.boot.as_ref(), &ended.outcome.reply, here) else {
             return;
         };
-        let boot = match (&ended.boot, work, &ended.outcome.reply) {
-            (Some(boot), ..) => boot.clone(),
-            // Cut off before it was launched: that is to be done again.
-            (None, Work::Return(_), Reply::Refused(why)) if why.code == RefusalCode::DeviceOffline => return,
-            (None, Work::Return(_), _) => self.life.facts().boot.clone(),
-            (None, ..) => return,
-        };
-        let request = request.clone();
-        if let Err(error) = self.holder.note(Holder { request, boot }).await {
+        if let Err(error) = self.holder.note(holder).await {
             // The fence, which is kept next and lies beside it, decides whether anything can go on.
             tracing::error!(device.id = %self.id, %error, "the device's holder cannot be noted");
         }
     }
 
-    /// What control hears of the device's health: one that is filmed but not yet what its holder had is not
-    /// there yet.
+    /// What control hears of the device's health.
     pub(super) fn health(&self) -> DeviceHealth {
-        let held = self.custody.mark().stage == Stage::Prepared;
-        match self.life.health() {
-            DeviceHealth::Healthy if held && !self.custody.is_open() => DeviceHealth::Degraded,
-            health => health,
-        }
+        self.custody.health(self.life.health())
     }
 }
