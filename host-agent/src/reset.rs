@@ -6,7 +6,7 @@
 //!   Full      full.rs   everything that differs from the baseline, then a scan       clean, or an error that says why
 //! ```
 //!
-//! A strategy that recreates a container joins here. None knows leases; the epoch is the business of the
+//! Each is a [`Strategy`]; one that recreates a container is another. None knows leases; the epoch is the business of the
 //! [`Effects`] that they work through, which check it before each step.
 
 mod apps;
@@ -23,6 +23,7 @@ pub mod witness;
 
 pub use listing::Account;
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use protocol::agent::Reset;
@@ -36,15 +37,32 @@ pub(crate) struct Step {
     pub(crate) took: Duration,
 }
 
-/// Cleans the device as `reset` says; `progress` is told percentages. Gives what was done.
-pub(crate) async fn clean(
-    effects: &Effects,
-    reset: Reset,
-    progress: impl FnMut(u8),
-) -> Result<Vec<Step>, EffectError> {
+/// What a reset gives: what was done, or why the device is not clean.
+pub(crate) type Cleaning<'a> = Pin<Box<dyn Future<Output = Result<Vec<Step>, EffectError>> + Send + 'a>>;
+
+/// A way to clean a device between holders.
+pub(crate) trait Strategy: Sync {
+    /// Cleans the device; `progress` is told percentages.
+    ///
+    /// # Errors
+    /// The device is not clean, or nobody knows whether it is.
+    fn clean<'a>(&'a self, effects: &'a Effects, progress: &'a mut (dyn FnMut(u8) + Send)) -> Cleaning<'a>;
+}
+
+/// The strategy that a reset asks for.
+pub(crate) fn strategy(reset: Reset) -> &'static dyn Strategy {
     match reset {
-        Reset::Keep => Ok(Vec::new()),
-        Reset::WipeApp => apps::wipe_apps(effects, progress).await,
-        Reset::Full => full::wipe(effects, progress).await,
+        Reset::Keep => &Keep,
+        Reset::WipeApp => &apps::WipeApps,
+        Reset::Full => &full::Full,
+    }
+}
+
+/// The same holder goes on: nothing is done.
+struct Keep;
+
+impl Strategy for Keep {
+    fn clean<'a>(&'a self, _: &'a Effects, _: &'a mut (dyn FnMut(u8) + Send)) -> Cleaning<'a> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Shown {
 pub(crate) async fn prepare(
     effects: &Effects,
     request: &Prepare,
-    progress: impl Fn(Progress),
+    progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<Shown, EffectError> {
     let tell = |stage, percent| progress(Progress { stage, percent });
     tell(Stage::Reset, 0);
@@ -50,7 +50,7 @@ pub(crate) async fn prepare(
 pub(crate) async fn receive(
     effects: &Effects,
     request: &Prepare,
-    progress: impl Fn(Progress),
+    progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<Shown, EffectError> {
     let mut request = request.clone();
     if witness::stands(effects).await? {
@@ -102,7 +102,7 @@ async fn show(effects: &Effects, request: &Prepare, reached: impl Fn(Stage)) -> 
 pub(crate) async fn release(
     effects: &Effects,
     request: &Release,
-    progress: impl Fn(Progress),
+    progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<(), EffectError> {
     clean(effects, request.reset, |percent| {
         progress(Progress {
@@ -113,8 +113,12 @@ pub(crate) async fn release(
     .await
 }
 
-async fn clean(effects: &Effects, reset: Reset, progress: impl Fn(u8)) -> Result<(), EffectError> {
-    for step in reset::clean(effects, reset, progress).await? {
+async fn clean(
+    effects: &Effects,
+    reset: Reset,
+    mut progress: impl FnMut(u8) + Send,
+) -> Result<(), EffectError> {
+    for step in reset::strategy(reset).clean(effects, &mut progress).await? {
         tracing::debug!(step = %step.what, took_us = step.took.as_micros() as u64, "reset");
     }
     Ok(())

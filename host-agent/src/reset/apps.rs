@@ -15,17 +15,25 @@ use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 use crate::effects::{EffectError, Effects};
-use crate::reset::{Step, listing};
+use crate::reset::{Cleaning, Step, Strategy, listing};
 use crate::shell_words::quote;
 
 /// Apps that are cleaned; a device with more is not one that people share. More is a failure, because the
 /// rest would stay dirty.
 const PACKAGES_MAX: usize = 500;
 
-/// Cleans the device; `progress` is told percentages. Gives what was done.
-pub(crate) async fn wipe_apps(
+/// The quick strategy.
+pub(super) struct WipeApps;
+
+impl Strategy for WipeApps {
+    fn clean<'a>(&'a self, effects: &'a Effects, progress: &'a mut (dyn FnMut(u8) + Send)) -> Cleaning<'a> {
+        Box::pin(wipe_apps(effects, progress))
+    }
+}
+
+async fn wipe_apps(
     effects: &Effects,
-    mut progress: impl FnMut(u8),
+    progress: &mut (dyn FnMut(u8) + Send),
 ) -> Result<Vec<Step>, EffectError> {
     let mut steps = Vec::new();
     let mut since = Instant::now();

@@ -15,10 +15,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::effects::{EffectError, Effects};
-use crate::reset::Step;
 use crate::reset::plan::Action;
 use crate::reset::survey::survey;
 use crate::reset::wipe::{Next, Wipe};
+use crate::reset::{Cleaning, Step, Strategy};
 
 /// How long the system may take for what it does behind a command, as removing a user: Android's own tests allow a
 /// minute. Then it counts as failed.
@@ -26,8 +26,17 @@ const COMES_TRUE: Duration = Duration::from_secs(60);
 /// How often it is asked.
 const ASKED_AGAIN: Duration = Duration::from_millis(250);
 
-/// Wipes the device and scans it; `progress` is told percentages. Gives what was done.
-pub(crate) async fn wipe(effects: &Effects, mut progress: impl FnMut(u8)) -> Result<Vec<Step>, EffectError> {
+/// The strategy that leaves nothing behind.
+pub(super) struct Full;
+
+impl Strategy for Full {
+    fn clean<'a>(&'a self, effects: &'a Effects, progress: &'a mut (dyn FnMut(u8) + Send)) -> Cleaning<'a> {
+        Box::pin(wipe(effects, progress))
+    }
+}
+
+/// Wipes the device and scans it.
+async fn wipe(effects: &Effects, progress: &mut (dyn FnMut(u8) + Send)) -> Result<Vec<Step>, EffectError> {
     let mut wipe = Wipe::new(effects.baseline().ok_or(EffectError::NoBaseline)?);
     let mut steps = Steps::new();
     loop {
