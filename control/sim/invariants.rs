@@ -16,6 +16,11 @@
 //! | I12 | a connection has one lease and epoch, and agents have those of control | people.rs `touches`, connections.rs |
 //! | I13 | no channel outlives its epoch behind the fence; who only watches does not act | agent_side.rs `no_channel_outlives_the_fence`, people.rs `touches` |
 //!
+//! I1, I4 and I8 are held against rows and fences after every event; I2, I5, I9 and I10 after every one that may have
+//! changed rows; I3, I6, I7, I12 and I13 wherever the thing that they speak of is done; I11 once the world has come to
+//! rest. I2 knows one excuse: a clock that is behind when a database is put back. I10 counts rows about leases; links,
+//! devices and tokens are walked route by route in routes/router_tests.rs.
+//!
 //! Not here: how long a revocation takes (I8, I13: `farglass bench revoke`), DTLS fingerprints and SDP (I12: the
 //! gateway's tests), and roles of data channels (I13: the gateway's tests).
 
