@@ -48,14 +48,14 @@ impl Rhythm {
 /// A thread that only sleeps. Dropping it ends it.
 pub(crate) struct Witness {
     rhythm: Arc<Mutex<Rhythm>>,
-    end: Option<mpsc::Sender<()>>,
+    end: Option<mpsc::SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Witness {
     pub(crate) fn start() -> std::io::Result<Self> {
         let rhythm = Arc::new(Mutex::new(Rhythm::begun(Instant::now())));
-        let (end, ended) = mpsc::channel::<()>();
+        let (end, ended) = mpsc::sync_channel::<()>(0);
         let own = Arc::clone(&rhythm);
         let thread = std::thread::Builder::new().name("witness".to_owned());
         let thread = thread.spawn(move || {
