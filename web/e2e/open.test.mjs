@@ -1,10 +1,11 @@
 // A link is opened: a moving picture, a still one at once, and again after a reload.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { House } from './rig/house.mjs';
-import { DESKTOP, PHONE, Viewer, launch } from './rig/viewer.mjs';
+import { browser, house, journeys } from './rig/journeys.mjs';
+import { until } from './rig/until.mjs';
+import { DESKTOP, PHONE, Viewer } from './rig/viewer.mjs';
 import { hears, watchesOffers, watchesSteps } from './rig/witness.mjs';
 
 /**
@@ -16,57 +17,34 @@ const AT_ONCE_MS = 10_000;
 const STEPS = ['Checking your link', 'Cleaning the device', 'Starting the app', 'Connecting the picture'];
 const STEP_OF = { reset: 1, launch: 2, connect: 3, ready: 3 };
 
-/** @type {House} */ let house;
-/** @type {import('playwright-core').Browser} */ let browser;
-
-before(async () => {
-  // One after the other: a house that fails must leave a browser that can be closed.
-  browser = await launch();
-  house = await House.start();
-});
-
-after(async () => {
-  await browser?.close();
-  await house?.end();
-});
+journeys();
 
 /**
- * Opens a link to `app`, and gives the device back afterwards.
+ * Opens a link to `app`.
  * @param {{ app?: string, shape?: import('playwright-core').BrowserContextOptions, witnesses?: (() => void)[] }} how
  * @param {(viewer: Viewer, link: { id: string, url: string }) => Promise<void>} journey
  */
 async function visit({ app, shape, witnesses }, journey) {
   const link = await house.link({ ...(app === undefined ? {} : { app }) });
   const viewer = await Viewer.open(browser, link.url, shape, witnesses);
-  try {
-    await viewer.plays();
-    await journey(viewer, link);
-    assert.deepEqual(viewer.complaints, [], 'the page complained');
-  } finally {
-    await viewer.close();
-    await house.free();
-  }
+  await viewer.plays();
+  await journey(viewer, link);
+  assert.deepEqual(viewer.complaints, [], 'the page complained');
 }
 
 test('the link that up prints leads to a moving picture of the device', async () => {
   const [link] = house.facts.links;
   assert.ok(link !== undefined);
   const viewer = await Viewer.open(browser, link.url);
-  try {
-    await viewer.plays();
-    assert.deepEqual(await viewer.size(), { width: 720, height: 1280 });
-    const { foreground } = await house.device.state();
-    assert.equal(foreground, 'dev.farglass.launcher');
-    // The launcher stands still: what moves it is a touch.
-    const before = await viewer.frames();
-    await viewer.tap({ x: 360, y: 1200 });
-    await viewer.playsOn(1);
-    assert.ok((await viewer.frames()) > before);
-    await viewer.end();
-  } finally {
-    await viewer.close();
-    await house.free();
-  }
+  await viewer.plays();
+  assert.deepEqual(await viewer.size(), { width: 720, height: 1280 });
+  const { foreground } = await house.device.state();
+  assert.equal(foreground, 'dev.farglass.launcher');
+  // The launcher stands still: what moves it is a touch.
+  const before = await viewer.frames();
+  await house.device.feels(() => viewer.tap({ x: 360, y: 1200 }));
+  await until('a picture of it', async () => (await viewer.frames()) > before);
+  await viewer.end();
 });
 
 for (const [name, shape] of Object.entries({ phone: PHONE, desktop: DESKTOP })) {
@@ -125,11 +103,12 @@ test('a reload shows a still page at once though its device draws nothing, and r
     const address = viewer.page.url();
     const { events } = await house.device.state();
 
-    // A device that is stopped sends no picture for sure: what is shown then is the one that it sent before.
+    // A device that is stopped sends no picture for sure: what is shown then is the one that it sent before. It is stopped
+    // no sooner than the page is back, because after 20 s its host gives it up.
     const { pid } = house.part('device');
+    await viewer.page.reload({ waitUntil: 'commit' });
     process.kill(pid, 'SIGSTOP');
     try {
-      await viewer.page.reload();
       await viewer.plays();
       await showsPaper(viewer);
       const { connected, 'first-frame': first } = await viewer.marks();

@@ -1,4 +1,17 @@
 // What links say about time and company, as a person meets it: each page says what happened and what to do.
+//
+//   What people may count on                                   Shown here, and in control/tests/control/policies.rs
+//   ───────────────────────────────────────────────────────    ────────────────────────────────────────────────────────────
+//   paused: nobody comes in, who is in stays                   "a paused link …", "a pause …"; a_paused_link_lets_…
+//   scheduled: opens at its time                               "a scheduled link …"; a_link_opens_at_its_time_…
+//   expired, policy cut: announced, then cut                   "the end of a link …"; revoke.rs: an_expired_link_cuts_its_holder
+//   expired, policy finish: who is in stays, nobody follows    "a session whose link …"; a_link_that_lets_its_session_finish_…
+//   nobody touches: asked, kept by a touch, given back         "a session that nobody …"; a_session_that_nobody_touches_…
+//   a greatest length: warned, ended; an admin moves the end   "a session of a greatest …"; a_session_is_warned_and_ends_…,
+//                                                                a_moved_end_moves_the_end_of_the_session_that_runs
+//   who looks on is shown, and written down                    "whoever looks on …"; observers.rs
+//   a launch that is disturbed or lost on its way              the last two; idempotency.rs
+//   revoked, used up, unknown                                  refuse.test.mjs
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -13,8 +26,13 @@ const MOTION = { app: 'dev.farglass.motion' };
 /** A time from now, for the API. @param {number} ms */
 const inMs = (ms) => new Date(Date.now() + ms).toISOString();
 
-/** @param {Viewer} viewer */
-const sessionOf = (viewer) => new URL(viewer.page.url()).pathname.split('/').at(-1);
+const HOUR_S = 3600;
+
+/** Moves the end of a link or of its sessions. @param {{ id: string }} link @param {object} to */
+const moves = (link, to) => house.api('POST', `/links/${link.id}/extend`, to);
+
+/** Waits until the page says nothing of this any more. @param {Viewer} viewer @param {RegExp} words */
+const unsays = (viewer, words) => until(`no more ${words}`, async () => !words.test((await viewer.shows()).words));
 
 journeysOnBoth({ devices: 1 }, () => {
   test('a paused link says so and whom to ask, and opens when it is tried again after the pause', async () => {
@@ -41,22 +59,28 @@ journeysOnBoth({ devices: 1 }, () => {
   });
 
   test('a scheduled link says when it opens, and opens by itself at its time', async () => {
+    // With everything loaded that a page needs: it has to ask twice before the link opens.
+    const viewer = await Viewer.open(browser, house.url);
+    await viewer.becomes('stopped');
     const begin = Date.now() + 18_000;
     const link = await house.link({ ...MOTION, wish: { not_before: new Date(begin).toISOString() } });
-    const viewer = await Viewer.open(browser, link.url);
+    await viewer.visit(link.url);
     const { words } = await viewer.becomes('waiting', 'scheduled');
     assert.match(words, /not open yet[^]*Leave this page open[^]*Opens \d/);
     // Whoever does not wait is told the same again.
-    await viewer.press('Try now');
-    await viewer.becomes('waiting', 'scheduled');
+    const refused = await viewer.launches(() => viewer.pressIfThere('Try now'));
+    if (Date.now() < begin) assert.deepEqual(refused, { status: 409, code: 'LINK_SCHEDULED' });
     await viewer.plays();
     assert.ok(Date.now() >= begin, 'not before its time');
   });
 
   test('the end of a link is announced over the picture, and the page says that it has come', async () => {
-    const link = await house.link({ ...MOTION, wish: { expires_at: inMs(14_000) } });
+    const link = await house.link({ ...MOTION, wish: { expires_at: inMs(HOUR_S * 1000) } });
     const viewer = await Viewer.open(browser, link.url);
     await viewer.plays();
+    assert.doesNotMatch((await viewer.shows()).words, /Ends in/);
+    // Not before there is a page to announce it on, however long that took to open.
+    await moves(link, { expires_at: inMs(9000) });
     await viewer.says(/Ends in \d+ s/);
     await viewer.playsOn(10);
     const { words } = await viewer.becomes('stopped', 'expired');
@@ -64,13 +88,34 @@ journeysOnBoth({ devices: 1 }, () => {
     await house.idle();
   });
 
+  test('a session whose link lets it finish goes on after the end of the link, and nobody follows it', async () => {
+    const link = await house.link({ ...MOTION, wish: { on_expiry: 'finish', expires_at: inMs(HOUR_S * 1000) } });
+    const viewer = await Viewer.open(browser, link.url);
+    await viewer.plays();
+    await moves(link, { expires_at: inMs(4000) });
+    await until('the end of the link', async () => (await house.api('GET', `/links/${link.id}`)).state === 'expired');
+    const next = await Viewer.open(browser, link.url);
+    await next.becomes('stopped', 'expired');
+    await viewer.playsOn(30);
+    const { state, words } = await viewer.shows();
+    assert.equal(state, 'streaming');
+    assert.doesNotMatch(words, /Ends in/);
+    await house.device.feels(() => viewer.tap({ x: 360, y: 1200 }));
+    await viewer.page.reload();
+    await viewer.plays();
+    await viewer.end();
+    await house.idle();
+  });
+
   test('a session that nobody touches asks, is kept by a touch, and is given back without one', async () => {
-    const link = await house.link({ ...MOTION, wish: { idle_timeout_s: 12 } });
+    const link = await house.link({ ...MOTION, wish: { idle_timeout_s: 16 } });
     const viewer = await Viewer.open(browser, link.url);
     await viewer.plays();
     await viewer.says(/Still there\? Ends in \d+ s/);
-    await viewer.tap({ x: 360, y: 1200 });
-    await until('the question is gone', async () => !/Still there/.test((await viewer.shows()).words));
+    await until('the question is gone', async () => {
+      await viewer.tap({ x: 360, y: 1200 });
+      return !/Still there/.test((await viewer.shows()).words);
+    });
     await viewer.playsOn(10);
     await viewer.says(/Still there\? Ends in \d+ s/);
     const { words } = await viewer.becomes('stopped', 'idle');
@@ -80,11 +125,22 @@ journeysOnBoth({ devices: 1 }, () => {
     await viewer.plays();
   });
 
-  test('a session of a greatest length is warned of its end, and can be followed by another', async () => {
-    const link = await house.link({ ...MOTION, wish: { max_duration_s: 10 } });
+  test('a session of a greatest length is warned of its end, which an admin can move, and can be followed by another', async () => {
+    const link = await house.link({ ...MOTION, wish: { max_duration_s: HOUR_S } });
     const viewer = await Viewer.open(browser, link.url);
     await viewer.plays();
+    // Not before there is a page to warn on. The time of a session counts from when its device was ready: before this.
+    const played = Date.now();
+    const wouldEnd = played + 16_000;
+    await moves(link, { max_duration_s: 16 });
     await viewer.says(/Ends in \d+ s/);
+    await moves(link, { max_duration_s: HOUR_S });
+    await unsays(viewer, /Ends in/);
+    await until('the time at which it would have ended', () => Date.now() > wouldEnd);
+    assert.equal((await viewer.shows()).state, 'streaming');
+    await viewer.playsOn(30);
+
+    await moves(link, { max_duration_s: Math.ceil((Date.now() - played) / 1000) });
     const { words } = await viewer.becomes('stopped', 'time_up');
     assert.match(words, /Time is up[^]*as long as it may be/);
     await house.idle();
@@ -98,7 +154,7 @@ journeysOnBoth({ devices: 1 }, () => {
     await viewer.plays();
     await viewer.playsOn(5);
     assert.doesNotMatch((await viewer.shows()).words, /watching/);
-    const session = sessionOf(viewer);
+    const { session } = viewer;
     const observe = () => house.api('POST', `/sessions/${session}/observe`);
     const first = await Onlooker.join(browser, house.url, await observe());
     await viewer.says(/Somebody is watching/);
@@ -111,7 +167,7 @@ journeysOnBoth({ devices: 1 }, () => {
     await viewer.says(/Somebody is watching/);
     assert.equal(await first.leave(), 200, 'whoever is not sure may leave again');
     assert.equal(await second.leave(), 200);
-    await until('nobody watches', async () => !/watching/.test((await viewer.shows()).words));
+    await unsays(viewer, /watching/);
     await viewer.playsOn(10);
     const { items } = await house.api('GET', '/audit?action=connection.observe');
     assert.equal(items.length, 2, 'and each of them is written down');
@@ -132,16 +188,14 @@ journeysOnBoth({ devices: 1 }, () => {
         body: JSON.stringify({ code: 'DEVICE_IN_USE', detail: 'busy' }),
       });
     });
-    await viewer.page.goto(link.url);
+    await viewer.visit(link.url);
     await viewer.becomes('waiting', 'busy');
     const due = performance.now() + WAIT_S * 1000;
-    await viewer.press('Try now');
+    await viewer.pressIfThere('Try now');
     await viewer.plays();
     await until('the time of the next try', () => performance.now() > due);
     await viewer.playsOn(30);
-    const mark = await house.device.mark();
-    await viewer.tap({ x: 360, y: 1200 });
-    await house.device.touchesSince(mark);
+    await house.device.feels(() => viewer.tap({ x: 360, y: 1200 }));
     assert.equal(launches, 2, 'no third one');
   });
 
@@ -163,7 +217,7 @@ journeysOnBoth({ devices: 1 }, () => {
       await answer.text();
       return route.abort('connectionreset');
     });
-    await viewer.page.goto(link.url);
+    await viewer.visit(link.url);
     await viewer.becomes('stopped', 'network');
     assert.deepEqual(unheard, [202]);
     await viewer.press('Try again');

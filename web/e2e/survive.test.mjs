@@ -14,9 +14,7 @@ journeys({ devices: 1 });
  * @param {{ x: number, y: number }} pixel
  */
 async function tapsExactly(viewer, pixel) {
-  const mark = await house.device.mark();
-  await viewer.tap(pixel);
-  const touches = await house.device.touchesSince(mark);
+  const touches = await house.device.feels(() => viewer.tap(pixel));
   assert.deepEqual(touches.map(({ kind, x, y }) => [kind, x, y]), [['down', pixel.x, pixel.y], ['up', pixel.x, pixel.y]]);
 }
 

@@ -1,38 +1,21 @@
 // Text and the device's own buttons.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { House } from './rig/house.mjs';
-import { Viewer, launch } from './rig/viewer.mjs';
+import { browser, house, journeys } from './rig/journeys.mjs';
+import { Viewer } from './rig/viewer.mjs';
 
-/** @type {House} */ let house;
-/** @type {import('playwright-core').Browser} */ let browser;
-
-before(async () => {
-  // One after the other: a house that fails must leave a browser that can be closed.
-  browser = await launch();
-  house = await House.start({ devices: 1 });
-});
-
-after(async () => {
-  await browser?.close();
-  await house?.end();
-});
+journeys({ devices: 1 });
 
 /** @param {(viewer: Viewer) => Promise<void>} journey */
 async function typing(journey) {
   const link = await house.link({ app: 'dev.farglass.echo' });
   // A desktop without touch: its keyboard types into the device at once.
   const viewer = await Viewer.open(browser, link.url, { viewport: { width: 1100, height: 800 } });
-  try {
-    await viewer.plays();
-    await journey(viewer);
-    assert.deepEqual(viewer.complaints, [], 'the page complained');
-  } finally {
-    await viewer.close();
-    await house.free();
-  }
+  await viewer.plays();
+  await journey(viewer);
+  assert.deepEqual(viewer.complaints, [], 'the page complained');
 }
 
 test('"héllo 你好" typed on a keyboard and an input method arrives as it is', async () => {

@@ -21,6 +21,8 @@ process.on('exit', () => rmSync(ADB_FOLDER, { recursive: true, force: true }));
 const ADB_SERVER = `localfilesystem:${ADB_FOLDER}/adb.sock`;
 /** An answer comes in milliseconds; a device that is silent for this long is not well. */
 const ANSWER_MS = 30_000;
+/** A touch is felt within milliseconds. One that the device does not feel within this was void, or its finger was lifted early. */
+const FELT_MS = 5000;
 
 export class Device {
   #connected = false;
@@ -79,22 +81,49 @@ export class Device {
     );
   }
 
+  /**
+   * The device once it is as `is` wants it; null when it does not become so, which is no failure yet.
+   * @param {(state: Awaited<ReturnType<Device['state']>>) => boolean} is
+   */
+  async sees(is) {
+    const since = performance.now();
+    const { state } = await until('an answer of the device', async () => {
+      const now = await this.state();
+      if (is(now)) return { state: now };
+      return performance.now() > since + FELT_MS && { state: null };
+    });
+    return state;
+  }
+
+  /**
+   * Has a gesture made until the device has felt the whole of it once, and returns its touches. A press that was on its way
+   * for half a second is void, and a finger that was silent for 0.3 s is lifted: on a machine that was busy for so long a
+   * person does it again. Whether what the device felt is right is for the journey to say.
+   * @param {() => Promise<void>} gesture
+   * @param {{ fingers?: number, isWhole?: (touches: { kind: string, id: number, x: number, y: number }[]) => boolean }} [options]
+   */
+  async feels(gesture, { fingers = 1, isWhole = () => true } = {}) {
+    let touches = [];
+    const many = (kind) => touches.filter((touch) => touch.kind === kind).length;
+    return until('a gesture that the device feels', async () => {
+      const mark = await this.mark();
+      await gesture();
+      await this.sees((now) => {
+        touches = touchesOf(now, mark);
+        return now.pointers.length === 0 && many('up') >= fingers;
+      });
+      return many('down') === fingers && many('up') === fingers && isWhole(touches) && touches;
+    }, { seen: () => touches });
+  }
+
   /** The number of the newest event: what a journey does comes after it. */
   async mark() {
     return (await this.state()).events.at(-1)?.seq ?? 0;
   }
 
-  /**
-   * Waits for the finger to leave, and returns all touches since `mark`.
-   * @param {number} mark
-   * @param {number} ups how many fingers leave
-   */
-  async touchesSince(mark, ups = 1) {
-    const touches = (state) => state.events.filter(({ seq, kind }) => seq > mark && ['down', 'move', 'up'].includes(kind));
-    const state = await this.becomes(`${ups} fingers have left`, (now) => {
-      return now.pointers.length === 0 && touches(now).filter(({ kind }) => kind === 'up').length >= ups;
-    });
-    return touches(state);
+  /** All touches since `mark`. @param {number} mark */
+  async touchesSince(mark) {
+    return touchesOf(await this.state(), mark);
   }
 
   /** Ends our adb server, if this device has used it. */
@@ -104,3 +133,6 @@ export class Device {
     await this.#adb('kill-server');
   }
 }
+
+/** The touches that a device told of, after event `mark`. */
+const touchesOf = ({ events }, mark) => events.filter(({ seq, kind }) => seq > mark && ['down', 'move', 'up'].includes(kind));

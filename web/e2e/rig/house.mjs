@@ -24,6 +24,10 @@ export const FARGLASS = process.env['FARGLASS_BIN'] ?? path.join(TOP, 'target/de
 const READY_MS = 60_000;
 /** Each of control, agent and devices has five seconds before it is killed. */
 const END_MS = 60_000;
+/** What is left out of the logs is not shown to be clean: its parts tell what they tell whoever looks for a fault. */
+const LOG = 'debug';
+/** How much of the logs a failure shows, characters. */
+const LAST_WORDS = 20_000;
 
 /** A `farglass up` that may or may not become ready. */
 export class Up {
@@ -49,6 +53,11 @@ export class Up {
     void this.ended.then((end) => (this.end = end));
   }
 
+  /** The end of what it has told. */
+  get lastWords() {
+    return this.told.slice(-LAST_WORDS);
+  }
+
   /** The processes that it started and that live. */
   children() {
     const parent = String(this.process.pid);
@@ -63,7 +72,7 @@ export class Up {
    * @param {number} withinMs
    */
   async exit(withinMs = END_MS) {
-    return until('farglass up ends', () => this.end, { deadlineMs: withinMs, seen: () => this.told });
+    return until('farglass up ends', () => this.end, { deadlineMs: withinMs, seen: () => this.lastWords });
   }
 
   /** @param {NodeJS.Signals} signal */
@@ -82,12 +91,12 @@ export class House {
     const postgres = database === 'PostgreSQL' ? await Postgres.start() : null;
     const folder = mkdtempSync(path.join(tmpdir(), 'farglass-e2e-'));
     const data = path.join(folder, 'data');
-    const env = postgres === null ? {} : { FARGLASS_DATABASE: postgres.url };
+    const env = { RUST_LOG: LOG, ...(postgres === null ? {} : { FARGLASS_DATABASE: postgres.url }) };
     const up = new Up(['--port', '0', '--data', data, '--devices', String(devices)], undefined, env);
     const file = path.join(data, 'up.json');
     try {
-      await until('up.json', () => existsSync(file) || up.end !== null, { deadlineMs: READY_MS, seen: () => up.told });
-      if (up.end !== null) throw new Error(`farglass up ended instead of being ready:\n${up.told}`);
+      await until('up.json', () => existsSync(file) || up.end !== null, { deadlineMs: READY_MS, seen: () => up.lastWords });
+      if (up.end !== null) throw new Error(`farglass up ended instead of being ready:\n${up.lastWords}`);
     } catch (error) {
       up.kill('SIGTERM');
       await up.ended;
@@ -231,7 +240,7 @@ export class House {
     } finally {
       this.up.kill('SIGCONT');
       await until(`another ${word}`, () => this.up.children().some((now) => now.command === command && now.pid !== pid));
-      await until(`health after ${word} was killed`, () => this.healthy(), { seen: () => this.up.told });
+      await until(`health after ${word} was killed`, () => this.healthy(), { seen: () => this.up.lastWords });
     }
   }
 
@@ -245,12 +254,13 @@ export class House {
     const kept = [...filesIn(this.folder), ...(this.postgres === null ? [] : filesIn(this.postgres.folder))];
     const where = (name) => this.postgres === null ? name === 'control.db' : /^\d+$/.test(name);
     assert.ok(kept.some((file) => where(file.where) && file.text.includes('link.create')), 'the database is read');
+    assert.match(this.up.told, /DEBUG/, 'the logs are read, and leave little out');
     for (const { where, text } of [...kept, { where: 'the logs', text: this.up.told }]) {
       assert.ok(![...this.#secrets].some((secret) => text.includes(secret)), `a secret is in ${where}`);
     }
     rmSync(this.folder, { recursive: true });
     this.postgres?.remove();
-    assert.deepEqual(end, { code: 0, signal: null }, this.up.told);
+    assert.deepEqual(end, { code: 0, signal: null }, this.up.lastWords);
     const left = children.filter(({ pid, command }) => processFacts(String(pid)).command === command);
     assert.deepEqual(left, [], 'something outlived farglass up');
   }

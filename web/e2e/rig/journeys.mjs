@@ -1,12 +1,12 @@
 /**
  * What all journeys of one file share: a house and a browser, there before the first journey and gone after the last.
- * After each one every page is closed and every device is free, whatever became of it.
+ * After each one every page is closed and every device is free, whatever became of it, and no server saw a link's token.
  */
 
 import { after, afterEach, before, describe } from 'node:test';
 
 import { House } from './house.mjs';
-import { launch } from './viewer.mjs';
+import { Viewer, launch } from './viewer.mjs';
 
 /** @type {House} */ export let house;
 /** @type {import('playwright-core').Browser} */ export let browser;
@@ -24,6 +24,7 @@ export function journeys(options) {
   afterEach(async () => {
     for (const context of browser.contexts()) await context.close();
     await house.free();
+    Viewer.judge();
   });
   after(async () => {
     await browser?.close();

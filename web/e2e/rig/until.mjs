@@ -6,7 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Two cores draw, encode, decode and judge at once: a fact that comes at all comes long before this. */
-const DEADLINE_MS = 40_000;
+const DEADLINE_MS = 120_000;
 /** Short against anything that a person would notice. */
 const LOOK_EVERY_MS = 20;
 

@@ -17,8 +17,8 @@ export const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync'];
 
-/** A button that is there is pressed long before this. */
-const ACTION_MS = 30_000;
+/** A button that is there is pressed long before this, and a page is loaded. */
+const ACTION_MS = 120_000;
 
 /** A phone held upright, and a desktop's window. */
 export const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 3, hasTouch: true, isMobile: true };
@@ -47,10 +47,20 @@ export class Viewer {
       viewer.complaints.push(`${message.text()} ${message.location().url}`);
     });
     page.on('pageerror', (error) => viewer.complaints.push(error.message));
-    viewer.#guard(new URL(url).hash.slice(1));
-    await page.goto(url);
+    Viewer.#unjudged.add(viewer);
+    await viewer.visit(url);
     return viewer;
   }
+
+  /** Fails when a server saw a token of anybody whose page was opened: also of whoever was not closed. */
+  static judge() {
+    const viewers = [...Viewer.#unjudged];
+    Viewer.#unjudged.clear();
+    for (const viewer of viewers) viewer.#judge();
+  }
+
+  /** Those of whom it is not yet said that no server saw their tokens. @type {Set<Viewer>} */
+  static #unjudged = new Set();
 
   /** @type {import('playwright-core').CDPSession | undefined} */
   #devtools;
@@ -68,6 +78,12 @@ export class Viewer {
     this.leaks = [];
     /** How many requests were looked at for that; not a number for a page without a token. */
     this.asked = Number.NaN;
+  }
+
+  /** Goes to an address. From then on it is looked at who gets to see a token in it. @param {string} url */
+  async visit(url) {
+    this.#guard(new URL(url).hash.slice(1));
+    await this.page.goto(url);
   }
 
   /**
@@ -144,14 +160,19 @@ export class Viewer {
     return this.page.evaluate(() => document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0);
   }
 
-  /** How many packets of pictures the connections of a stubborn page have received (see `witness.mjs`). */
-  async packets() {
+  /**
+   * What each stream of pictures has come to, as WebRTC counts it; of a page whose connections are watched (see
+   * `witness.mjs`).
+   * @returns {Promise<{ ssrc: number, packetsReceived: number, packetsLost: number, framesReceived: number,
+   *   framesDropped: number, keyFramesDecoded: number, pliCount: number, lastPacketReceivedTimestamp: number }[]>}
+   */
+  async inbound() {
     return this.page.evaluate(async () => {
-      let packets = 0;
+      const streams = [];
       for (const peer of window.farglassPeers) {
-        for (const each of (await peer.getStats()).values()) if (each.type === 'inbound-rtp') packets += each.packetsReceived;
+        for (const each of (await peer.getStats()).values()) if (each.type === 'inbound-rtp') streams.push(each);
       }
-      return packets;
+      return streams;
     });
   }
 
@@ -255,6 +276,29 @@ export class Viewer {
     await this.page.getByRole('button', { name, exact: true }).click();
   }
 
+  /** Presses a button unless the page was faster and has taken it away. @param {string} name */
+  async pressIfThere(name) {
+    await this.page.evaluate((label) => {
+      const button = [...document.querySelectorAll('button')].find(({ textContent }) => textContent === label);
+      button?.click();
+    }, name);
+  }
+
+  /**
+   * How the page's next launch is answered: the one that `something` brings about, or its own.
+   * @param {() => Promise<void>} something
+   */
+  async launches(something) {
+    const isLaunch = (response) => response.url().endsWith('/api/v1/launch');
+    const [answer] = await Promise.all([this.page.waitForResponse(isLaunch), something()]);
+    return { status: answer.status(), code: (await answer.json()).code };
+  }
+
+  /** The session that the page is at. */
+  get session() {
+    return new URL(this.page.url()).pathname.split('/').at(-1) ?? '';
+  }
+
   /** Gives the device back, as a person does. */
   async end() {
     await this.press('End session');
@@ -264,6 +308,11 @@ export class Viewer {
 
   async close() {
     await this.context.close();
+    Viewer.#unjudged.delete(this);
+    this.#judge();
+  }
+
+  #judge() {
     assert.deepEqual(this.leaks, [], 'a server saw the token of the link');
     assert.notEqual(this.asked, 0, 'requests are looked at');
   }

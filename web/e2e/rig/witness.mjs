@@ -56,6 +56,17 @@ export function watchesSteps() {
   new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
 }
 
+/** `farglassPeers`: every connection that the page made, the first one first. */
+export function watchesPeers() {
+  window.farglassPeers = [];
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...args) {
+      super(...args);
+      window.farglassPeers.push(this);
+    }
+  };
+}
+
 /** `farglassPictures`: when the last packet of each picture came that was shown; `farglassBye`: when the page stopped. */
 export function watchesPictures() {
   const pictures = (window.farglassPictures = []);
@@ -79,20 +90,14 @@ export function watchesPictures() {
 
 /**
  * A page that does not go: its connection cannot be closed from this side, and whatever touch was sent last is
- * sent again and again under a new number and at another place.
+ * sent again and again under a new number and at another place; `farglassAgain` counts how often.
  */
 export function stubborn() {
   /** Of a touch packet: its type, and where its number and the first finger's place from the left stand. */
   const [TOUCH, SEQ_AT, X_AT] = [0x01, 1, 13];
   RTCPeerConnection.prototype.close = () => undefined;
   RTCDataChannel.prototype.close = () => undefined;
-  window.farglassPeers = [];
-  window.RTCPeerConnection = class extends RTCPeerConnection {
-    constructor(...args) {
-      super(...args);
-      window.farglassPeers.push(this);
-    }
-  };
+  window.farglassAgain = 0;
   const send = RTCDataChannel.prototype.send;
   let again = null;
   RTCDataChannel.prototype.send = function (data) {
@@ -102,6 +107,7 @@ export function stubborn() {
     clearInterval(again);
     let seq = new DataView(bytes.buffer).getUint32(SEQ_AT, true) + 1_000_000;
     again = setInterval(() => {
+      window.farglassAgain += 1;
       const packet = new DataView(bytes.buffer);
       packet.setUint32(SEQ_AT, (seq += 1), true);
       packet.setUint16(X_AT, (seq * 512) & 0xffff, true);
