@@ -4,11 +4,14 @@
 //!   finger in real Chromium ── move, move, move, move … ──────────────► the page says "revoked"
 //!   admin                              ├─ POST /links/{id}/revoke ─► 200
 //!   device's own log      move move move move │                        the last down or move that it took in
-//!                                      └──────┘  the figure
+//!                                      └──────┘  the figure for input
+//!   browser's network     packet packet packet packet │                the last RTP packet that it received
+//!                                      └──────────────┘  the figure for media
 //! ```
 //!
 //! Both ends are Unix times of one machine. The lift that follows is the product's own and does not count: it takes
-//! the finger off the screen. A revocation after which nothing more was accepted counts as 0. The house is started for it
+//! the finger off the screen. A revocation after which nothing more was accepted, or no packet came, counts as 0. The page
+//! is kept from closing its connection: what ends the media is the product, not its page. The house is started for it
 //! (`house.rs`); the device's log is read through stock adb.
 
 use std::fmt;
@@ -63,6 +66,8 @@ pub struct RevokeConfig {
 pub struct RevokeReport {
     /// Revocation sent → last input that the device accepted.
     pub last_input: Spread,
+    /// Revocation sent → last RTP packet that the page's connection received.
+    pub last_packet: Spread,
     /// Revocation sent → answered.
     pub answered: Spread,
     /// Revocation sent → the page shows that it is over.
@@ -87,12 +92,12 @@ pub async fn revoke(config: &RevokeConfig) -> anyhow::Result<RevokeReport> {
         keep: false,
     })
     .await?;
-    let mut browser = Browser::launch(&chromium, WINDOW, &[]).await?;
+    let mut browser = Browser::launch(&chromium, WINDOW, &[STAYS_CONNECTED]).await?;
     let adb = Adb::start()?;
     adb.connect(&house.adb[0])?;
     let mut dice = Dice::new(config.seed);
-    let (mut last_input, mut answered, mut shown) =
-        (Durations::default(), Durations::default(), Durations::default());
+    let (mut last_input, mut last_packet) = (Durations::default(), Durations::default());
+    let (mut answered, mut shown) = (Durations::default(), Durations::default());
     for _ in 0..config.revokes {
         let plan = Plan {
             swipe: dice.ms(100, 400),
@@ -100,6 +105,7 @@ pub async fn revoke(config: &RevokeConfig) -> anyhow::Result<RevokeReport> {
         };
         let cut = one(&house, &mut browser, &adb, &plan).await?;
         last_input.record_us(cut.last_input);
+        last_packet.record_us(cut.last_packet);
         answered.record_us(cut.answered);
         shown.record_us(cut.shown);
     }
@@ -107,6 +113,7 @@ pub async fn revoke(config: &RevokeConfig) -> anyhow::Result<RevokeReport> {
     let spread = |durations: Durations| durations.spread().context("nothing was revoked");
     Ok(RevokeReport {
         last_input: spread(last_input)?,
+        last_packet: spread(last_packet)?,
         answered: spread(answered)?,
         shown: spread(shown)?,
     })
@@ -123,6 +130,7 @@ struct Plan {
 /// Microseconds from the sending of one revocation.
 struct Cut {
     last_input: u64,
+    last_packet: u64,
     answered: u64,
     shown: u64,
 }
@@ -164,10 +172,18 @@ async fn one(house: &House, browser: &mut Browser, adb: &Adb, plan: &Plan) -> an
     success(said)?;
     free(house).await?;
     browser.finger_up().await?;
+    let last_packet_ms: f64 = browser.evaluate(LAST_PACKET, Duration::ZERO).await?;
+    let last_packet = u64::try_from(Duration::try_from_secs_f64(last_packet_ms / 1e3)?.as_micros())?;
+    // It was playing when it was revoked: a packet of long before would be one of another clock.
+    ensure!(
+        Duration::from_micros(sent.saturating_sub(last_packet)) < CUT_LIMIT,
+        "the page received its last packet at {last_packet_ms} ms, long before {sent} µs"
+    );
     let accepted = accepted(adb, device, before)?;
     let last = accepted.into_iter().max().context("the device took no touches")?;
     Ok(Cut {
         last_input: last.saturating_sub(sent),
+        last_packet: last_packet.saturating_sub(sent),
         answered: answered?.saturating_sub(sent),
         shown: shown.saturating_sub(sent),
     })
@@ -175,6 +191,14 @@ async fn one(house: &House, browser: &mut Browser, adb: &Adb, plan: &Plan) -> an
 
 pub(crate) const PLAYS: &str = "document.querySelector('video[data-ready]') !== null";
 const STOPPED: &str = "document.querySelector('main')?.dataset.state === 'stopped'";
+/// Before the page's own scripts: its connections are kept, and closing them from the page's side does nothing.
+const STAYS_CONNECTED: &str = "window.farglassPeers = []; RTCPeerConnection.prototype.close = () => undefined; \
+     window.RTCPeerConnection = class extends RTCPeerConnection { \
+       constructor(...how) { super(...how); window.farglassPeers.push(this); } };";
+/// When the newest RTP packet came, by Chromium's own account: Unix time in milliseconds.
+const LAST_PACKET: &str = "(async () => { let last = 0; for (const peer of window.farglassPeers) \
+     for (const each of (await peer.getStats()).values()) if (each.type === 'inbound-rtp') \
+       last = Math.max(last, each.lastPacketReceivedTimestamp ?? 0); return last; })()";
 const MIDDLE: &str = "(() => { const box = document.querySelector('video').getBoundingClientRect(); \
                       return [box.x + box.width / 2, box.y + box.height / 2]; })()";
 
@@ -277,6 +301,7 @@ impl fmt::Display for RevokeReport {
         )?;
         for (name, spread) in [
             ("last input that the device accepted", self.last_input),
+            ("last RTP packet that the page received", self.last_packet),
             ("answer to the admin", self.answered),
             ("page shows it", self.shown),
         ] {
