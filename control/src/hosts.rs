@@ -6,7 +6,7 @@ use dashmap::DashMap;
 use protocol::agent::{DeviceFact, RefusalCode};
 use protocol::{DeviceId, Epoch, HostId};
 use signaling::link::call::CallError;
-use signaling::link::server::Host;
+use signaling::link::server::{Host, close_code};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The registry. At most one link per host.
@@ -33,6 +33,13 @@ impl Hosts {
     /// Their links.
     pub(crate) fn links(&self) -> Vec<Host> {
         self.links.iter().map(|link| link.clone()).collect()
+    }
+
+    /// Has every host dial again, and say in its Hello everything that it has.
+    pub(crate) fn dial_again(&self) {
+        for link in self.links() {
+            link.close(close_code::STOPPING, "say it all again");
+        }
     }
 
     /// Links that are registered and stand no more.

@@ -336,6 +336,8 @@ async fn set_back(app: &Shared, wrong: Wrong, now: UnixMs) -> Result<(), StoreEr
     tracing::warn!("{what}; epochs rise above all before");
     app.store.begin_generation(now).await?;
     app.hosts.forget_all_facts();
+    // A connection that ended since is up in the older database, and only a Hello tells that it is not.
+    app.hosts.dial_again();
     for session in app.store.live().await? {
         app.heard(session);
     }
