@@ -116,25 +116,28 @@ async fn tap_until_answered(page: &mut Page) -> u64 {
     let (mut made, mut in_time) = (0, 0);
     while in_time < TAPS {
         tokio::time::sleep(schedule.next_pause()).await;
-        let place = page.target(schedule.next_place()).await.unwrap();
+        let place = page
+            .target(schedule.next_place())
+            .await
+            .expect("the page shows a device");
         let began = Instant::now();
-        let answered = page.tap(place).await.unwrap();
+        let answered = page.tap(place).await.expect("Chromium taps");
         made += 1;
         if answered {
             in_time += u64::from(began.elapsed() < ANSWER_LIMIT);
             continue;
         }
         // What comes too late must not be taken for the next one's answer.
-        page.start().await.unwrap();
+        page.start().await.expect("the page records anew");
         while !page
             .browser
             .evaluate::<bool>(ALL_ANSWERED, Duration::ZERO)
             .await
-            .unwrap()
+            .expect("the page says what it waits for")
         {
             assert!(Instant::now() < deadline, "a touch had no answer");
         }
-        page.look_away().await.unwrap();
+        page.look_away().await.expect("the page forgets what it recorded");
     }
     made
 }
