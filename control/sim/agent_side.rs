@@ -15,7 +15,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use host_agent::custody::{Asked, Custody, Effect, Holder, Pass, Work, overtaken};
+use host_agent::custody::{Asked, Custody, Effect, Holder, Work, overtaken};
 use host_agent::fence::{Fence, Mark, Stage};
 use host_agent::fingers::PictureSize;
 use host_agent::reset::survey::Survey;
@@ -134,12 +134,6 @@ impl Device {
     /// Whether people of the fence's epoch may act.
     pub(super) fn is_open(&self) -> bool {
         self.fence.is_some() && self.custody.is_open()
-    }
-
-    /// What the fence lets through.
-    pub(super) fn pass(&self) -> Pass {
-        let (epoch, open) = (self.mark().epoch, self.is_open());
-        Pass { epoch, open }
     }
 }
 

@@ -11,7 +11,7 @@
 
 use std::fs;
 
-use host_agent::custody::{Boot, Holder, Presence, Work};
+use host_agent::custody::{Boot, Holder, Pass, Presence, Work};
 use host_agent::fence::{Mark, Stage};
 use host_agent::fingers::PictureSize;
 use host_agent::reset::witness::Witness;
@@ -81,6 +81,12 @@ impl Device {
             (true, false) => DeviceHealth::Booting,
             (true, true) => DeviceHealth::Healthy,
         })
+    }
+
+    /// What the fence lets through.
+    pub(super) fn pass(&self) -> Pass {
+        let (epoch, open) = (self.mark().epoch, self.is_open());
+        Pass { epoch, open }
     }
 
     /// Which of its boots this is.

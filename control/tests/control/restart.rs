@@ -92,7 +92,7 @@ async fn an_epoch_is_never_below_the_agents_fence_even_with_an_older_database(on
     app.stop().await;
     app.restore(&backup);
     app.start_again().await;
-    let whole = app.count("SELECT COUNT(*) FROM leases").await;
+    let whole = app.count("SELECT COUNT(*) FROM leases");
     assert_eq!(whole, 1, "what was only in the log yet is in the backup");
     // Somebody whom the database forgot may have been on it.
     app.device_shows("occupancy", "quarantined").await;

@@ -10,8 +10,6 @@
 //! A kind without a row does not compile. The bytes that a device sent come from the agent's own recording of its wire,
 //! or are the film's that it shows.
 
-use std::time::{Duration, Instant};
-
 use device::encode::Habit;
 use device::replay::Film;
 use device::{Mirroring, Traits};
@@ -20,15 +18,12 @@ use gateway::limits::GOP_FRAMES_MAX;
 use gateway::sps::Sps;
 use host_agent::doctor::ServerFile;
 use protocol::agent::{DeviceHealth, RefusalCode};
-use protocol::control::ToViewer;
-use protocol::input::Message;
-use protocol::{Channel, Fraction};
 
 use signaling::link::call::CallError;
 
 use crate::chromium::{Chromium, Picture};
 use crate::ffmpeg;
-use crate::person::Person;
+use crate::finger;
 use crate::phone::Phone;
 use crate::rig::{Filming, PATIENCE, Rig, prepare};
 use crate::show::Show;
@@ -39,9 +34,6 @@ const MOVING: &str = "dev.farglass.motion";
 const STILL: &str = "dev.farglass.still";
 /// Pictures that each viewer of a moving screen has to see.
 const PICTURES: usize = 20;
-/// A press that has not landed by then was void for its age, and never lands.
-const PRESS_ANEW: Duration = Duration::from_secs(1);
-
 /// What is proven of a kind.
 struct Row {
     name: String,
@@ -312,7 +304,7 @@ async fn prove(chromium: &mut Chromium, row: &Row) {
     show.prepare(MOVING).await;
     let view = show.browser(chromium).await;
     let mut viewer = show.viewer().await;
-    touch(&show, &mut viewer, row.screen).await;
+    finger::touch(&show, &mut viewer, row.screen).await;
     chromium.pictures(view, PICTURES).await.unwrap();
     viewer
         .until("pictures", |peer| peer.frames().len() >= PICTURES)
@@ -376,66 +368,6 @@ async fn join_late(chromium: &mut Chromium, show: &mut Show, viewer: &Viewer) ->
     );
     chromium.leave(late).await;
     Sight { decoded, received }
-}
-
-/// A finger in the picture lands on the same place of the screen, whatever size the encoder makes of it. A press may be
-/// void for its age on a slow machine; then it is pressed anew.
-async fn touch(show: &Show, viewer: &mut Viewer, (width, height): (u16, u16)) {
-    let mut generation = None;
-    viewer
-        .until("the picture is told", |peer| {
-            let control = peer
-                .messages
-                .iter()
-                .filter(|(_, channel, _)| *channel == Channel::Control);
-            generation = control
-                .filter_map(|(_, _, bytes)| match ToViewer::decode(bytes) {
-                    Ok(ToViewer::Picture { generation, .. }) => Some(generation),
-                    _ => None,
-                })
-                .next_back();
-            generation.is_some() && peer.open.len() == Channel::ALL.len()
-        })
-        .await;
-    let eye = show.rig.phone.host().await;
-    let mut person = Person::new(Instant::now());
-    person.generation = generation.unwrap();
-    let (x, y) = (Fraction(16_384), Fraction(49_152));
-    let deadline = Instant::now() + PATIENCE;
-    let look = async |viewer: &Viewer, person: &mut Person| {
-        let mut bytes = Vec::new();
-        Message::Touch(person.packet(Instant::now())).encode(&mut bytes);
-        viewer.say(Channel::Input, &bytes);
-        let dump = eye.shell("dumpsys simulated").await.unwrap().stdout;
-        let dump: serde_json::Value = serde_json::from_slice(&dump).unwrap();
-        assert!(Instant::now() < deadline, "the touch is lost: {dump}");
-        let fingers = dump["pointers"].as_array().unwrap().len();
-        (fingers, dump)
-    };
-    let dump = 'lands: loop {
-        person.press(0, x.0, y.0, Instant::now());
-        let until = Instant::now() + PRESS_ANEW;
-        while Instant::now() < until {
-            let (fingers, dump) = look(viewer, &mut person).await;
-            if fingers == 1 {
-                break 'lands dump;
-            }
-        }
-        person.lift(0, Instant::now());
-    };
-    let there = (&dump["pointers"][0]["x"], &dump["pointers"][0]["y"]);
-    assert_eq!(
-        (there.0.as_u64(), there.1.as_u64()),
-        (Some(x.pixel(width).into()), Some(y.pixel(height).into()))
-    );
-    person.lift(0, Instant::now());
-    let dump = loop {
-        let (fingers, dump) = look(viewer, &mut person).await;
-        if fingers == 0 {
-            break dump;
-        }
-    };
-    assert_eq!(dump["dropped"].as_array().map(Vec::len), Some(0), "{dump}");
 }
 
 fn pictures(viewer: &Viewer) -> Vec<Vec<Vec<u8>>> {

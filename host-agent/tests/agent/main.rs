@@ -14,6 +14,7 @@ mod chromium;
 mod control;
 mod encoders;
 mod ffmpeg;
+mod finger;
 mod flood;
 mod hostile;
 mod meddler;

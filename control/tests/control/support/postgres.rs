@@ -169,6 +169,32 @@ impl Postgres {
             .arg(file));
     }
 
+    /// What a question comes to, as `psql` prints it without names and borders.
+    pub(crate) fn told(&self, sql: &str) -> String {
+        let told = Command::new(bin("psql"))
+            .args([
+                "--quiet",
+                "--no-align",
+                "--tuples-only",
+                "--set",
+                "ON_ERROR_STOP=1",
+            ])
+            .args([
+                "--username",
+                ROLE,
+                "--dbname",
+                "postgres",
+                "--command",
+                sql,
+                "--host",
+            ])
+            .arg(self.folder.path().join("socket"))
+            .output()
+            .unwrap();
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        String::from_utf8(told.stdout).unwrap()
+    }
+
     /// What it keeps on the disk, as bytes.
     pub(crate) fn files(&self) -> Vec<u8> {
         let mut all = Vec::new();

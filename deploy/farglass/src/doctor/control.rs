@@ -186,7 +186,9 @@ fn unix_s(date: &str) -> Option<i64> {
     let mut time = words.next()?.split(':').zip([23, 59, 60]);
     let mut part = || {
         let (part, greatest) = time.next()?;
-        part.parse::<i64>().ok().filter(|part| (0..=greatest).contains(part))
+        part.parse::<i64>()
+            .ok()
+            .filter(|part| (0..=greatest).contains(part))
     };
     let (hour, minute, second) = (part()?, part()?, part()?);
     // Days since 1970 in the Gregorian calendar, with years that begin in March so that the leap day is the last.
