@@ -5,7 +5,7 @@
 //!   call ──┬─► Answer  { status, body, cookie, … }  control has decided
 //!          ├─► Nobody                               no connection: nothing was asked
 //!          ├─► Unknown                              cut while it was asked: it may have happened
-//!          └─► Hung                                 no answer for ten seconds, or 25: nobody should be left like that
+//!          └─► Hung                                 no answer for 25 seconds: nobody should be left like that
 //! ```
 //!
 //! Of several controls each call goes to the next one, and on to another where nobody listens, as a load balancer does.
@@ -22,11 +22,9 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, COOKIE, ORIGIN, RETRY_AFTER, SET_COOKIE};
 use serde_json::Value;
 
-/// One request on loopback, to a control that may have lost its database.
-const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-/// An offer. Control itself waits ten seconds for the host, and up to five for its turn to write before that and after
-/// it. A host that does not answer is then told of with 504, and that is judged: not which of two clocks was faster.
-const OFFER_LIMIT: Duration = Duration::from_secs(25);
+/// One request. Control itself waits ten seconds for a host, and up to five for its turn to write before that and after
+/// it; whoever waits for longer was left alone. What is judged is that, and not which of two clocks was faster.
+const REQUEST_LIMIT: Duration = Duration::from_secs(25);
 
 /// What a connection is offered as.
 const SDP: &str = "application/sdp";
@@ -184,7 +182,6 @@ impl Client {
             Content::Sdp(sdp) => request
                 .header(ORIGIN, url)
                 .header(CONTENT_TYPE, SDP)
-                .timeout(OFFER_LIMIT)
                 .body(sdp.clone()),
         };
         match request.send().await {
