@@ -21,6 +21,7 @@ mod rests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use device::dice::Dice;
 use device::fault::{Fault, Faults};
 use protocol::agent::Reply;
 use protocol::control::System;
@@ -35,7 +36,7 @@ use tokio::time::Instant;
 use crate::fingers::Place;
 use crate::hand::{Frame, Order};
 use crate::rig::{NEWEST, PATIENCE, Phone, Rig, reply};
-use dice::Dice;
+use dice::place;
 use ledger::{Ledger, What};
 
 /// Steps between two times at rest.
@@ -132,7 +133,7 @@ impl Run {
         let captures = rig.handle.orders.clone();
         let mut run = Self {
             seed,
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             rig,
             captures,
             captured: 0,
@@ -265,7 +266,7 @@ impl Run {
 
     /// A place in the picture that the person sees, and nowhere else.
     fn aim(&mut self, what: What) -> Option<(Place, Generation)> {
-        let (place, size) = (self.dice.place(), self.view.size?);
+        let (place, size) = (place(&mut self.dice), self.view.size?);
         self.ledger.means(what, size, place);
         Some((place, Generation(self.view.changes as u16)))
     }
@@ -350,7 +351,7 @@ impl Run {
     }
 
     fn lift(&mut self, pointer: u8) {
-        let place = self.dice.place();
+        let place = place(&mut self.dice);
         self.ledger.may_lift(pointer, place);
         self.held.remove(&pointer);
         self.send(InputOp::Up {

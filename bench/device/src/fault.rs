@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::dice::Dice;
+
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
@@ -277,7 +279,7 @@ impl Faults {
         let mut nonsense = None;
         if let Some(after) = after(Fault::AdbGarbage) {
             // Other dice than the moment's: they would roll the same.
-            nonsense = Some((after, self.dice(Fault::AdbGarbage, !link).bytes()));
+            nonsense = Some((after, any_bytes(&mut self.dice(Fault::AdbGarbage, !link))));
         }
         if let Some(after) = after(Fault::AdbHuge) {
             let words = [WRTE, 1, 1, u32::MAX, 0, !WRTE];
@@ -298,7 +300,7 @@ impl Faults {
             return Some(vec![1, 0xff, 0xff, 0xff, 0xff]);
         }
         let garbage = self.has(Fault::ShellGarbage, command);
-        garbage.then(|| self.dice(Fault::ShellGarbage, command).bytes())
+        garbage.then(|| any_bytes(&mut self.dice(Fault::ShellGarbage, command)))
     }
 
     /// What the next sync stream's answers begin with that they should not.
@@ -308,7 +310,7 @@ impl Faults {
             return Some(b"DATA\xff\xff\xff\xff".to_vec());
         }
         let garbage = self.has(Fault::SyncGarbage, sync);
-        garbage.then(|| self.dice(Fault::SyncGarbage, sync).bytes())
+        garbage.then(|| any_bytes(&mut self.dice(Fault::SyncGarbage, sync)))
     }
 
     /// The plan of the daemon's next life; none: it lives for ever.
@@ -324,7 +326,7 @@ impl Faults {
 
     /// Each kind has dice of its own, so that one more kind does not move the others.
     fn dice(&self, kind: Fault, number: u64) -> Dice {
-        Dice(self.seed ^ number << 32 ^ (kind as u64) << 56)
+        Dice::new(self.seed ^ number << 32 ^ (kind as u64) << 56)
     }
 }
 
@@ -332,16 +334,16 @@ impl Plan {
     fn add(&mut self, kind: Fault, dice: &mut Dice) {
         match kind {
             Fault::SlowStart => self.starts_after = dice.ms(1_000, 4_000),
-            Fault::EncoderStall => self.stall = Some((dice.pictures(), dice.ms(1_000, 5_000))),
+            Fault::EncoderStall => self.stall = Some((pictures(dice), dice.ms(1_000, 5_000))),
             Fault::ServerDeath => self.dies_after = Some(dice.ms(200, 3_000)),
             Fault::AudioRefused => self.audio_refused = true,
             Fault::UpLost => self.session_late = dice.ms(200, 500),
-            Fault::VideoGarbage => self.video_garbage = Some((dice.pictures(), dice.bytes())),
-            Fault::ControlGarbage => self.control_garbage = Some((dice.ms(100, 2_000), dice.bytes())),
-            Fault::HugeLength => self.huge_length = Some(dice.pictures()),
+            Fault::VideoGarbage => self.video_garbage = Some((pictures(dice), any_bytes(dice))),
+            Fault::ControlGarbage => self.control_garbage = Some((dice.ms(100, 2_000), any_bytes(dice))),
+            Fault::HugeLength => self.huge_length = Some(pictures(dice)),
             Fault::DoubleSession => self.first_size_fails = true,
             Fault::NoUhid => self.no_uhid = true,
-            Fault::AudioGarbage => self.audio_garbage = Some(dice.bytes()),
+            Fault::AudioGarbage => self.audio_garbage = Some(any_bytes(dice)),
             Fault::ClipboardHuge => {
                 self.control_garbage = Some((dice.ms(100, 2_000), vec![0, 0xff, 0xff, 0xff, 0xff]));
             }
@@ -362,34 +364,15 @@ impl Plan {
 /// adb's command for data of a stream.
 const WRTE: u32 = u32::from_le_bytes(*b"WRTE");
 
-/// SplitMix64: small, and the same on every machine.
-struct Dice(u64);
+/// After how many pictures something happens.
+fn pictures(dice: &mut Dice) -> u32 {
+    dice.between(2, 60) as u32
+}
 
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn between(&mut self, least: u64, most: u64) -> u64 {
-        least + self.roll() % (most - least + 1)
-    }
-
-    fn ms(&mut self, least: u64, most: u64) -> Duration {
-        Duration::from_millis(self.between(least, most))
-    }
-
-    fn pictures(&mut self) -> u32 {
-        self.between(2, 60) as u32
-    }
-
-    /// 16 to 512 bytes.
-    fn bytes(&mut self) -> Vec<u8> {
-        let len = self.between(16, 512);
-        (0..len).map(|_| self.roll() as u8).collect()
-    }
+/// 16 to 512 bytes that are nothing.
+fn any_bytes(dice: &mut Dice) -> Vec<u8> {
+    let len = dice.between(16, 512);
+    (0..len).map(|_| dice.roll() as u8).collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod android;
 pub mod apk;
 mod clock;
 pub mod console;
+pub mod dice;
 pub mod display;
 pub mod encode;
 pub mod fault;

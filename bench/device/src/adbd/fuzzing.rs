@@ -98,6 +98,7 @@ fn android() -> Android {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
 
     /// Pieces of requests.
     const PIECES: [&str; 14] = [
@@ -119,13 +120,8 @@ mod tests {
 
     #[test]
     fn every_request_about_reverses_is_answered_in_its_form() {
-        let mut state = 1u64;
-        let mut below = |n: usize| {
-            state = state
-                .wrapping_mul(0x5851_f42d_4c95_7f2d)
-                .wrapping_add(0x1405_7b7e_f767_814f);
-            (state >> 33) as usize % n
-        };
+        let mut dice = Dice::new(1);
+        let mut below = |n: usize| dice.index(n);
         for _ in 0..500 {
             let text: String = (0..200).map(|_| PIECES[below(PIECES.len())]).collect();
             fuzz_reverses(text.as_bytes());

@@ -63,6 +63,7 @@ fn android() -> Android {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
 
     /// A line for each tool with arguments of its own.
     const LINES: [&str; 16] = [
@@ -86,13 +87,8 @@ mod tests {
 
     #[test]
     fn no_argument_of_no_command_ends_the_device() {
-        let mut state = 1u64;
-        let mut below = |n: usize| {
-            state = state
-                .wrapping_mul(0x5851_f42d_4c95_7f2d)
-                .wrapping_add(0x1405_7b7e_f767_814f);
-            (state >> 33) as usize % n
-        };
+        let mut dice = Dice::new(1);
+        let mut below = |n: usize| dice.index(n);
         for _ in 0..3_000 {
             let mut bytes = LINES[below(LINES.len())].as_bytes().to_vec();
             for _ in 0..=below(3) {
