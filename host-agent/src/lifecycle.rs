@@ -248,11 +248,11 @@ impl Life {
         let (way, baseline) = (self.around.way.clone(), self.around.baseline.clone());
         let recording = self.around.recording.clone();
         let task = tokio::spawn(async move {
-            let host = way.connect().await?;
-            let host = match recording {
-                Some(recording) => recording.watch(host).await,
-                None => host,
+            let witness = match recording {
+                Some(recording) => recording.begin(way.packets()).await,
+                None => None,
             };
+            let host = way.connect_seen_by(witness).await?;
             let facts = tokio::time::timeout(BOOT_TIMEOUT, probe::probe(&host)).await;
             let facts = facts.map_err(|_| ArrivalError::Boot)??;
             baseline.take(&host).await?;

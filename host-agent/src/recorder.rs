@@ -1,6 +1,8 @@
-//! The wire recorder: one file for each connection to a device, with every byte of its streams and when it passed.
+//! The wire recorder: one file for each connection to a device, with every packet of adb, every byte of its streams, and
+//! when it passed.
 //!
 //! ```text
+//!   adb packets ──┐
 //!   adb streams ── Witness ──► try_send ──► queue (bounded) ──► thread ── redact.rs ──► NAME/UNIX-MS.wire.part
 //!    pictures, input,              │ full: counted, and written down as lost                │ the end: fsync, rename
 //!    shells, files                 ▼                                                        ▼
@@ -10,14 +12,21 @@
 //! Pictures and input never wait for the disk: what finds no room in the queue is dropped and counted, and the file
 //! says so where it is missing. What people type and copy is replaced by asterisks before it reaches the disk, and so is
 //! all that shells and files say, which may be the same again, unless the operator wants it ([`Text::Kept`]); pictures
-//! of it are not, so a recording is as private as the screen was, and its files are for the agent's user only.
+//! of it are not, so a recording is as private as the screen was, and its files are for the agent's user only. So it is
+//! with what our key says.
+//!
+//! A recording begins before the connection does, so that it has the handshake, also one that fails. One in which the
+//! device said nothing is not kept. Through an adb server we have no packets: there are streams only, and the head says so.
 //!
 //! A file under its final name is whole and on the disk; one that ends in `.part` is being written or was cut off. At
 //! [`DISK_BYTES_MAX`] nothing more is recorded, and what there is stays: removing recordings is the operator's.
 //! The layout is `adb::recording`. It does not know what pictures show, nor leases: a session is a connection.
 
+#[cfg(test)]
+pub(crate) mod conversation;
 mod file;
 mod fuzzing;
+mod packets;
 mod redact;
 mod service;
 
@@ -30,8 +39,8 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use adb::recording::{Head, Record, StreamId, What};
-use adb::{Host, Witness};
+use adb::Witness;
+use adb::recording::{Carrier, Head, Passed, Record, StreamId, What};
 use bytes::Bytes;
 use scrcpy::ServerVersion;
 use tokio::sync::watch;
@@ -46,8 +55,9 @@ pub use fuzzing::fuzz;
 /// [`LEN_MAX`](adb::recording::LEN_MAX) each, which is as much as one of them may take (four and a half minutes of a device at
 /// 8 Mbit/s). Reached: recordings end, new ones are begun when somebody has removed some, and the log says so.
 pub const DISK_BYTES_MAX: u64 = 16 << 30;
-/// Records of one session that wait for its thread: two seconds of a busy device. Reached: the record is lost.
-const QUEUE_RECORDS_MAX: usize = 2048;
+/// Records of one session that wait for its thread: two seconds of a busy device, whose every picture and touch has packets
+/// beside it. Reached: the record is lost.
+const QUEUE_RECORDS_MAX: usize = 8192;
 /// Bytes of these records: two seconds at 64 Mbit/s. Reached: the record is lost.
 const QUEUE_BYTES_MAX: usize = 16 << 20;
 
@@ -57,7 +67,8 @@ const BLANK: u8 = b'*';
 /// What becomes of what people type and copy, and of what shells and files say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Text {
-    /// Asterisks take its place, as many as there were bytes; keys that type become unknown ones.
+    /// Asterisks take its place, as many as there were bytes, and that of what keys said; keys that type become unknown
+    /// ones.
     #[default]
     Redacted,
     /// It is kept.
@@ -99,9 +110,14 @@ impl Recorder {
         }
     }
 
-    /// Begins to record a connection; the recording ends when nobody holds the session or its streams any more.
-    /// Writes the head, so it blocks as a disk does.
-    pub(crate) fn session(&self, device: &DeviceName, server: ServerVersion) -> io::Result<Arc<Session>> {
+    /// Begins to record a connection; the recording ends when nobody holds the session, the connection or its streams any
+    /// more. Writes the head, so it blocks as a disk does.
+    pub(crate) fn session(
+        &self,
+        device: &DeviceName,
+        server: ServerVersion,
+        packets: Packets,
+    ) -> io::Result<Arc<Session>> {
         let folder = self.0.folder.join(device.as_str());
         make_folder(&folder)?;
         if self.0.used.load(Ordering::Relaxed) >= DISK_BYTES_MAX {
@@ -111,6 +127,7 @@ impl Recorder {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let head = Head {
             text_kept: self.0.text == Text::Kept,
+            packets: packets == Packets::Ours,
             started_us: u64::try_from(now.as_micros()).unwrap_or(u64::MAX),
             device: device.to_string(),
             server: server.to_string(),
@@ -164,22 +181,30 @@ pub(crate) struct Recording {
     server: ServerVersion,
 }
 
+/// Whether there are adb packets to record on the way to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packets {
+    /// We speak with the device.
+    Ours,
+    /// An adb server does.
+    OfAServer,
+}
+
 impl Recording {
-    /// The same connection, recorded from here on; as it was when it cannot be, which the log tells.
-    pub(crate) async fn watch(self, host: Host) -> Host {
+    /// Begins to record a connection that is about to be made; `None` when it cannot be, which the log tells.
+    pub(crate) async fn begin(self, packets: Packets) -> Option<Arc<dyn Witness>> {
         let Self {
             recorder,
             device,
             server,
         } = self;
         let name = device.clone();
-        let session = tokio::task::spawn_blocking(move || recorder.session(&device, server));
-        let session = session.await.unwrap_or_else(|lost| Err(io::Error::other(lost)));
-        match session {
-            Ok(session) => host.watched(session),
+        let session = tokio::task::spawn_blocking(move || recorder.session(&device, server, packets));
+        match session.await.unwrap_or_else(|lost| Err(io::Error::other(lost))) {
+            Ok(session) => Some(session),
             Err(error) => {
                 tracing::error!(device.name = %name, %error, "the device is not recorded");
-                host
+                None
             }
         }
     }
@@ -234,9 +259,16 @@ impl Waiting {
 }
 
 impl Witness for Session {
-    fn opened(&self, service: &str) -> StreamId {
+    fn packet(&self, packet: Passed) {
+        self.note(What::Packet(packet));
+    }
+
+    fn opened(&self, service: &str, carrier: Option<Carrier>) -> StreamId {
         let stream = StreamId(self.next.fetch_add(1, Ordering::Relaxed));
         self.note(What::Opened(stream, service.to_owned()));
+        if let Some(carrier) = carrier {
+            self.note(What::Carried(stream, carrier));
+        }
         stream
     }
 
@@ -257,7 +289,8 @@ fn payload(what: &What) -> usize {
     match what {
         What::Opened(_, service) => service.len(),
         What::Received(_, bytes) | What::Sent(_, bytes) => bytes.len(),
-        What::Closed(_) | What::Lost { .. } | What::Ended(_) => 0,
+        What::Packet(packet) => packet.said.len(),
+        What::Closed(_) | What::Carried(..) | What::Lost { .. } | What::Ended(_) => 0,
     }
 }
 

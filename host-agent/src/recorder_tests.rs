@@ -4,8 +4,10 @@
 //! started. A recording of a live, turning screen is played by another device, and both are decoded: the same pictures.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 
+use adb::Host;
 use adb::recording::{self, Why};
 use adb::transfer::Target;
 use bytes::BytesMut;
@@ -25,25 +27,39 @@ use super::*;
 use crate::capture::{first_socket, options};
 use crate::rig::{PATIENCE, Phone, Rig, recipe, reply};
 
-const SECRET: &str = "hunter2 pässwörd";
+pub(super) const SECRET: &str = "hunter2 pässwörd";
 
-fn recorder(folder: &Path, text: Text) -> Recorder {
+pub(super) fn recorder(folder: &Path, text: Text) -> Recorder {
     let folder = folder.to_owned();
     Recorder::open(&RecordConfig { folder, text }).unwrap()
 }
 
-async fn finished(recorder: &Recorder) {
+pub(super) async fn finished(recorder: &Recorder) {
     tokio::time::timeout(PATIENCE, recorder.finished())
         .await
         .expect("a recording is never finished");
 }
 
 /// The one recording of the device `trial`.
-fn only_file(folder: &Path) -> PathBuf {
+pub(super) fn only_file(folder: &Path) -> PathBuf {
     let mut files = fs::read_dir(folder.join("trial")).unwrap();
     let file = files.next().expect("a recording").unwrap().path();
     assert!(files.next().is_none(), "more than one file");
     file
+}
+
+/// A connection to a device that is recorded as `trial`.
+async fn recorded(recorder: &Recorder, version: ServerVersion, address: SocketAddr) -> Host {
+    let recording = recorder.of(&"trial".parse().unwrap(), version);
+    let options = adb::host::Options {
+        witness: recording.begin(Packets::Ours).await,
+        ..adb::host::Options::default()
+    };
+    options.connect(address).await.unwrap()
+}
+
+fn head(file: &Path) -> Head {
+    recording::parse(fs::read(file).unwrap().into()).unwrap().0
 }
 
 fn records(file: &Path) -> Vec<Record> {
@@ -52,7 +68,7 @@ fn records(file: &Path) -> Vec<Record> {
 }
 
 /// A person types and pastes through a whole device task; gives the recording.
-async fn typed(text: Text) -> (tempfile::TempDir, PathBuf) {
+pub(super) async fn typed(text: Text) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let recorder = recorder(folder.path(), text);
     let mut rig = Rig::recorded(Phone::start().await, recorder.clone()).await;
@@ -70,7 +86,7 @@ async fn typed(text: Text) -> (tempfile::TempDir, PathBuf) {
     (folder, file)
 }
 
-fn has(bytes: &[u8], text: &str) -> bool {
+pub(super) fn has(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
@@ -103,8 +119,7 @@ async fn said_again(text: Text) -> (tempfile::TempDir, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
     let recorder = recorder(folder.path(), text);
     let phone = Phone::start().await;
-    let recording = recorder.of(&"trial".parse().unwrap(), ServerVersion::NEWEST);
-    let host = recording.watch(Host::connect(phone.address).await.unwrap()).await;
+    let host = recorded(&recorder, ServerVersion::NEWEST, phone.address).await;
     let target = Target {
         path: CANARY_FILE,
         permissions: 0o644,
@@ -150,6 +165,7 @@ async fn an_operator_who_wants_the_text_gets_it() {
 fn stalled(folder: &Path) -> (Session, Writing, std::sync::mpsc::Receiver<Record>) {
     let head = Head {
         text_kept: true,
+        packets: false,
         started_us: 1_000,
         device: "trial".to_owned(),
         server: "4.1".to_owned(),
@@ -171,9 +187,9 @@ fn stalled(folder: &Path) -> (Session, Writing, std::sync::mpsc::Receiver<Record
 fn a_disk_that_does_not_keep_up_costs_records_and_never_time_and_the_file_says_how_many() {
     let folder = tempfile::tempdir().unwrap();
     let (session, writing, taken) = stalled(folder.path());
-    let stream = session.opened("localabstract:x");
+    let stream = session.opened("localabstract:x", None);
     // Sixty-four pictures leave room for so many bytes that the number of records is the next limit.
-    let picture = Bytes::from(vec![1; QUEUE_BYTES_MAX / 64 - 64]);
+    let picture = Bytes::from(vec![1; QUEUE_BYTES_MAX / 64 - 256]);
     // Nobody takes anything; each call returns all the same.
     for _ in 0..200 {
         session.received(stream, &picture);
@@ -209,7 +225,7 @@ fn a_recording_ends_where_the_disk_may_take_no_more_and_no_new_one_begins() {
     let (session, mut writing, taken) = stalled(folder.path());
     let used = Arc::new(AtomicU64::new(DISK_BYTES_MAX - 3_000));
     writing = writing.counting(Arc::clone(&used));
-    let stream = session.opened("localabstract:x");
+    let stream = session.opened("localabstract:x", None);
     for _ in 0..8 {
         session.received(stream, &Bytes::from(vec![1; 500]));
     }
@@ -225,6 +241,7 @@ fn a_recording_ends_where_the_disk_may_take_no_more_and_no_new_one_begins() {
     used.store(DISK_BYTES_MAX, Ordering::Relaxed);
     let head = Head {
         text_kept: true,
+        packets: false,
         started_us: 5_000,
         device: String::new(),
         server: String::new(),
@@ -244,13 +261,17 @@ async fn whoever_makes_room_is_recorded_again() {
     // As if others had filled the disk, which are gone now.
     recorder.0.used.store(DISK_BYTES_MAX, Ordering::Relaxed);
     let device = "trial".parse().unwrap();
-    drop(recorder.session(&device, ServerVersion::NEWEST).unwrap());
+    drop(
+        recorder
+            .session(&device, ServerVersion::NEWEST, Packets::Ours)
+            .unwrap(),
+    );
     recorder.finished().await;
     assert!(recorder.0.used.load(Ordering::Relaxed) < 1_000);
 }
 
 /// A device whose screen moves, or that shows a film.
-async fn device_showing(film: Option<Film>) -> (std::net::SocketAddr, DropGuard) {
+async fn device_showing(film: Option<Film>) -> (SocketAddr, DropGuard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let config = device::Config {
@@ -288,6 +309,26 @@ fn fingerprint(picture: &DecodedYUV<'_>) -> u64 {
         }
     }
     hash.finish()
+}
+
+/// The same recording as an agent of before wrote it, which knew no packets.
+fn of_the_first_layout(file: &Path) -> Bytes {
+    let head = Head {
+        text_kept: false,
+        packets: false,
+        started_us: 1,
+        device: "trial".to_owned(),
+        server: head(file).server,
+    };
+    let mut out = BytesMut::new();
+    recording::encode_head(&head, &mut out);
+    out[8] = 1;
+    for record in records(file) {
+        if !matches!(record.what, What::Packet(_) | What::Carried(..)) {
+            recording::encode_record(&record, &mut out);
+        }
+    }
+    out.freeze()
 }
 
 /// A client of its own that mirrors the device: `count` pictures, decoded. With `rotate` it turns the
@@ -340,9 +381,7 @@ async fn a_recording_of_a_live_device_plays_to_the_identical_pictures_in_both_fr
         let folder = tempfile::tempdir().unwrap();
         let recorder = recorder(folder.path(), Text::Redacted);
         let (address, _device) = device_showing(None).await;
-        let name = "trial".parse().unwrap();
-        let recording = recorder.of(&name, version.parse().unwrap());
-        let host = recording.watch(Host::connect(address).await.unwrap()).await;
+        let host = recorded(&recorder, version.parse().unwrap(), address).await;
         host.shell("am start -n dev.farglass.motion/.MainActivity")
             .await
             .unwrap();
@@ -353,7 +392,10 @@ async fn a_recording_of_a_live_device_plays_to_the_identical_pictures_in_both_fr
         let distinct: std::collections::HashSet<&u64> = live.iter().collect();
         assert!(distinct.len() > PICTURES / 2, "the screen hardly moved");
 
-        let film = Film::open(&only_file(folder.path())).unwrap();
+        let file = only_file(folder.path());
+        let film = Film::open(&file).unwrap();
+        let old = Film::parse(&of_the_first_layout(&file)).unwrap();
+        assert!(old.pictures() == film.pictures(), "the older layout shows others");
         for client in ["4.1", "3.3.4"] {
             let (address, _device) = device_showing(Some(film.clone())).await;
             let host = Host::connect(address).await.unwrap();

@@ -17,11 +17,14 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use adb::host::Options;
 use adb::host_server::ServerError;
 use adb::key_file::{self, KeyFileError, Missing};
-use adb::{HandshakeError, Host, Server};
+use adb::{HandshakeError, Host, Server, Witness};
+
+use crate::recorder::Packets;
 
 /// Longest serial number in bytes; Android's own are up to 20, those of a network are an address.
 const SERIAL_BYTES_MAX: usize = 128;
@@ -104,21 +107,41 @@ impl Way {
     /// # Errors
     /// [`WayError`].
     pub async fn connect(&self) -> Result<Host, WayError> {
-        self.connect_with(Missing::Generate).await
+        self.connect_with(Missing::Generate, None).await
     }
 
-    /// As [`Self::connect`], with this done about a key that is not there.
-    pub(crate) async fn connect_with(&self, missing: Missing) -> Result<Host, WayError> {
+    /// As [`Self::connect`], and somebody sees what passes.
+    pub(crate) async fn connect_seen_by(&self, witness: Option<Arc<dyn Witness>>) -> Result<Host, WayError> {
+        self.connect_with(Missing::Generate, witness).await
+    }
+
+    /// Whether it has adb packets of ours.
+    pub(crate) fn packets(&self) -> Packets {
         match self {
-            Self::Direct { address, key: None } => Ok(Host::connect(&*address.0).await?),
-            Self::Direct {
-                address,
-                key: Some(path),
-            } => {
-                let path = path.clone();
-                let key = tokio::task::spawn_blocking(move || key_file::load(&path, KEY_OWNER, missing));
+            Self::Direct { .. } => Packets::Ours,
+            Self::Server { .. } => Packets::OfAServer,
+        }
+    }
+
+    /// As [`Self::connect_seen_by`], with this done about a key that is not there.
+    pub(crate) async fn connect_with(
+        &self,
+        missing: Missing,
+        witness: Option<Arc<dyn Witness>>,
+    ) -> Result<Host, WayError> {
+        match self {
+            Self::Direct { address, key } => {
+                let keys = match key.clone() {
+                    Some(path) => {
+                        let load = move || key_file::load(&path, KEY_OWNER, missing);
+                        let key = tokio::task::spawn_blocking(load).await;
+                        vec![key.map_err(|_| WayError::Lost)??]
+                    }
+                    None => Vec::new(),
+                };
                 let options = Options {
-                    keys: vec![key.await.map_err(|_| WayError::Lost)??],
+                    keys,
+                    witness,
                     ..Options::default()
                 };
                 Ok(options.connect(&*address.0).await?)
@@ -130,7 +153,11 @@ impl Way {
                 };
                 let found = tokio::net::lookup_host(&*server.0).await.map_err(lookup)?.next();
                 let found = found.ok_or_else(|| lookup(io::ErrorKind::NotFound.into()))?;
-                Ok(Server::at(found).host(serial).await?)
+                let host = Server::at(found).host(serial).await?;
+                Ok(match witness {
+                    Some(witness) => host.watched(witness),
+                    None => host,
+                })
             }
         }
     }

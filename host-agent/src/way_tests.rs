@@ -17,6 +17,7 @@ use tokio::process::Command;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::recorder::conversation::streams_alone_are_recorded;
 use crate::rig::{PATIENCE, Phone, Rig, reply};
 
 fn way(text: &str) -> Result<Way, WayTextError> {
@@ -226,8 +227,9 @@ async fn a_device_behind_the_stock_adb_server_is_filmed_and_touched_through_it()
     };
     let connected = run("connect", serial.clone()).await;
     assert!(connected.stdout.starts_with(b"connected to"), "{connected:?}");
-    let rig = Rig::by(phone, &format!("server:{address}/{serial}")).await;
-    touches_reach_it(rig).await;
+    let way = format!("server:{address}/{serial}");
+    streams_alone_are_recorded(&way).await;
+    touches_reach_it(Rig::by(phone, &way).await).await;
     let nobody: Way = format!("server:{address}/nobody").parse().unwrap();
     let refused = nobody.connect().await.err().unwrap().to_string();
     assert!(refused.contains("not found"), "{refused}");

@@ -64,13 +64,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "IP")]
     advertise: Vec<IpAddr>,
 
-    /// Writes what passes on the streams between here and the devices to files in this folder, each byte with its time:
-    /// the first 256 MiB of each connection. What adb itself puts around them, packets and keys, is left out. Pictures are
-    /// in them and what the devices' tools print, notifications too; what is typed or copied is not.
+    /// Writes what passes between here and the devices to files in this folder, each byte with its time: adb's handshake and
+    /// packets, and the streams in them; of each connection the first 256 MiB. Behind an adb server there are streams only.
+    /// Pictures are in them; what is typed or copied, and what shells, files and keys say, is asterisks.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
 
-    /// Keeps what is typed and copied in the recordings too.
+    /// Keeps what is typed, copied and said in the recordings too.
     #[arg(long, requires = "record")]
     record_text: bool,
 }

@@ -31,6 +31,7 @@ use crate::machine::{Agreement, Machine, PeerOpens};
 use crate::packet::{Command, Packet, PacketError, Sum, VERSION, VERSION_WITH_SUM};
 use crate::slot::{LocalId, RemoteId};
 use crate::stream::Stream;
+use crate::tap::Tap;
 use crate::window::Window;
 
 /// Bytes that one read of the socket makes room for: a few video frames.
@@ -284,6 +285,7 @@ where
         window: options.window,
         again: Again::Host,
     };
+    let socket = Tap::new(socket, options.witness.clone());
     Ok(match handshake::as_host(socket, options).await? {
         Begun::Plain(socket, hello) => spawn(socket, hello, side),
         Begun::Tls(socket, hello) => spawn(*socket, hello, side),

@@ -30,6 +30,7 @@ use crate::host;
 use crate::key::{Key, KeyError, PublicKey, Token};
 use crate::known_keys::KnownKeys;
 use crate::packet::{self, Command, HEADER_LEN, Header, MAX_PAYLOAD, Packet, Sum, VERSION};
+use crate::tap::Tap;
 use crate::tls::{self, TlsError};
 
 /// How long the peer may take for its side of the handshake; what `adb connect` waits. Reached: [`HandshakeError::Timeout`].
@@ -117,9 +118,9 @@ pub(crate) enum Begun<S, T> {
 
 /// Begins a connection as a host.
 pub(crate) async fn as_host<S>(
-    mut socket: S,
+    mut socket: Tap<S>,
     options: &host::Options,
-) -> Result<Begun<S, client::TlsStream<S>>, HandshakeError>
+) -> Result<Begun<Tap<S>, Tap<client::TlsStream<S>>>, HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -208,20 +209,23 @@ impl<'a> Applicant<'a> {
     }
 }
 
+/// Goes on in TLS. What is seen from outside are no packets any more, so who sees them moves in.
 async fn host_tls<S>(
-    socket: S,
+    socket: Tap<S>,
     options: &host::Options,
-) -> Result<(client::TlsStream<S>, Hello), HandshakeError>
+) -> Result<(Tap<client::TlsStream<S>>, Hello), HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let connector = tls::connector(&options.keys, &options.trust, SystemTime::now())?;
-    let mut socket = tls::connect(&connector, socket)
+    let (socket, witness) = socket.into_parts();
+    let socket = tls::connect(&connector, socket)
         .await
         .map_err(|error| match tls::cause(&error) {
             Some(cause) if tls::is_distrust(cause) => HandshakeError::WrongDevice,
             _ => HandshakeError::Io(error),
         })?;
+    let mut socket = Tap::new(socket, witness);
     // In TLS 1.3 a server judges the client when the client is done already: its alert comes in place of the hello.
     let mut inbox = BytesMut::new();
     match read_packet(&mut socket, &mut inbox).await {

@@ -28,7 +28,7 @@ use crate::socket::{self, GONE_AFTER};
 use crate::stream::{Stream, WriteError};
 use crate::tls::DeviceTrust;
 use crate::window::Window;
-use crate::witness::{Watch, Witness};
+use crate::witness::Witness;
 
 /// Most bytes that [`Host::shell`] collects of stdout and of stderr each. Reached: [`ShellError::TooMuchOutput`];
 /// use [`Host::start_shell`] for a command that talks a lot.
@@ -57,6 +57,8 @@ pub struct Options {
     pub window: Window,
     /// How long a device on TCP may show no sign of life before the connection ends; whole seconds, at least 1.
     pub gone_after: Duration,
+    /// Sees every packet from the first one on, and what passes on the streams.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 impl Default for Options {
@@ -68,6 +70,7 @@ impl Default for Options {
             trust: DeviceTrust::Any,
             window: Window::default(),
             gone_after: GONE_AFTER,
+            witness: None,
         }
     }
 }
@@ -92,7 +95,7 @@ impl Options {
         let connection = connection::spawn_host(socket, self).await?;
         Ok(Host {
             link: Link::Direct(connection),
-            witness: None,
+            witness: self.witness.clone(),
         })
     }
 
@@ -199,7 +202,8 @@ impl Host {
         }
     }
 
-    /// The same connection, with somebody who sees what passes on the streams that are opened on it.
+    /// The same connection, with somebody who sees what passes on the streams that are opened on it. Packets are seen by
+    /// the witness of [`Options`] only.
     #[must_use]
     pub fn watched(self, witness: Arc<dyn Witness>) -> Self {
         Self {
@@ -231,7 +235,7 @@ impl Host {
                 Opening::Server(opening) => opening.await?,
             };
             Ok(match watch {
-                Some((witness, service)) => stream.watched(Watch::new(witness, &service)),
+                Some((witness, service)) => stream.watched(witness, &service),
                 None => stream,
             })
         }

@@ -30,6 +30,7 @@ mod slot;
 pub mod socket;
 pub mod stream;
 pub mod sync;
+mod tap;
 pub mod tls;
 pub mod transfer;
 pub mod window;
@@ -43,4 +44,6 @@ pub use host_server::Server;
 #[doc(hidden)]
 pub use machine::fuzz as fuzz_machine;
 pub use stream::{Reader, Stream, Writer};
+#[doc(hidden)]
+pub use tap::fuzz as fuzz_tap;
 pub use witness::Witness;

@@ -71,7 +71,7 @@ impl Command {
 }
 
 /// Why bytes are not an adb packet. The stream of packets cannot be followed after any of these: close the connection.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PacketError {
     /// Fewer than [`HEADER_LEN`] bytes were given.
@@ -111,6 +111,8 @@ pub struct Header {
     pub arg1: u32,
     /// Bytes of payload that follow, within the command's limit.
     pub length: usize,
+    /// The sum of the payload's bytes, or 0. Nobody looks at it, see [`Sum`].
+    pub check: u32,
 }
 
 impl Header {
@@ -133,6 +135,7 @@ impl Header {
                 arg0: word(4),
                 arg1: word(8),
                 length,
+                check: word(16),
             }),
             _ => Err(PacketError::TooLong {
                 command,
@@ -140,6 +143,19 @@ impl Header {
                 limit,
             }),
         }
+    }
+
+    /// As on the wire.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; HEADER_LEN] {
+        let length = u32::try_from(self.length).expect("payloads are cut to MAX_PAYLOAD by the caller");
+        let raw = self.command as u32;
+        let mut bytes = [0; HEADER_LEN];
+        let words = [raw, self.arg0, self.arg1, length, self.check, raw ^ u32::MAX];
+        for (at, word) in bytes.chunks_exact_mut(4).zip(words) {
+            at.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
     }
 }
 
@@ -197,12 +213,15 @@ pub fn encode(out: &mut BytesMut, command: Command, (arg0, arg1): (u32, u32), pa
             .fold(0u32, |sum, byte| sum.wrapping_add(u32::from(*byte))),
         Sum::Zero => 0,
     };
-    let length = u32::try_from(payload.len()).expect("payloads are cut to MAX_PAYLOAD by the caller");
-    let raw = command as u32;
+    let header = Header {
+        command,
+        arg0,
+        arg1,
+        length: payload.len(),
+        check,
+    };
     out.reserve(HEADER_LEN + payload.len());
-    for word in [raw, arg0, arg1, length, check, raw ^ u32::MAX] {
-        out.extend_from_slice(&word.to_le_bytes());
-    }
+    out.extend_from_slice(&header.to_bytes());
     out.extend_from_slice(payload);
 }
 

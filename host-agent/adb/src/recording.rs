@@ -1,43 +1,63 @@
-//! Recordings of what passed on a host's streams: the layout of their files, written and read. Pure.
+//! Recordings of what passed between a host and a device: the layout of their files, written and read. Pure.
 //!
 //! ```text
-//!   file     "FGLSWIRE" · version u16 = 1 · flags u16 (bit 0: typed text and clipboard are kept)
-//!            · started u64, unix µs · len u8 · device · len u8 · scrcpy server's version      all little-endian
+//!   file     "FGLSWIRE" · version u16 = 2 · flags u16 (bit 0: typed text, clipboard and keys are kept; bit 1: packets are
+//!            in it) · started u64, unix µs · len u8 · device · len u8 · scrcpy server's version     all little-endian
 //!   record   kind u8 · stream u32 · µs since the start u64 · len u32 ≤ 1 MiB · payload
 //!
 //!     1 opened    the service, as it was asked for        4 closed
 //!     2 received  bytes from the device                   5 lost    records u64 · bytes u64 that found no room
 //!     3 sent      bytes to the device                     6 ended   why u8: 0 the session ended, 1 no more room
+//!     7 packet    to the device u8: 0, 1 · adb's header as on the wire, 24 bytes · what it says itself, ≤ 4 KiB
+//!     8 carried   the number u32 by which packets know the stream: the host's id of it
 //! ```
 //!
-//! What adb itself puts around a stream's bytes (packets, keys, TLS, an adb server) is not in it: a recording says the
-//! same whichever way led to the device. Streams are numbered as they are opened, and their records are in the order in
-//! which they were taken down, which for one direction of one stream is the order of the wire. Times of different
-//! streams may be out of order by as much as two tasks of one process are.
+//! **Streams** are numbered as they are opened, and their records are in the order in which they were taken down, which
+//! for one direction of one stream is the order of the wire. **Packets** are in the order of the wire, inside of TLS where
+//! there is TLS. The two are the same bytes and not written twice: a WRTE is its header alone, and its data are the next
+//! `length` bytes of the stream that its id carries. Nobody took what a stream has fewer than its packets say. What a
+//! packet says itself are a banner (CNXN), a token, signature or key (AUTH), a service's name (OPEN), a window (OKAY).
+//! Where a sum of bytes would tell what is not in the file, it is [`SUM_KEPT_BACK`].
 //!
-//! A file without `ended` was cut off; everything before its last whole record counts. Nothing here knows what the
-//! bytes mean, or writes a file.
+//! Through an adb server there are no packets of ours, so there are none in the recording; bit 1 tells that they are not
+//! only missing. Times of different streams may be out of order by as much as two tasks of one process are.
+//!
+//! Version 1 had neither packets nor what carries streams, and is read as it was. A file without `ended` was cut off;
+//! everything before its last whole record counts. Nothing here knows what the bytes mean, or writes a file.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::packet::{HEADER_LEN, Header, MAX_HANDSHAKE_PAYLOAD, PacketError};
 
 /// What every recording begins with.
 pub const MAGIC: [u8; 8] = *b"FGLSWIRE";
 /// The layout that is written here.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+/// The oldest that is read.
+pub const VERSION_MIN: u16 = 1;
 /// Longest recording in bytes. Its writer ends it there with [`Why::Full`]; a longer file is refused.
 pub const LEN_MAX: usize = 256 << 20;
 /// Longest payload of a record in bytes: adb's own. What is longer is written as several.
 pub const PAYLOAD_MAX: usize = 1 << 20;
 /// Bytes in front of a payload.
 pub const RECORD_HEADER_LEN: usize = 17;
+/// Most bytes of what a packet says itself: all of a banner or a key. What is longer is cut; its header has the length.
+pub const SAID_MAX: usize = MAX_HANDSHAKE_PAYLOAD;
+/// Stands in place of a packet's sum that is kept back; no payload has it.
+pub const SUM_KEPT_BACK: u32 = u32::MAX;
 
 const TEXT_KEPT: u16 = 1;
+const PACKETS: u16 = 2;
+/// Bytes of a packet's record in front of what it says.
+const PACKET_LEN: usize = 1 + HEADER_LEN;
 
 /// What a recording says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Whether what was typed and copied is in it; else there are asterisks in its place.
+    /// Whether what was typed and copied is in it, and what keys said; else there are asterisks in its place.
     pub text_kept: bool,
+    /// Whether adb's packets are in it. They are not where an adb server is in between, nor in version 1.
+    pub packets: bool,
     /// When it began, in µs of unix time.
     pub started_us: u64,
     /// The device, as its host calls it; at most 255 bytes.
@@ -49,6 +69,30 @@ pub struct Head {
 /// The host's number for a stream; counts up from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub u32);
+
+/// The number by which packets know a stream: the host's id of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Carrier(pub u32);
+
+/// A packet that passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// Where to.
+    pub direction: Direction,
+    /// Its header.
+    pub header: Header,
+    /// What it says itself, and not for a stream, up to [`SAID_MAX`] bytes.
+    pub said: Bytes,
+}
+
+/// Where a packet went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// To the host.
+    FromDevice,
+    /// To the device.
+    ToDevice,
+}
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +114,10 @@ pub enum What {
     Sent(StreamId, Bytes),
     /// A stream is gone.
     Closed(StreamId),
+    /// A packet passed.
+    Packet(Passed),
+    /// Packets know the stream by this.
+    Carried(StreamId, Carrier),
     /// Records found no room and are missing here.
     Lost {
         /// How many.
@@ -98,7 +146,7 @@ pub enum RecordingError {
     #[error("the file is no recording")]
     Magic,
     /// Written by another version of this program.
-    #[error("the recording has layout {0}, and this program reads {VERSION}")]
+    #[error("the recording has layout {0}, and this program reads {VERSION_MIN} to {VERSION}")]
     Version(u16),
     /// Above [`LEN_MAX`].
     #[error("the recording is longer than {LEN_MAX} bytes")]
@@ -117,6 +165,12 @@ pub enum RecordingError {
         /// The payload's length in bytes.
         len: u32,
     },
+    /// A packet's record that has none.
+    #[error("a record's packet is none: {0}")]
+    Packet(#[from] PacketError),
+    /// A packet that goes neither way.
+    #[error("a packet goes the unknown way {0}")]
+    Direction(u8),
     /// A service that is not UTF-8.
     #[error("a record's service is not UTF-8")]
     NotUtf8,
@@ -132,7 +186,8 @@ pub fn is_recording(file: &[u8]) -> bool {
 pub fn encode_head(head: &Head, out: &mut BytesMut) {
     out.put_slice(&MAGIC);
     out.put_u16_le(VERSION);
-    out.put_u16_le(if head.text_kept { TEXT_KEPT } else { 0 });
+    let flag = |is_set, flag| if is_set { flag } else { 0 };
+    out.put_u16_le(flag(head.text_kept, TEXT_KEPT) | flag(head.packets, PACKETS));
     out.put_u64_le(head.started_us);
     for text in [&head.device, &head.server] {
         let text = &text[..text.floor_char_boundary(u8::MAX.into())];
@@ -167,6 +222,15 @@ pub fn encode_record(record: &Record, out: &mut BytesMut) {
             }
         }
         What::Closed(stream) => put(CLOSED, *stream, &[]),
+        What::Packet(passed) => {
+            let said = &passed.said[..passed.said.len().min(SAID_MAX)];
+            let mut payload = BytesMut::with_capacity(PACKET_LEN + said.len());
+            payload.put_u8((passed.direction == Direction::ToDevice).into());
+            payload.put_slice(&passed.header.to_bytes());
+            payload.put_slice(said);
+            put(PACKET, NO_STREAM, &payload);
+        }
+        What::Carried(stream, carrier) => put(CARRIED, *stream, &carrier.0.to_le_bytes()),
         What::Lost { records, bytes } => {
             let mut payload = [0; 16];
             payload[..8].copy_from_slice(&records.to_le_bytes());
@@ -191,7 +255,7 @@ pub fn parse(mut file: Bytes) -> Result<(Head, Records), RecordingError> {
     file.advance(MAGIC.len());
     let cut = |_| RecordingError::Head;
     let version = file.try_get_u16_le().map_err(cut)?;
-    if version != VERSION {
+    if !(VERSION_MIN..=VERSION).contains(&version) {
         return Err(RecordingError::Version(version));
     }
     let flags = file.try_get_u16_le().map_err(cut)?;
@@ -204,17 +268,27 @@ pub fn parse(mut file: Bytes) -> Result<(Head, Records), RecordingError> {
     let (device, server) = (text(), text());
     let head = Head {
         text_kept: flags & TEXT_KEPT != 0,
+        packets: flags & PACKETS != 0,
         started_us,
         device: device.ok_or(RecordingError::Head)?,
         server: server.ok_or(RecordingError::Head)?,
     };
-    Ok((head, Records { rest: file }))
+    let newest_kind = if version < VERSION { ENDED } else { CARRIED };
+    Ok((
+        head,
+        Records {
+            rest: file,
+            newest_kind,
+        },
+    ))
 }
 
 /// The records of a recording in their order, up to the end or to where the file was cut off.
 #[derive(Debug, Clone)]
 pub struct Records {
     rest: Bytes,
+    /// The last kind that the file's version has.
+    newest_kind: u8,
 }
 
 impl Iterator for Records {
@@ -240,31 +314,52 @@ impl Records {
             CLOSED if len == 0 => 0,
             LOST if len == 16 => 16,
             ENDED if len == 1 => 1,
-            OPENED..=ENDED => return Some(Err(RecordingError::Payload { kind, len })),
-            _ => return Some(Err(RecordingError::Kind(kind))),
+            _ if kind == 0 || kind > self.newest_kind => return Some(Err(RecordingError::Kind(kind))),
+            PACKET if (PACKET_LEN..=PACKET_LEN + SAID_MAX).contains(&(len as usize)) => len as usize,
+            CARRIED if len == 4 => 4,
+            _ => return Some(Err(RecordingError::Payload { kind, len })),
         };
         if self.rest.len() - RECORD_HEADER_LEN < payload_len {
             return None;
         }
         self.rest.advance(RECORD_HEADER_LEN);
-        let mut payload = self.rest.split_to(payload_len);
-        let what = match kind {
-            OPENED => match String::from_utf8(payload.to_vec()) {
-                Ok(service) => What::Opened(stream, service),
-                Err(_) => return Some(Err(RecordingError::NotUtf8)),
-            },
-            RECEIVED => What::Received(stream, payload),
-            SENT => What::Sent(stream, payload),
-            CLOSED => What::Closed(stream),
-            LOST => What::Lost {
-                records: payload.get_u64_le(),
-                bytes: payload.get_u64_le(),
-            },
-            _ if payload.get_u8() == 0 => What::Ended(Why::SessionOver),
-            _ => What::Ended(Why::Full),
-        };
-        Some(Ok(Record { at_us, what }))
+        let payload = self.rest.split_to(payload_len);
+        Some(what(kind, stream, payload).map(|what| Record { at_us, what }))
     }
+}
+
+/// Reads a payload whose length fits its kind.
+fn what(kind: u8, stream: StreamId, mut payload: Bytes) -> Result<What, RecordingError> {
+    Ok(match kind {
+        OPENED => {
+            let service = String::from_utf8(payload.to_vec());
+            What::Opened(stream, service.map_err(|_| RecordingError::NotUtf8)?)
+        }
+        RECEIVED => What::Received(stream, payload),
+        SENT => What::Sent(stream, payload),
+        CLOSED => What::Closed(stream),
+        LOST => What::Lost {
+            records: payload.get_u64_le(),
+            bytes: payload.get_u64_le(),
+        },
+        PACKET => {
+            let direction = match payload.get_u8() {
+                0 => Direction::FromDevice,
+                1 => Direction::ToDevice,
+                other => return Err(RecordingError::Direction(other)),
+            };
+            let header = Header::parse(&payload)?;
+            payload.advance(HEADER_LEN);
+            What::Packet(Passed {
+                direction,
+                header,
+                said: payload,
+            })
+        }
+        CARRIED => What::Carried(stream, Carrier(payload.get_u32_le())),
+        _ if payload.get_u8() == 0 => What::Ended(Why::SessionOver),
+        _ => What::Ended(Why::Full),
+    })
 }
 
 const OPENED: u8 = 1;
@@ -273,114 +368,11 @@ const SENT: u8 = 3;
 const CLOSED: u8 = 4;
 const LOST: u8 = 5;
 const ENDED: u8 = 6;
+const PACKET: u8 = 7;
+const CARRIED: u8 = 8;
 /// In records that belong to none.
 const NO_STREAM: StreamId = StreamId(0);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn head() -> Head {
-        Head {
-            text_kept: false,
-            started_us: 0x0102_0304_0506_0708,
-            device: "pixel-1".to_owned(),
-            server: "4.1".to_owned(),
-        }
-    }
-
-    fn all_kinds() -> Vec<Record> {
-        let stream = StreamId(3);
-        let whats = [
-            What::Opened(stream, "shell,v2,raw:id".to_owned()),
-            What::Sent(stream, Bytes::from_static(b"in")),
-            What::Received(stream, Bytes::from_static(b"out")),
-            What::Closed(stream),
-            What::Lost { records: 2, bytes: 9 },
-            What::Ended(Why::Full),
-        ];
-        let record = |(at_us, what)| Record { at_us, what };
-        (5..).zip(whats).map(record).collect()
-    }
-
-    fn file(records: &[Record]) -> Bytes {
-        let mut out = BytesMut::new();
-        encode_head(&head(), &mut out);
-        for record in records {
-            encode_record(record, &mut out);
-        }
-        out.freeze()
-    }
-
-    fn read(file: Bytes) -> Result<(Head, Vec<Record>), RecordingError> {
-        let (head, records) = parse(file)?;
-        Ok((head, records.collect::<Result<_, _>>()?))
-    }
-
-    #[test]
-    fn a_recording_has_exactly_these_bytes() {
-        let written = file(&all_kinds()[3..4]);
-        let golden: &[&[u8]] = &[
-            b"FGLSWIRE\x01\x00\x00\x00\x08\x07\x06\x05\x04\x03\x02\x01\x07pixel-1\x034.1",
-            b"\x04\x03\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
-        ];
-        assert_eq!(written, golden.concat());
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        assert_eq!(read(file(&all_kinds())), Ok((head(), all_kinds())));
-    }
-
-    #[test]
-    fn a_payload_that_is_too_long_becomes_several_records() {
-        let bytes = Bytes::from(vec![7; PAYLOAD_MAX + 1]);
-        let what = What::Received(StreamId(1), bytes.clone());
-        let (_, records) = read(file(&[Record { at_us: 0, what }])).unwrap();
-        let part = |at: usize| match &records[at].what {
-            What::Received(_, bytes) => bytes.clone(),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(records.len(), 2);
-        assert_eq!([part(0), part(1)].concat(), bytes);
-    }
-
-    #[test]
-    fn a_file_that_was_cut_off_counts_up_to_its_last_whole_record() {
-        let whole = file(&all_kinds());
-        let lengths: Vec<usize> = (0..=whole.len())
-            .filter_map(|len| Some(read(whole.slice(..len)).ok()?.1.len()))
-            .collect();
-        assert_eq!(*lengths.last().unwrap(), all_kinds().len());
-        assert!(lengths.is_sorted() && lengths[0] == 0, "{lengths:?}");
-        assert_eq!(read(whole.slice(..20)), Err(RecordingError::Head));
-    }
-
-    #[test]
-    fn what_is_no_recording_is_refused_and_nothing_is_read_after_a_fault_or_the_end() {
-        assert_eq!(
-            read(Bytes::from_static(b"\0\0\0\x01\x67")),
-            Err(RecordingError::Magic)
-        );
-        let mut other = BytesMut::from(&file(&[])[..]);
-        other[8] = 9;
-        assert_eq!(read(other.freeze()), Err(RecordingError::Version(9)));
-        let fault = |kind: u8, len: u32| {
-            let mut out = BytesMut::from(&file(&[])[..]);
-            out.put_u8(kind);
-            out.put_slice(&[0; 12]);
-            out.put_u32_le(len);
-            out.put_slice(&file(&all_kinds())[31..]);
-            let records: Vec<_> = parse(out.freeze()).unwrap().1.collect();
-            assert_eq!(records.len(), 1);
-            records[0].clone().unwrap_err()
-        };
-        assert_eq!(fault(9, 0), RecordingError::Kind(9));
-        let payload = |kind, len| RecordingError::Payload { kind, len };
-        assert_eq!(fault(RECEIVED, u32::MAX), payload(RECEIVED, u32::MAX));
-        assert_eq!(fault(CLOSED, 1), payload(CLOSED, 1));
-        let mut after = all_kinds();
-        after.extend(all_kinds());
-        assert_eq!(read(file(&after)).unwrap().1.len(), all_kinds().len());
-    }
-}
+#[path = "recording_tests.rs"]
+mod tests;

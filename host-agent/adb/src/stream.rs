@@ -17,8 +17,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::connection::{Anchor, End};
+use crate::recording::Carrier;
 use crate::slot::LocalId;
-use crate::witness::Watch;
+use crate::witness::{Watch, Witness};
 
 /// Bytes that one read of a server's socket makes room for: a few video frames.
 const SOCKET_CHUNK: usize = 64 * 1024;
@@ -169,8 +170,13 @@ impl Stream {
     }
 
     /// Tells this one what passes from now on. The first one stays.
-    pub(crate) fn watched(self, watch: Watch) -> Self {
-        self.writer.handle.watch.get_or_init(|| watch);
+    pub(crate) fn watched(self, witness: Arc<dyn Witness>, service: &str) -> Self {
+        let handle = &self.writer.handle;
+        let carrier = match &handle.wire {
+            Wire::Own { id, .. } => Some(Carrier(id.0)),
+            Wire::Server(_) => None,
+        };
+        handle.watch.get_or_init(|| Watch::new(witness, service, carrier));
         self
     }
 

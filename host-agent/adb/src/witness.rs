@@ -1,26 +1,30 @@
-//! Somebody who sees what passes on a host's streams without being in its way: a recorder.
+//! Somebody who sees what passes between a host and a device without being in its way: a recorder.
 //!
 //! ```text
-//!   Host::watched(witness) ── open ──► opened(service) ─► number
-//!        Stream ── read_chunk ───────► received(number, bytes)      before the reader has them
-//!               ── send ─────────────► sent(number, bytes)          once they are taken for the wire
-//!               ── dropped ──────────► closed(number)
+//!   host::Options { witness, .. } ── connect ──► packet(direction, header, what belongs to no stream)      tap.rs
+//!     Host ── open ───────────────► opened(service, carrier) ─► number
+//!     Stream ── read_chunk ───────► received(number, bytes)      before the reader has them
+//!            ── send ─────────────► sent(number, bytes)          once they are taken for the wire
+//!            ── dropped ──────────► closed(number)
 //! ```
 //!
-//! It is asked on the path of pictures and of input, so what it does there has to be short and must not wait. It sees
-//! streams, the same on every way to a device; handshakes, keys and packets it does not see.
+//! It is asked on the path of pictures and of input, so what it does there has to be short and must not wait. Streams it
+//! sees on every way to a device, packets only where we speak with the device ourselves and no adb server does.
 
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::recording::StreamId;
+use crate::recording::{Carrier, Passed, StreamId};
 
 /// Sees what passes.
 pub trait Witness: Send + Sync + fmt::Debug {
-    /// A stream was opened to this service; the number names it from now on.
-    fn opened(&self, service: &str) -> StreamId;
+    /// A packet has passed, whole. Those of one connection come in the order in which the wire had them.
+    fn packet(&self, packet: Passed);
+    /// A stream was opened to this service; the number names it from now on. Packets know it by its carrier, where there
+    /// are packets.
+    fn opened(&self, service: &str, carrier: Option<Carrier>) -> StreamId;
     /// The device sent bytes.
     fn received(&self, stream: StreamId, bytes: &Bytes);
     /// The host sent bytes.
@@ -37,8 +41,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(witness: Arc<dyn Witness>, service: &str) -> Self {
-        let stream = witness.opened(service);
+    pub(crate) fn new(witness: Arc<dyn Witness>, service: &str, carrier: Option<Carrier>) -> Self {
+        let stream = witness.opened(service, carrier);
         Self { witness, stream }
     }
 

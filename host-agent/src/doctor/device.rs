@@ -44,7 +44,7 @@ pub struct ServerFile {
 /// Looks at a device, and with a server at whether that server can film it.
 pub async fn device(way: &Way, server: Option<&ServerFile>) -> Vec<Check> {
     let mut checks = Vec::new();
-    let host = match tokio::time::timeout(ANSWER_TIMEOUT, way.connect_with(Missing::Fail)).await {
+    let host = match tokio::time::timeout(ANSWER_TIMEOUT, way.connect_with(Missing::Fail, None)).await {
         Ok(Ok(host)) => host,
         Ok(Err(error)) => {
             let cure = cure(&error);

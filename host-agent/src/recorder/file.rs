@@ -3,6 +3,7 @@
 //! ```text
 //!   queue ─► redact (scrcpy's control sockets) ─► limits ─► buffer ─► NAME.part ── Ended, fsync, rename ─► NAME
 //!                                                   │ full: Ended(Full), and the queue is closed
+//!                                                                    └─ the device said nothing: removed
 //! ```
 //!
 //! When nothing waits the buffer is written out, so that a crash costs a moment and not a session. It does not know who
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use adb::recording::{self, Head, Record, What, Why};
+use adb::recording::{self, Direction, Head, Record, What, Why};
 use bytes::BytesMut;
 use scrcpy::ServerVersion;
 
@@ -107,6 +108,18 @@ impl File {
             None => Ok(()),
         }
     }
+
+    /// Removes the recording.
+    fn discard(self) -> io::Result<()> {
+        let Self {
+            part, out, len, used, ..
+        } = self;
+        // What is not written yet need not be any more.
+        drop(out.into_parts());
+        fs::remove_file(&part)?;
+        used.fetch_sub(len, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 fn new_file(folder: &Path, unix_ms: u128) -> io::Result<(fs::File, PathBuf, PathBuf)> {
@@ -136,6 +149,8 @@ pub(super) struct Writing {
     file: File,
     redaction: Option<Redaction>,
     waiting: Arc<Waiting>,
+    /// The device said something.
+    heard: bool,
     /// Time of the newest record.
     at_us: u64,
     bytes: BytesMut,
@@ -147,6 +162,7 @@ impl Writing {
             file,
             redaction: (text == Text::Redacted).then(|| Redaction::new(server)),
             waiting,
+            heard: false,
             at_us: 0,
             bytes: BytesMut::new(),
         }
@@ -173,6 +189,13 @@ impl Writing {
                 return;
             }
         };
+        if !self.heard {
+            // Whoever connects tells that nobody was there.
+            if let Err(error) = self.file.discard() {
+                tracing::warn!(path, %error, "a recording of nothing is not removed");
+            }
+            return;
+        }
         match self.file.finish(self.at_us, why) {
             Ok(()) => tracing::info!(path, lost_records = lost, "recorded"),
             Err(error) => tracing::error!(path, %error, "a recording could not be finished"),
@@ -199,6 +222,7 @@ impl Writing {
                 .fetch_sub(payload(&record.what), Ordering::Relaxed);
             lost += self.gap()?;
             self.at_us = self.at_us.max(record.at_us);
+            self.heard |= is_heard(&record.what);
             self.write(record)?;
         }
         Ok(lost + self.gap()?)
@@ -231,5 +255,14 @@ impl Writing {
         let written = self.file.append(&bytes);
         self.bytes = bytes;
         written
+    }
+}
+
+/// Whether a device is behind it. Streams are opened by its leave.
+fn is_heard(what: &What) -> bool {
+    match what {
+        What::Packet(packet) => packet.direction == Direction::FromDevice,
+        What::Opened(..) | What::Received(..) => true,
+        What::Sent(..) | What::Closed(_) | What::Carried(..) | What::Lost { .. } | What::Ended(_) => false,
     }
 }

@@ -2,12 +2,16 @@
 //!
 //! ```text
 //!   byte 0   the version
-//!   then     kind and stream, length, bytes ─► opened · closed · lost · sent · received
+//!   then     kind and stream, length, bytes ─► opened · closed · lost · sent · received · packet
 //! ```
 //!
-//! Nothing is lost and nothing is added: when all streams are closed, each has as many bytes in each direction as came.
+//! Nothing is lost and nothing is added: when all streams are closed, each has as many bytes in each direction as came, and
+//! every packet says as much as it said.
 
 use std::collections::HashMap;
+
+use adb::packet::{Command, Header};
+use adb::recording::{Direction, Passed};
 
 use super::redact::Redaction;
 use super::{Bytes, Record, StreamId, What};
@@ -57,6 +61,7 @@ pub fn fuzz(bytes: &[u8]) {
                 What::Lost { records: 1, bytes: 1 }
             }
             6..=10 => What::Sent(stream, data),
+            15 => What::Packet(packet(*length, data)),
             _ => What::Received(stream, data),
         };
         pass(&mut redaction, &mut held, what);
@@ -67,16 +72,51 @@ pub fn fuzz(bytes: &[u8]) {
     assert!(held.values().all(|held| *held == 0), "bytes are lost: {held:?}");
 }
 
+/// A packet of any kind that says this.
+fn packet(pick: u8, said: Bytes) -> Passed {
+    use Command::{Auth, Clse, Cnxn, Okay, Open, Stls, Wrte};
+    let direction = match pick % 2 {
+        0 => Direction::FromDevice,
+        _ => Direction::ToDevice,
+    };
+    let header = Header {
+        command: [Auth, Clse, Cnxn, Okay, Open, Stls, Wrte][usize::from(pick / 2) % 7],
+        arg0: 1,
+        arg1: 1,
+        length: said.len(),
+        check: 1,
+    };
+    Passed {
+        direction,
+        header,
+        said,
+    }
+}
+
 fn pass(redaction: &mut Redaction, held: &mut Held, what: What) {
     if let Some((place, length)) = place(&what) {
         *held.entry(place).or_default() += length;
     }
+    let said = said(&what);
     redaction.pass(Record { at_us: 1, what }, |record| {
+        assert_eq!(
+            self::said(&record.what),
+            said,
+            "a packet says more or less than it did"
+        );
         if let Some((place, length)) = place(&record.what) {
             let held = held.entry(place).or_default();
             *held = held.checked_sub(length).expect("no more is given out than came");
         }
     });
+}
+
+/// How much a packet says.
+fn said(what: &What) -> Option<usize> {
+    match what {
+        What::Packet(packet) => Some(packet.said.len()),
+        _ => None,
+    }
 }
 
 fn place(what: &What) -> Option<((StreamId, bool), usize)> {
@@ -89,15 +129,12 @@ fn place(what: &What) -> Option<((StreamId, bool), usize)> {
 
 #[cfg(test)]
 mod tests {
+    use device::dice::Dice;
+
     #[test]
     fn no_record_is_longer_or_shorter_for_its_redaction() {
-        let mut state = 1u64;
-        let mut below = |n: usize| {
-            state = state
-                .wrapping_mul(0x5851_f42d_4c95_7f2d)
-                .wrapping_add(0x1405_7b7e_f767_814f);
-            (state >> 33) as usize % n
-        };
+        let mut dice = Dice::new(1);
+        let mut below = |n: usize| dice.index(n);
         for _ in 0..5_000 {
             // A server is launched and its sockets are there; what follows is anything, mostly short and small.
             let mut bytes = vec![below(256) as u8, 0, 0, 1, 0, 11, 1, 0, 1, 0];

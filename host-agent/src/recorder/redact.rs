@@ -6,6 +6,7 @@
 //!                                                            received ► device messages  ┘ clipboard ► ****
 //!   shells that are known to be harmless                     pass as they are (service.rs)
 //!   any other stream                                         both ways ► ****
+//!   adb's own packets                                        packets.rs
 //! ```
 //!
 //! Of any other stream there is left when it opened and closed, which program it ran, and how much was said when.
@@ -26,6 +27,7 @@ use scrcpy::keys::{KeyCode, MetaState};
 use scrcpy::{ControlMsg, DeviceMsg, ServerVersion, control, device_msg};
 
 use super::BLANK;
+use super::packets::without_words;
 use super::service::{Service, without_text};
 
 /// Runs of a server that are remembered; the agent has one at a time, and one that ends. The oldest is forgotten first,
@@ -128,7 +130,11 @@ impl Redaction {
                 }
                 out(&record);
             }
-            What::Lost { .. } | What::Ended(_) => out(&record),
+            What::Packet(packet) => {
+                let what = What::Packet(without_words(packet));
+                out(&Record { at_us, what });
+            }
+            What::Carried(..) | What::Lost { .. } | What::Ended(_) => out(&record),
         }
     }
 
@@ -288,7 +294,7 @@ fn stars(text: &str) -> String {
     char::from(BLANK).to_string().repeat(text.len())
 }
 
-fn blanks(len: usize) -> Bytes {
+pub(super) fn blanks(len: usize) -> Bytes {
     vec![BLANK; len].into()
 }
 

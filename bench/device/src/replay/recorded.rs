@@ -116,7 +116,7 @@ impl Cutting {
                     }
                 }
             }
-            What::Opened(..) | What::Sent(..) | What::Ended(_) => {}
+            What::Opened(..) | What::Sent(..) | What::Packet(_) | What::Carried(..) | What::Ended(_) => {}
         }
     }
 

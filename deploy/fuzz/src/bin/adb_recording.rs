@@ -3,7 +3,7 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    use adb::recording::{PAYLOAD_MAX, RecordingError, What, parse};
+    use adb::recording::{PAYLOAD_MAX, RecordingError, SAID_MAX, What, parse};
     use scrcpy::{Framing, ServerVersion};
     let Some((pick, rest)) = bytes.split_first() else {
         return;
@@ -21,6 +21,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         let is_last = at + 1 == records.len();
         match record.as_ref().map(|record| &record.what) {
             Ok(What::Received(_, bytes) | What::Sent(_, bytes)) => assert!(bytes.len() <= PAYLOAD_MAX),
+            Ok(What::Packet(packet)) => assert!(packet.said.len() <= SAID_MAX),
             Ok(What::Ended(_)) => assert!(is_last, "nothing follows the end"),
             Ok(_) => {}
             Err(_) => assert!(is_last, "nothing is read after a fault"),
