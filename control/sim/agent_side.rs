@@ -15,7 +15,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use host_agent::custody::{Asked, Custody, Effect, Holder, Work, overtaken};
+use host_agent::custody::{Asked, Custody, Effect, Holder, Work, overtaken, told};
 use host_agent::fence::{Fence, Mark, Stage};
 use host_agent::fingers::PictureSize;
 use host_agent::reset::survey::Survey;
@@ -274,10 +274,7 @@ impl World<'_> {
             Request::Prepare(prepare) => Asked::Prepare(prepare),
             Request::Release(release) => {
                 let viewers = self.devices[at].viewers.iter();
-                let told = viewers
-                    .filter(|viewer| viewer.epoch <= release.epoch)
-                    .map(|viewer| viewer.connection);
-                let told = told.collect();
+                let told = told(&release, viewers.map(|viewer| (viewer.connection, viewer.epoch)));
                 Asked::Release(release, told)
             }
             Request::WhepOffer(offer) => Asked::Offer(offer),

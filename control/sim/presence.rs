@@ -104,7 +104,7 @@ impl Device {
         let epoch = work.epoch();
         let prepared = self.holder.as_ref().and_then(|holder| holder.boot_under(epoch));
         // Only a picture was awaited: nothing was done that leaves a witness.
-        let resumed = matches!(work, Work::Resume(_)) && prepared == Some(&here);
+        let resumed = matches!(work, Work::Resume(_)) && here.is_still(prepared);
         if shown.is_some() && !resumed {
             self.phone.is_let_in(epoch);
         }

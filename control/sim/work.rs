@@ -10,11 +10,12 @@
 //! What a wipe does and what it takes for clean is the agent's own code; here are only the hands that do it.
 
 use host_agent::custody::{Outcome, Work};
-use host_agent::fence::Stage;
+use host_agent::reset::apps::clearing;
 use host_agent::reset::wipe::{Next, Wipe};
 use protocol::Epoch;
 use protocol::agent::{RELEASE_DEADLINE_MS, Refusal, RefusalCode, Reply, Reset};
 
+use super::agent_side::PICTURE;
 use super::mutants::Mutant;
 use super::network::CallId;
 use super::violation::Invariant::{I5, I6};
@@ -56,15 +57,9 @@ enum Phase {
 impl Job {
     /// `used`: whether the device says that it was used. `now`: monotonic and wall.
     pub(super) fn new(work: Work, used: bool, askers: Vec<CallId>, meant: Epoch, now: (u64, i64)) -> Self {
-        let reset = match &work {
-            Work::Fresh(_) if used => Reset::Full,
-            Work::Prepare(request) | Work::Fresh(request) => request.reset,
-            Work::Release(request) => request.reset,
-            Work::Resume(_) | Work::Return(_) => Reset::Keep,
-        };
         Self {
+            reset: work.reset(used),
             work,
-            reset,
             askers,
             meant,
             began: now.0,
@@ -75,17 +70,8 @@ impl Job {
 
     fn done(&self) -> Outcome {
         match &self.work {
-            Work::Release(_) => Outcome {
-                stage: Some(Stage::Clean),
-                reply: Reply::Released,
-            },
-            _ => Outcome {
-                stage: Some(Stage::Prepared),
-                reply: Reply::Prepared {
-                    width: 720,
-                    height: 1280,
-                },
-            },
+            Work::Release(_) => Outcome::released(),
+            _ => Outcome::shown(PICTURE),
         }
     }
 }
@@ -205,8 +191,8 @@ impl World<'_> {
             Reset::Keep => Phase::Clean,
             Reset::WipeApp => {
                 let apps: Vec<String> = device.phone.on.third_party.iter().cloned().collect();
-                for app in apps {
-                    device.phone.run(&format!("am force-stop {app}; pm clear {app}"));
+                for command in apps.iter().flat_map(|app| clearing(app)) {
+                    device.phone.run(&command);
                 }
                 device.phone.clear();
                 Phase::Clean

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::asker::Asker;
 use crate::config::Config;
 use crate::control_link::{ControlLink, LinkEvent};
+use crate::custody;
 use crate::device::{Command, Common, Device, DeviceEvent, Handle};
 use crate::error::AgentError;
 use crate::fingers::PictureSize;
@@ -313,9 +314,8 @@ impl Agent {
         let command = match request {
             Request::Prepare(prepare) => Command::Prepare(prepare, asker),
             Request::Release(release) => {
-                let older = |viewer: &Viewer| viewer.device == device && viewer.epoch <= release.epoch;
-                let told = self.viewers.iter().filter(|(_, viewer)| older(viewer));
-                let told = told.map(|(connection, _)| *connection).collect();
+                let here = self.viewers.iter().filter(|(_, viewer)| viewer.device == device);
+                let told = custody::told(&release, here.map(|(id, viewer)| (*id, viewer.epoch)));
                 Command::Release(release, told, asker)
             }
             Request::WhepOffer(offer) => {

@@ -35,7 +35,7 @@ use crate::refusals::fence_refusal;
 use crate::reset::witness::Witness;
 pub use holder::{Boot, Holder, Presence};
 pub use pass::Pass;
-pub use work::{Asked, Outcome, Work};
+pub use work::{Asked, Outcome, Work, told};
 
 /// What is to be done, in this order. `A` is whoever asked.
 #[derive(Debug)]

@@ -19,8 +19,6 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::asker::{Askers, refusal};
 use crate::custody::{Boot, Outcome, Work};
 use crate::effects::{EffectError, Effects, Reach, STEP_MAX};
-use crate::fence::Stage;
-use crate::fingers::PictureSize;
 use crate::refusals::effect_refusal;
 use crate::tenancy::{self, Shown};
 
@@ -73,18 +71,21 @@ async fn carry_out(effects: &Effects, work: &Work, prepared: Option<&Boot>, aske
     let done = tokio::time::timeout(work.allowed(), async {
         match work {
             Work::Prepare(request) => {
-                let shown = tenancy::prepare(effects, request, |progress| askers.tell(progress)).await?;
+                let reset = work.reset(false);
+                let shown =
+                    tenancy::prepare(effects, request, reset, |progress| askers.tell(progress)).await?;
                 Ok(ready(shown))
             }
             Work::Fresh(request) => {
-                let shown = tenancy::receive(effects, request, |progress| askers.tell(progress)).await?;
+                let shown =
+                    tenancy::receive(effects, work, request, |progress| askers.tell(progress)).await?;
                 Ok(ready(shown))
             }
             Work::Resume(request) => Ok(ready(tenancy::resume(effects, request, prepared).await?)),
             Work::Return(request) => Ok(ready(tenancy::return_to(effects, request).await?)),
-            Work::Release(request) => {
+            Work::Release(_) => {
                 let percent = AtomicU8::new(0);
-                let clean = tenancy::release(effects, request, |progress| {
+                let clean = tenancy::release(effects, work.reset(false), |progress| {
                     percent.store(progress.percent, Ordering::Relaxed);
                     askers.tell(progress);
                 });
@@ -96,10 +97,7 @@ async fn carry_out(effects: &Effects, work: &Work, prepared: Option<&Boot>, aske
                 };
                 while_telling(clean, effects.life(), Instant::now, tell).await?;
                 Ok(Ended {
-                    outcome: Outcome {
-                        stage: Some(Stage::Clean),
-                        reply: Reply::Released,
-                    },
+                    outcome: Outcome::released(),
                     boot: None,
                 })
             }
@@ -135,12 +133,8 @@ async fn while_telling<T>(
 }
 
 fn ready(shown: Shown) -> Ended {
-    let PictureSize { width, height } = shown.size;
     Ended {
-        outcome: Outcome {
-            stage: Some(Stage::Prepared),
-            reply: Reply::Prepared { width, height },
-        },
+        outcome: Outcome::shown(shown.size),
         boot: Some(shown.boot),
     }
 }

@@ -9,7 +9,7 @@
 //! Each is a [`Strategy`]; one that recreates a container is another. None knows leases; the epoch is the business of the
 //! [`Effects`] that they work through, which check it before each step.
 
-mod apps;
+pub mod apps;
 pub(crate) mod baseline;
 mod files;
 mod findings;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   prepare   wake ─► reset (unless kept) ─► launch ─► the witness of use ─► a picture taken after the launch
-//!   receive   prepare, with a full reset if the device says by its witness that it was used
+//!   receive   prepare, after the device was asked for its witness: whether it was used
 //!   resume    a picture, or return if the device has booted since it was prepared
 //!   return    wake ─► launch ─► witness ─► a picture after it   the device has booted under its holder
 //!   release   reset (unless kept)                             stages and percent go to control
@@ -12,10 +12,10 @@
 //! When this runs the fence stands at the epoch already and the gate is closed. It does not know the fence,
 //! the gateway or control: it works through [`Effects`], and whoever started it acts on the outcome.
 
-use protocol::agent::{App, Prepare, Progress, Release, Reset, Stage};
+use protocol::agent::{App, Prepare, Progress, Reset, Stage};
 use scrcpy::keys::KeyCode;
 
-use crate::custody::Boot;
+use crate::custody::{Boot, Work};
 use crate::effects::{EffectError, Effects};
 use crate::fingers::PictureSize;
 use crate::reset::{self, witness};
@@ -34,12 +34,13 @@ pub(crate) struct Shown {
 pub(crate) async fn prepare(
     effects: &Effects,
     request: &Prepare,
+    reset: Reset,
     progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<Shown, EffectError> {
     let tell = |stage, percent| progress(Progress { stage, percent });
     tell(Stage::Reset, 0);
     effects.press(KeyCode::WAKEUP).await?;
-    clean(effects, request.reset, |percent| tell(Stage::Reset, percent)).await?;
+    clean(effects, reset, |percent| tell(Stage::Reset, percent)).await?;
     let shown = show(effects, request, |stage| tell(stage, 0)).await?;
     tell(Stage::FirstFrame, 100);
     Ok(shown)
@@ -49,15 +50,15 @@ pub(crate) async fn prepare(
 /// been put back from a backup.
 pub(crate) async fn receive(
     effects: &Effects,
+    work: &Work,
     request: &Prepare,
     progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<Shown, EffectError> {
-    let mut request = request.clone();
-    if witness::stands(effects).await? {
+    let used = witness::stands(effects).await?;
+    if used {
         tracing::warn!("a device was used since the agent's files say that it is clean: it is wiped");
-        request.reset = Reset::Full;
     }
-    prepare(effects, &request, progress).await
+    prepare(effects, request, work.reset(used), progress).await
 }
 
 /// Shows the holder a device again that was prepared for him under the boot `prepared`, if that is known.
@@ -67,7 +68,7 @@ pub(crate) async fn resume(
     prepared: Option<&Boot>,
 ) -> Result<Shown, EffectError> {
     let before = effects.boot().await?;
-    if prepared.is_none_or(|prepared| *prepared == before) {
+    if before.is_still(prepared) {
         let size = effects.fresh_picture().await?;
         let boot = effects.boot().await?;
         if boot == before {
@@ -101,10 +102,10 @@ async fn show(effects: &Effects, request: &Prepare, reached: impl Fn(Stage)) -> 
 /// Cleans up after a holder.
 pub(crate) async fn release(
     effects: &Effects,
-    request: &Release,
+    reset: Reset,
     progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<(), EffectError> {
-    clean(effects, request.reset, |percent| {
+    clean(effects, reset, |percent| {
         progress(Progress {
             stage: Stage::Reset,
             percent,

@@ -32,6 +32,15 @@ impl From<String> for Boot {
     }
 }
 
+impl Boot {
+    /// Whether the device still shows what it was prepared for under `prepared`, if that is known: then only a picture is
+    /// awaited.
+    #[must_use]
+    pub fn is_still(&self, prepared: Option<&Self>) -> bool {
+        prepared.is_none_or(|prepared| prepared == self)
+    }
+}
+
 /// Whether a device is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {

@@ -12,6 +12,7 @@ use protocol::agent::{Prepare, RELEASE_DEADLINE_MS, Release, Reply, Reset, WhepO
 use protocol::{ConnectionId, Epoch, LeaseId};
 
 use crate::fence::{Mark, Stage};
+use crate::fingers::PictureSize;
 
 /// The longest that making a device ready may take, whatever control allows.
 const PREPARING_MAX: Duration = Duration::from_secs(120);
@@ -55,7 +56,40 @@ pub struct Outcome {
     pub reply: Reply,
 }
 
+impl Outcome {
+    /// Its holder is shown the device, in a picture of this size.
+    #[must_use]
+    pub const fn shown(size: PictureSize) -> Self {
+        let PictureSize { width, height } = size;
+        Self {
+            stage: Some(Stage::Prepared),
+            reply: Reply::Prepared { width, height },
+        }
+    }
+
+    /// The device was taken back.
+    #[must_use]
+    pub const fn released() -> Self {
+        Self {
+            stage: Some(Stage::Clean),
+            reply: Reply::Released,
+        }
+    }
+}
+
 impl Work {
+    /// What is cleaned by it. `used`: whether the device says by its witness that somebody was let in since it was clean;
+    /// only work that the fence takes for [`Work::Fresh`] has to ask.
+    #[must_use]
+    pub const fn reset(&self, used: bool) -> Reset {
+        match self {
+            Self::Fresh(_) if used => Reset::Full,
+            Self::Prepare(request) | Self::Fresh(request) => request.reset,
+            Self::Release(request) => request.reset,
+            Self::Resume(_) | Self::Return(_) => Reset::Keep,
+        }
+    }
+
     /// The epoch that it is done under.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
@@ -107,6 +141,18 @@ impl Work {
     pub(super) fn vouches(&self) -> bool {
         matches!(self, Self::Release(request) if request.reset == Reset::Full)
     }
+}
+
+/// Of these connections, those that a release is the end of, and that are told why.
+#[must_use]
+pub fn told(
+    release: &Release,
+    connections: impl IntoIterator<Item = (ConnectionId, Epoch)>,
+) -> Vec<ConnectionId> {
+    let ended = connections
+        .into_iter()
+        .filter(|(_, epoch)| *epoch <= release.epoch);
+    ended.map(|(connection, _)| connection).collect()
 }
 
 impl Asked {

@@ -63,10 +63,16 @@ async fn wipe_apps(
     Ok(steps)
 }
 
-async fn clear(effects: &Effects, package: &str) -> Result<(), EffectError> {
+/// What takes an app's data away, for the device's shell: the app must not write while that is done.
+#[must_use]
+pub fn clearing(package: &str) -> [String; 2] {
     let package = quote(package);
-    effects.shell(&format!("am force-stop {package}")).await?;
-    let command = format!("pm clear {package}");
+    [format!("am force-stop {package}"), format!("pm clear {package}")]
+}
+
+async fn clear(effects: &Effects, package: &str) -> Result<(), EffectError> {
+    let [stop, command] = clearing(package);
+    effects.shell(&stop).await?;
     let said = effects.shell(&command).await?;
     // Older package managers exit with 0 whatever happens.
     if said.contains("Success") {
