@@ -7,8 +7,8 @@
 //!
 //! The rules are `domain::connection` and `store::connections`; here they are only called and looked at.
 
+use protocol::ConnectionId;
 use protocol::agent::{CloseConnection, ConnectionEvent, ConnectionState, Request};
-use protocol::{ConnectionId, DeviceId, Epoch, LeaseId};
 
 use super::control_side::Call;
 use super::invariants::Rows;
@@ -17,16 +17,10 @@ use super::network::Message;
 use super::violation::Invariant::{I5, I12};
 use super::violation::{Checked, Violation};
 use super::world::World;
+use crate::domain::session::Session;
+use crate::jobs::hang_up;
+use crate::routes::viewers;
 use crate::store::connections::Noted;
-
-/// An offer that waits for its answer.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Offered {
-    pub(super) connection: ConnectionId,
-    pub(super) lease: LeaseId,
-    pub(super) device: DeviceId,
-    pub(super) epoch: Epoch,
-}
 
 impl World<'_> {
     /// An agent tells of a connection.
@@ -37,34 +31,19 @@ impl World<'_> {
         }
         let (host, now) = (self.ground.host, self.now());
         match self.ground.store.connection_changed(host, event, now).await? {
-            Noted::Known(changed) => self.committed(changed),
+            Noted::Known(changed) => self.committed(changed).await,
             Noted::Stray(reason) => {
-                self.hang_up(CloseConnection {
-                    connection: event.connection,
-                    device: event.device,
-                    epoch: event.epoch,
-                    reason,
-                });
+                self.hang_up(hang_up::stray(event, reason));
                 Ok(())
             }
         }
     }
 
     /// An agent answered an offer. Its connection may be over by now.
-    pub(super) async fn offer_is_answered(&mut self, offered: Offered) -> Checked {
+    pub(super) async fn offer_is_answered(&mut self, session: &Session, id: ConnectionId) -> Checked {
         let now = self.now();
-        let noted = self
-            .ground
-            .store
-            .answered(offered.connection, "etag", now)
-            .await?;
-        if let Err(reason) = noted {
-            self.hang_up(CloseConnection {
-                connection: offered.connection,
-                device: offered.device,
-                epoch: offered.epoch,
-                reason,
-            });
+        if let Err(reason) = self.ground.store.answered(id, "etag", now).await? {
+            self.hang_up(viewers::close_of(session, id, reason));
         }
         Ok(())
     }

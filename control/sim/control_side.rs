@@ -7,15 +7,14 @@
 //! What is asked and what follows from the answer is `jobs::prepare`, `jobs::release` and `jobs::reset`; what is
 //! due is `jobs::sweep`; what a Hello means is `Store::adopt`. A dead control keeps its database and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use protocol::agent::{CloseConnection, DeviceFact, Hello, PROTOCOL, Reply, Report, Request};
-use protocol::{CloseReason, Epoch};
+use protocol::agent::{CloseConnection, Hello, PROTOCOL, Reply, Report, Request};
+use protocol::{CloseReason, ConnectionId, Epoch};
 use signaling::link::call::CallError;
 use uuid::Uuid;
 
-use super::connections::Offered;
 use super::mutants::Mutant;
 use super::network::{CallId, Message};
 use super::violation::{Checked, Violation};
@@ -27,9 +26,10 @@ use crate::domain::device::Reset;
 use crate::domain::lease::Event;
 use crate::domain::session::Session;
 use crate::domain::time::{Moment, Steady, UnixMs};
-use crate::jobs::duty::Duty;
-use crate::jobs::sweep::Looks;
-use crate::jobs::{hang_up, prepare, release, reset, sweep};
+use crate::hosts::Said;
+use crate::jobs::duty::{Duties, Duty};
+use crate::jobs::sweep::{Looks, Undone};
+use crate::jobs::{cut_off, hang_up, prepare, release, reset, sweep};
 use crate::store::StoreError;
 use crate::store::connections::Adopted;
 
@@ -42,7 +42,8 @@ pub(super) enum Call {
     Prepare(Session),
     Release(Session),
     Reset(Reset),
-    Offer(Offered),
+    /// That a viewer is let in.
+    Offer(Session, ConnectionId),
     /// The end of a connection: asked for until the agent says so.
     Close(CloseConnection),
     /// That a quarantined device is cut off.
@@ -61,10 +62,10 @@ pub(super) struct Memory {
     /// What the wall clock said when it started; only a mutant looks at it.
     wall_since: i64,
     deadlines: Deadlines,
-    /// What the agent said last of its devices, as `Hosts` keeps it for the present link.
-    pub(super) facts: Vec<DeviceFact>,
-    /// What it is at, as `App::duties`.
-    duties: BTreeSet<Duty>,
+    /// What the agent said last of its devices over the present link.
+    pub(super) said: Said,
+    /// What it is at.
+    duties: Duties,
 }
 
 impl From<StoreError> for Violation {
@@ -109,8 +110,8 @@ impl World<'_> {
         dies
     }
 
-    /// What follows from a changed lease, as `App::changed`.
-    pub(super) fn follow(&mut self, session: &Session) {
+    /// What follows from a changed lease, as `App::set_about`.
+    pub(super) async fn follow(&mut self, session: &Session) -> Checked {
         let mut session = session.clone();
         if self.mutant == Some(Mutant::RevokeWithoutEpoch) {
             session.release_epoch = session.release_epoch.and(Some(session.epoch));
@@ -118,9 +119,15 @@ impl World<'_> {
         let session = &session;
         match Owed::by(session.state) {
             Owed::Prepare => {
-                if self.takes_up(Duty::Prepare(session.lease)) {
-                    let request = Request::Prepare(prepare::request(session));
-                    self.call(Call::Prepare(session.clone()), request);
+                let duty = Duty::Prepare(session.lease);
+                if self.takes_up(duty) {
+                    match prepare::still_asked(&self.ground.store, session).await? {
+                        Some(now) => {
+                            let request = Request::Prepare(prepare::request(&now));
+                            self.call(Call::Prepare(now), request);
+                        }
+                        None => self.control.duties.lay_down(duty),
+                    }
                 }
             }
             Owed::Release => {
@@ -132,6 +139,7 @@ impl World<'_> {
             }
             Owed::Nothing => {}
         }
+        Ok(())
     }
 
     /// What an operator's order asks for, as `reset::spawn`.
@@ -143,7 +151,7 @@ impl World<'_> {
 
     /// A duty is taken up, unless control is at it or has no link.
     pub(super) fn takes_up(&mut self, duty: Duty) -> bool {
-        self.control.host_up && self.control.duties.insert(duty)
+        self.control.host_up && self.control.duties.take_up(duty)
     }
 
     /// A job ended, whatever it came to.
@@ -159,7 +167,7 @@ impl World<'_> {
             Call::Offer(..) | Call::Close(_) => return,
         };
         if answered.is_ok() || once.is_none() || self.mutant != once {
-            self.control.duties.remove(&duty);
+            self.control.duties.lay_down(duty);
         }
     }
 
@@ -198,11 +206,11 @@ impl World<'_> {
             return Ok(());
         }
         self.control.host_up = true;
-        self.control.facts.clone_from(&hello.devices);
+        self.control.said.remember(&hello.devices);
         // The rows come in the order of random ids; a world must not know it.
         live.sort_by_key(|session| self.at(session.device));
         for session in live {
-            self.follow(&session);
+            self.follow(&session).await?;
         }
         strays.sort_by_key(|stray| self.at(stray.device));
         for stray in strays {
@@ -219,10 +227,9 @@ impl World<'_> {
             let (now, steady) = (self.now(), self.moment().steady);
             agents::hear(&mut self.control.deadlines, &report, steady);
             self.stays.reported(sent);
-            if self.control.facts == report.devices {
+            if !self.control.said.remember(&report.devices) {
                 return Ok(());
             }
-            self.control.facts.clone_from(&report.devices);
             let store = &self.ground.store;
             let mut over = store.report(self.ground.host, &report.devices, now).await?;
             if self.control_dies_here() {
@@ -230,7 +237,7 @@ impl World<'_> {
             }
             over.sort_by_key(|session| self.at(session.device));
             for session in over {
-                self.follow(&session);
+                self.follow(&session).await?;
             }
         }
         Ok(())
@@ -247,13 +254,11 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn committed(&mut self, changed: Option<Session>) -> Checked {
-        if let Some(changed) = changed
-            && !self.control_dies_here()
-        {
-            self.follow(&changed);
+    pub(super) async fn committed(&mut self, changed: Option<Session>) -> Checked {
+        match changed {
+            Some(changed) if !self.control_dies_here() => self.follow(&changed).await,
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     async fn on_answer(&mut self, id: CallId, reply: Reply) -> Checked {
@@ -284,6 +289,7 @@ impl World<'_> {
         up: bool,
     ) -> Checked {
         self.lays_down(&call, &answered);
+        self.hears_of_a_fence(&call, &answered);
         if self.unwritten(&call) {
             return Ok(());
         }
@@ -295,11 +301,11 @@ impl World<'_> {
                 reset::conclude(store, &order, answered, up, now).await?;
                 None
             }
-            Call::Offer(Offered {
-                connection, lease, ..
-            }) if answered.is_err() => store.drop_connection(connection, lease, now).await?,
-            Call::Offer(offered) => {
-                self.offer_is_answered(offered).await?;
+            Call::Offer(session, connection) if answered.is_err() => {
+                store.drop_connection(connection, session.lease, now).await?
+            }
+            Call::Offer(session, connection) => {
+                self.offer_is_answered(&session, connection).await?;
                 None
             }
             Call::Close(close) => {
@@ -310,7 +316,20 @@ impl World<'_> {
             }
             Call::CutOff(_) => None,
         };
-        self.committed(changed)
+        self.committed(changed).await
+    }
+
+    /// The agent answered a release, whatever came of it.
+    fn hears_of_a_fence(&mut self, call: &Call, answered: &Result<(), CallError>) {
+        let (device, epoch) = match call {
+            Call::Release(session) => match session.release_epoch {
+                Some(epoch) => (session.device, epoch),
+                None => return,
+            },
+            Call::Reset(order) | Call::CutOff(order) => (order.device, order.epoch),
+            Call::Prepare(_) | Call::Offer(..) | Call::Close(_) => return,
+        };
+        self.control.said.answered(device, epoch, answered);
     }
 
     /// The database is away just when a job would write what it came to.
@@ -330,7 +349,7 @@ impl World<'_> {
             return Ok(());
         }
         self.control.host_up = false;
-        self.control.facts.clear();
+        self.control.said = Said::default();
         while let Some((_, call)) = self.control.calls.pop_first() {
             self.conclude(call, Err(CallError::Lost("cut".to_owned())), false)
                 .await?;
@@ -411,17 +430,40 @@ impl World<'_> {
                 return Ok(());
             }
         }
-        ended.extend(self.ground.store.owed(|_| true).await?);
         ended.sort_by_key(|session| self.at(session.device));
         for session in ended {
-            self.follow(&session);
+            self.follow(&session).await?;
         }
-        let mut orders = self.ground.store.resetting().await?;
-        orders.sort_by_key(|order| self.at(order.device));
-        for order in orders {
+        self.takes_up_what_is_owed().await
+    }
+
+    /// As `sweep::take_up_what_is_owed`.
+    async fn takes_up_what_is_owed(&mut self) -> Checked {
+        let Memory {
+            host_up,
+            duties,
+            said,
+            ..
+        } = &self.control;
+        let is_below = |order: &Reset| *host_up && said.is_below(order.device, order.epoch);
+        let mut owed = Undone::read(&self.ground.store, duties, |_| *host_up, is_below).await?;
+        owed.leases.sort_by_key(|session| self.at(session.device));
+        for session in owed.leases {
+            self.follow(&session).await?;
+        }
+        owed.resets.sort_by_key(|order| self.at(order.device));
+        for order in owed.resets {
             self.follow_order(order);
         }
-        self.quarantined_are_cut_off().await
+        owed.cuts.sort_by_key(|order| self.at(order.device));
+        for order in owed.cuts {
+            if self.mutant != Some(Mutant::QuarantineNotCut)
+                && self.takes_up(Duty::CutOff(order.device, order.epoch))
+            {
+                self.call(Call::CutOff(order), Request::Release(cut_off::request(&order)));
+            }
+        }
+        Ok(())
     }
 
     /// What a mutant does not end.

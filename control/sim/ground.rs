@@ -143,7 +143,7 @@ impl Ground {
                 expires_at: matches!(at, 2 | SECOND).then_some(UnixMs(EXPIRY)),
                 max_uses: (at == COUNTED).then_some(USES_MAX),
                 uses: 0,
-                max_connections: 1,
+                max_connections: 2,
                 policy: policy_of(at),
                 created_at: begin,
             };

@@ -10,9 +10,7 @@
 use std::time::Duration;
 
 use protocol::LinkId;
-use protocol::agent::Request;
 
-use super::control_side::Call;
 use super::ground::{DEVICES, LINKS, own_labels};
 use super::mutants::Mutant;
 use super::violation::Invariant::I8;
@@ -21,8 +19,6 @@ use super::world::World;
 use crate::domain::link::{self, Link, Standing, Target};
 use crate::domain::session::Session;
 use crate::domain::time::UnixMs;
-use crate::jobs::cut_off;
-use crate::jobs::duty::Duty;
 use crate::store::audit::Actor;
 
 /// How far an operator moves the end of a link, milliseconds.
@@ -57,7 +53,7 @@ impl World<'_> {
             .ground
             .store
             .change_link(id, event, &Actor::SYSTEM, self.now());
-        self.committed(cut.await?.flatten())
+        self.committed(cut.await?.flatten()).await
     }
 
     /// An operator moves the end of a link.
@@ -204,7 +200,7 @@ impl World<'_> {
         if let Some(Some(session)) = cut
             && !self.control_dies_here()
         {
-            self.follow(&session);
+            self.follow(&session).await?;
         }
         Ok(())
     }
@@ -224,25 +220,6 @@ impl World<'_> {
             && !self.control_dies_here()
         {
             self.follow_order(order);
-        }
-        Ok(())
-    }
-
-    /// Whoever may still be on a quarantined device is cut off, as `jobs::cut_off`.
-    pub(super) async fn quarantined_are_cut_off(&mut self) -> Checked {
-        if self.mutant == Some(Mutant::QuarantineNotCut) {
-            return Ok(());
-        }
-        let mut orders = self.ground.store.quarantined().await?;
-        orders.sort_by_key(|order| self.at(order.device));
-        for order in orders {
-            let mut facts = self.control.facts.iter();
-            let fact = facts.find(|fact| fact.id == order.device);
-            if fact.is_some_and(|fact| fact.fence < order.epoch)
-                && self.takes_up(Duty::CutOff(order.device, order.epoch))
-            {
-                self.call(Call::CutOff(order), Request::Release(cut_off::request(&order)));
-            }
         }
         Ok(())
     }

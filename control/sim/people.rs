@@ -2,27 +2,25 @@
 //!
 //! A person's browser has the cookie of a lease only if the answer of the claim reached it.
 
-use protocol::agent::{CloseConnection, Request, Role, WhepOffer};
+use protocol::agent::{Request, Role};
 use protocol::{CloseReason, LeaseId, SessionId};
 
 use super::agent_side::Viewer;
-use super::connections::Offered;
 use super::control_side::Call;
 use super::mutants::Mutant;
 use super::violation::Checked;
 use super::violation::Invariant::{I4, I7, I10, I12, I13};
 use super::world::World;
-use crate::domain::lease::Event;
 use crate::domain::session::Session;
+use crate::routes::{launch, viewers};
 use crate::secret::Hash;
 use crate::store::audit::Actor;
 use crate::store::claims::{Claim, Claimed, Refused};
 use crate::store::connections::Owner;
+use crate::store::viewer_tokens::NewViewerToken;
 
 /// Grants of a hundred whose browser is gone before they are committed.
 const HUNG_UP: u64 = 10;
-/// What proves somebody whom holders let watch.
-const WATCHER: Hash = Hash([0xee; 32]);
 /// Things that a person leaves in one event, at most.
 const TOUCHES_AT_ONCE: usize = 3;
 
@@ -82,7 +80,7 @@ impl World<'_> {
         });
         let session = match claimed {
             Claimed::Granted(session) => {
-                self.granted(&session, who, fresh)?;
+                self.granted(&session, who, fresh).await?;
                 if !self.control.up {
                     return Ok(());
                 }
@@ -93,6 +91,7 @@ impl World<'_> {
                     self.eyes
                         .broken(I10, || format!("person {who} came into the lease of another"))?;
                 }
+                self.follow(&session).await?;
                 session
             }
             Claimed::Refused(refused) => {
@@ -116,7 +115,7 @@ impl World<'_> {
     }
 
     /// A lease was granted; control may die before anything follows from it.
-    fn granted(&mut self, session: &Session, who: usize, fresh: Hash) -> Checked {
+    async fn granted(&mut self, session: &Session, who: usize, fresh: Hash) -> Checked {
         self.owners.insert(session.lease, who);
         if let Some(first) = self.granted_for.insert(fresh, session.lease) {
             self.eyes.broken(I7, || {
@@ -128,7 +127,7 @@ impl World<'_> {
         }
         // A browser that hangs up takes with it whoever would have followed.
         if !self.faults || !self.dice.percent(HUNG_UP) {
-            self.follow(session);
+            self.follow(session).await?;
         }
         Ok(())
     }
@@ -170,10 +169,10 @@ impl World<'_> {
         let Some(session) = self.ground.store.session(cookie.session).await? else {
             return Ok(());
         };
-        if !session.is_bound_to(cookie.hash.0) || !session.state.is_held() || !self.control.host_up {
-            return Ok(());
+        match viewers::holder(&session, cookie.hash) {
+            Some(holder) => self.opens(&session, holder).await,
+            None => Ok(()),
         }
-        self.opens(&session, cookie.hash, Role::Controller).await
     }
 
     /// Somebody whom a holder lets watch makes a connection.
@@ -184,24 +183,33 @@ impl World<'_> {
         let Some(session) = self.ground.store.session(cookie.session).await? else {
             return Ok(());
         };
-        if !session.state.is_held() || !self.control.host_up {
-            return Ok(());
-        }
-        self.note(|| format!("somebody watches the lease at {}", session.epoch));
-        self.opens(&session, WATCHER, Role::Observer).await
-    }
-
-    async fn opens(&mut self, session: &Session, hash: Hash, role: Role) -> Checked {
-        let owner = Owner {
+        let watcher = Hash::of(&session.lease.to_string());
+        let token = NewViewerToken {
+            token: watcher,
             lease: session.lease,
-            hash,
-            role,
+            role: Role::Observer,
             operator: None,
         };
+        let (store, now) = (&self.ground.store, self.now());
+        if viewers::may_connect(&session) {
+            store.add_viewer_token(token, &Actor::SYSTEM, now).await?;
+        }
+        match store.viewer(watcher, session.lease, now).await? {
+            Some(watcher) => self.opens(&session, watcher).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn opens(&mut self, session: &Session, owner: Owner) -> Checked {
+        if !viewers::may_connect(session) || !self.control.host_up {
+            return Ok(());
+        }
+        self.note(|| format!("a {:?} of the lease at {} connects", owner.role, session.epoch));
+        let most = viewers::most(&owner, session);
         let opened = self
             .ground
             .store
-            .open_connection(owner, 1, &Actor::SYSTEM, self.now());
+            .open_connection(owner, most, &Actor::SYSTEM, self.now());
         let Some(opened) = opened.await? else {
             return Ok(());
         };
@@ -212,32 +220,12 @@ impl World<'_> {
         if self.control_dies_here() {
             return Ok(());
         }
-        let (device, epoch) = (session.device, session.epoch);
         for connection in opened.replaced {
-            let reason = CloseReason::Replaced;
-            self.hang_up(CloseConnection {
-                connection,
-                device,
-                epoch,
-                reason,
-            });
+            self.hang_up(viewers::close_of(session, connection, CloseReason::Replaced));
         }
-        let offer = WhepOffer {
-            connection: opened.id,
-            session: session.id,
-            lease: Some(session.lease),
-            device,
-            epoch,
-            role,
-            sdp: String::new(),
-        };
-        let offered = Offered {
-            connection: opened.id,
-            lease: session.lease,
-            device,
-            epoch,
-        };
-        self.call(Call::Offer(offered), Request::WhepOffer(offer));
+        let offer = viewers::offer_of(session, &owner, opened.id, String::new());
+        let offered = Call::Offer(session.clone(), opened.id);
+        self.call(offered, Request::WhepOffer(offer));
         Ok(())
     }
 
@@ -247,19 +235,14 @@ impl World<'_> {
         let Some(target) = self.people[who].cookies[link].or(holder) else {
             return Ok(());
         };
-        let presented = self.people[who].cookies[link].map_or([0; 32], |cookie| cookie.hash.0);
-        let Some(session) = self.ground.store.session(target.session).await? else {
-            return Ok(());
+        let presented = self.people[who].cookies[link].map(|cookie| cookie.hash.0);
+        let found = self.ground.store.session(target.session).await?;
+        let shown = match self.mutant {
+            Some(Mutant::ReleaseByAnyone) => found,
+            _ => found.and_then(|session| session.shown_to(presented)),
         };
-        if !session.is_bound_to(presented) && self.mutant != Some(Mutant::ReleaseByAnyone) {
-            return Ok(());
-        }
-        let end = Event::End(CloseReason::LeaseEnded);
-        let ended = self
-            .ground
-            .store
-            .step(session.lease, end, &Actor::SYSTEM, self.now())
-            .await?;
+        let Some(session) = shown else { return Ok(()) };
+        let ended = launch::leave(&self.ground.store, &session, &Actor::SYSTEM, self.now()).await?;
         let Some(ended) = ended else { return Ok(()) };
         self.note(|| format!("person {who} ended the lease at {}", ended.epoch));
         if self.mutant == Some(Mutant::ChangeWithoutAudit) {
@@ -271,7 +254,7 @@ impl World<'_> {
                 .broken(I10, || format!("person {who} ended the lease of another"))?;
         }
         if !self.control_dies_here() {
-            self.follow(&ended);
+            self.follow(&ended).await?;
         }
         Ok(())
     }

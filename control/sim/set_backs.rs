@@ -125,7 +125,7 @@ impl World<'_> {
         self.stays.database_is_older();
         self.link_breaks().await?;
         for session in self.ground.store.live().await? {
-            self.follow(&session);
+            self.follow(&session).await?;
         }
         Ok(())
     }

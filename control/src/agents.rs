@@ -3,9 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use protocol::agent::{
-    CloseConnection, ConnectionEvent, DeviceFact, Hello, Refusal, RefusalCode, Report, Touched,
-};
+use protocol::agent::{ConnectionEvent, DeviceFact, Hello, Refusal, RefusalCode, Report, Touched};
 use protocol::{CloseReason, HostId};
 use signaling::link::server::{Backend, Host, Join, close_code};
 
@@ -193,13 +191,7 @@ impl Agents {
     /// A connection came up that is over here.
     fn hang_up(&self, host: &Host, event: &ConnectionEvent, reason: CloseReason) {
         tracing::warn!(connection.id = %event.connection, reason = reason.as_str(), "a connection came up that is over here");
-        let close = CloseConnection {
-            connection: event.connection,
-            device: event.device,
-            epoch: event.epoch,
-            reason,
-        };
-        hang_up::spawn(&self.0, host.id(), close);
+        hang_up::spawn(&self.0, host.id(), hang_up::stray(event, reason));
     }
 
     /// Whoever watches a session learns how its device is.

@@ -1,4 +1,9 @@
 //! Hosts whose link is up, and what they said last.
+//!
+//! ```text
+//!   Host (a link) ──► Hosts: one per host, and its turn
+//!   Hello, Report ──► Said: news, or not? ──► fences, for whoever is to be cut off
+//! ```
 
 use std::sync::Arc;
 
@@ -14,9 +19,47 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 pub(crate) struct Hosts {
     links: DashMap<HostId, Host>,
     /// The last report of each host, so that one that says nothing new costs no transaction; it tells of fences.
-    facts: DashMap<HostId, Vec<DeviceFact>>,
+    said: DashMap<HostId, Said>,
     /// Coming and going of one host, one after the other. One small entry per enrolled host.
     turns: DashMap<HostId, Arc<Mutex<()>>>,
+}
+
+/// What a host said last of its devices, over the link that it has now.
+#[derive(Debug, Default)]
+pub(crate) struct Said(Vec<DeviceFact>);
+
+impl Said {
+    /// Remembers it. Whether it is something new.
+    pub(crate) fn remember(&mut self, facts: &[DeviceFact]) -> bool {
+        let is_news = self.0 != facts;
+        if is_news {
+            self.0 = facts.to_vec();
+        }
+        is_news
+    }
+
+    /// Whether it was that a device's fence is below this epoch.
+    pub(crate) fn is_below(&self, device: DeviceId, epoch: Epoch) -> bool {
+        let below = |fact: &DeviceFact| fact.id == device && fact.fence < epoch;
+        self.0.iter().any(below)
+    }
+
+    /// A device's agent answered a release: its fence has risen that far, whatever came of the cleaning. Its own word of
+    /// it may still be on its way.
+    pub(crate) fn answered(&mut self, device: DeviceId, epoch: Epoch, answer: &Result<(), CallError>) {
+        let has_risen = match answer {
+            Ok(()) => true,
+            Err(CallError::Refused(refusal)) => matches!(
+                refusal.code,
+                RefusalCode::StaleEpoch | RefusalCode::SetupFailed | RefusalCode::DeviceOffline
+            ),
+            Err(_) => false,
+        };
+        let known = self.0.iter_mut().find(|fact| fact.id == device);
+        if let Some(fact) = known.filter(|_| has_risen) {
+            fact.fence = fact.fence.max(epoch);
+        }
+    }
 }
 
 impl Hosts {
@@ -67,7 +110,7 @@ impl Hosts {
 
     /// Registers a link; returns the one that it replaces.
     pub(crate) fn insert(&self, link: Host) -> Option<Host> {
-        self.facts.remove(&link.id());
+        self.said.remove(&link.id());
         self.links.insert(link.id(), link)
     }
 
@@ -80,22 +123,21 @@ impl Hosts {
 
     /// Forgets what a host said last, because it could not be noted.
     pub(crate) fn forget_facts(&self, host: HostId) {
-        self.facts.remove(&host);
+        self.said.remove(&host);
     }
 
     /// Forgets what every host said: the database may have been put back to before it.
     pub(crate) fn forget_all_facts(&self) {
-        self.facts.clear();
+        self.said.clear();
     }
 
     /// Whether a host that is up says that a device's fence is below this epoch.
     pub(crate) fn is_below(&self, host: HostId, device: DeviceId, epoch: Epoch) -> bool {
-        let below = |fact: &DeviceFact| fact.id == device && fact.fence < epoch;
-        self.is_online(host) && self.facts.get(&host).is_some_and(|facts| facts.iter().any(below))
+        let said = self.said.get(&host);
+        self.is_online(host) && said.is_some_and(|said| said.is_below(device, epoch))
     }
 
-    /// A device's agent answered a release: its fence has risen that far, whatever came of the cleaning. Its own word of
-    /// it may still be on its way.
+    /// A device's agent answered a release (see [`Said::answered`]).
     pub(crate) fn answered(
         &self,
         host: HostId,
@@ -103,28 +145,11 @@ impl Hosts {
         epoch: Epoch,
         answer: &Result<(), CallError>,
     ) {
-        let has_risen = match answer {
-            Ok(()) => true,
-            Err(CallError::Refused(refusal)) => matches!(
-                refusal.code,
-                RefusalCode::StaleEpoch | RefusalCode::SetupFailed | RefusalCode::DeviceOffline
-            ),
-            Err(_) => false,
-        };
-        let mut facts = self.facts.entry(host).or_default();
-        let known = facts.iter_mut().find(|fact| fact.id == device);
-        if let Some(fact) = known.filter(|_| has_risen) {
-            fact.fence = fact.fence.max(epoch);
-        }
+        self.said.entry(host).or_default().answered(device, epoch, answer);
     }
 
     /// Remembers what a host said last. Whether it is something new.
     pub(crate) fn remember(&self, host: HostId, facts: &[DeviceFact]) -> bool {
-        let mut last = self.facts.entry(host).or_default();
-        let is_news = *last != facts;
-        if is_news {
-            *last = facts.to_vec();
-        }
-        is_news
+        self.said.entry(host).or_default().remember(facts)
     }
 }

@@ -72,6 +72,14 @@ impl Session {
         self.binding == cookie
     }
 
+    /// The session, for a browser that presents a cookie with this hash, or none. Everybody else has no such session.
+    #[must_use]
+    pub fn shown_to(self, presented: Option<[u8; 32]>) -> Option<Self> {
+        presented
+            .is_some_and(|cookie| self.is_bound_to(cookie))
+            .then_some(self)
+    }
+
     /// The app that runs.
     #[must_use]
     pub fn app(&self) -> Option<&App> {

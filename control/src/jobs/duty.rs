@@ -46,6 +46,16 @@ impl Duty {
 pub(crate) struct Duties(DashMap<Duty, ()>);
 
 impl Duties {
+    /// Takes a duty up. False when somebody is at it.
+    pub(crate) fn take_up(&self, duty: Duty) -> bool {
+        self.0.insert(duty, ()).is_none()
+    }
+
+    /// Lays a duty down.
+    pub(crate) fn lay_down(&self, duty: Duty) {
+        self.0.remove(&duty);
+    }
+
     /// Whether somebody is at it.
     pub(crate) fn is_at(&self, duty: Duty) -> bool {
         self.0.contains_key(&duty)
@@ -61,8 +71,7 @@ pub(crate) struct Taken {
 impl App {
     /// Takes a duty up, unless somebody is at it.
     pub(crate) fn take_up(self: &Shared, duty: Duty) -> Option<Taken> {
-        let is_free = self.duties.0.insert(duty, ()).is_none();
-        is_free.then(|| Taken {
+        self.duties.take_up(duty).then(|| Taken {
             app: self.clone(),
             duty,
         })
@@ -71,6 +80,6 @@ impl App {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.app.duties.0.remove(&self.duty);
+        self.app.duties.lay_down(self.duty);
     }
 }

@@ -11,8 +11,8 @@
 
 use std::time::Duration;
 
-use protocol::HostId;
-use protocol::agent::{CloseConnection, RefusalCode};
+use protocol::agent::{CloseConnection, ConnectionEvent, RefusalCode};
+use protocol::{CloseReason, HostId};
 use signaling::link::call::CallError;
 
 use crate::app::Shared;
@@ -61,6 +61,16 @@ async fn run(app: &Shared, host: HostId, close: CloseConnection) {
             }
         }
         tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// What an agent is asked for that told of a connection which is over here.
+pub(crate) const fn stray(event: &ConnectionEvent, reason: CloseReason) -> CloseConnection {
+    CloseConnection {
+        connection: event.connection,
+        device: event.device,
+        epoch: event.epoch,
+        reason,
     }
 }
 

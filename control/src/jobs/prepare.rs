@@ -35,9 +35,8 @@ async fn run(app: &Shared, asked: &Session) -> Result<(), StoreError> {
     let Some(host) = app.hosts.get(asked.host) else {
         return Ok(());
     };
-    let session = match app.store.session(asked.id).await? {
-        Some(session) if Owed::by(session.state) == Owed::Prepare => session,
-        _ => return Ok(()),
+    let Some(session) = still_asked(&app.store, asked).await? else {
+        return Ok(());
     };
     let progress = |step| {
         app.watches.progress(session.id, Advance::of(step));
@@ -51,6 +50,12 @@ async fn run(app: &Shared, asked: &Session) -> Result<(), StoreError> {
         App::changed(app, changed);
     }
     Ok(())
+}
+
+/// The session as it is now, if its lease still asks for it.
+pub(crate) async fn still_asked(store: &Store, asked: &Session) -> Result<Option<Session>, StoreError> {
+    let now = store.session(asked.id).await?;
+    Ok(now.filter(|session| Owed::by(session.state) == Owed::Prepare))
 }
 
 /// What the agent is asked for.

@@ -7,12 +7,14 @@
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
+use protocol::HostId;
 
 use crate::app::{App, Shared};
 use crate::domain::deadlines::{Deadlines, Look};
+use crate::domain::device::Reset;
 use crate::domain::session::{Presence, Session};
 use crate::domain::time::{Moment, Steady, UnixMs};
-use crate::jobs::duty::Duty;
+use crate::jobs::duty::{Duties, Duty};
 use crate::jobs::gone::Gone;
 use crate::jobs::{cut_off, hang_up, reset};
 use crate::replica;
@@ -126,21 +128,49 @@ async fn look_at_leases(app: &Shared, looks: &mut Looks) -> Result<(), StoreErro
 
 /// Starts what the rows ask of a host whose link is here. What is being done already is left alone.
 pub(crate) async fn take_up_what_is_owed(app: &Shared) -> Result<(), StoreError> {
-    let not_at_it = |owing: &Owing| app.hosts.is_online(owing.host) && !app.duties.is_at(Duty::of(owing));
-    for session in app.store.owed(not_at_it).await? {
+    let hosts = &app.hosts;
+    let is_below = |order: &Reset| hosts.is_below(order.host, order.device, order.epoch);
+    let owed = Undone::read(&app.store, &app.duties, |host| hosts.is_online(host), is_below).await?;
+    for session in owed.leases {
         App::set_about(app, session);
     }
-    for order in app.store.resetting().await? {
-        if app.hosts.is_online(order.host) {
-            reset::spawn(app, order);
-        }
+    for order in owed.resets {
+        reset::spawn(app, order);
     }
-    for order in app.store.quarantined().await? {
-        if app.hosts.is_below(order.host, order.device, order.epoch) {
-            cut_off::spawn(app, order);
-        }
+    for order in owed.cuts {
+        cut_off::spawn(app, order);
     }
     Ok(())
+}
+
+/// What the rows ask of one control.
+#[derive(Debug)]
+pub(crate) struct Undone {
+    /// Devices to be made ready or taken back, by their leases.
+    pub leases: Vec<Session>,
+    /// Devices that an operator wants cleaned.
+    pub resets: Vec<Reset>,
+    /// Quarantined devices on which somebody may still be.
+    pub cuts: Vec<Reset>,
+}
+
+impl Undone {
+    /// What nobody is at yet. `is_linked`: whether a host's link is here; `is_below`: whether such a host said that its
+    /// fence is below an order.
+    pub(crate) async fn read(
+        store: &Store,
+        duties: &Duties,
+        is_linked: impl Fn(HostId) -> bool,
+        is_below: impl Fn(&Reset) -> bool,
+    ) -> Result<Self, StoreError> {
+        let not_at_it = |owing: &Owing| is_linked(owing.host) && !duties.is_at(Duty::of(owing));
+        let leases = store.owed(not_at_it).await?;
+        let mut resets = store.resetting().await?;
+        resets.retain(|order| is_linked(order.host));
+        let mut cuts = store.quarantined().await?;
+        cuts.retain(is_below);
+        Ok(Self { leases, resets, cuts })
+    }
 }
 
 /// Ends what a look found to be due, all at once: they share their commits. Each comes to its own result.

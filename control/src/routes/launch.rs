@@ -27,7 +27,9 @@ use crate::domain::link::{Link, Standing, Target};
 use crate::domain::session::{Advance, Session, Stage};
 use crate::domain::time::{Moment, UnixMs};
 use crate::secret::{Hash, Secret};
+use crate::store::audit::Actor;
 use crate::store::claims::{Claim, Claimed, Refused};
+use crate::store::{Store, StoreError};
 use crate::watch::View;
 
 /// How often a silent event stream says that it is alive, for proxies that cut silent ones.
@@ -347,12 +349,8 @@ pub(crate) async fn end(
     Json(of): Json<OfSession>,
 ) -> Result<Response, Problem> {
     let session = held_by(&app, &headers, &of.session_id).await?;
-    let event = Event::End(CloseReason::LeaseEnded);
-    let ended = app
-        .store
-        .step(session.lease, event, &guest(peer, session.link.id), UnixMs::now())
-        .await?;
-    let session = match ended {
+    let actor = guest(peer, session.link.id);
+    let session = match leave(&app.store, &session, &actor, UnixMs::now()).await? {
         Some(ended) => {
             App::changed(&app, ended.clone());
             ended
@@ -360,6 +358,17 @@ pub(crate) async fn end(
         None => session,
     };
     Ok(current(&app, &session).into_response())
+}
+
+/// Ends what a holder is done with. None when it was over already.
+pub(crate) async fn leave(
+    store: &Store,
+    session: &Session,
+    holder: &Actor,
+    now: UnixMs,
+) -> Result<Option<Session>, StoreError> {
+    let event = Event::End(CloseReason::LeaseEnded);
+    store.step(session.lease, event, holder, now).await
 }
 
 /// The session, if this browser has its binding. Everybody else is told that there is none.
@@ -372,11 +381,8 @@ pub(crate) async fn held_by(app: &Shared, headers: &HeaderMap, id: &str) -> Resu
     };
     let session = find(app, id).await?.ok_or_else(unknown)?;
     let presented = cookie(headers, &binding_name(session.link.id));
-    if presented.is_some_and(|cookie| session.is_bound_to(cookie.0)) {
-        Ok(session)
-    } else {
-        Err(unknown())
-    }
+    let presented = presented.map(|cookie| cookie.0);
+    session.shown_to(presented).ok_or_else(unknown)
 }
 
 /// The session with this id, if the text is one.

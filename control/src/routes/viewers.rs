@@ -77,15 +77,7 @@ impl Backend for Viewers {
         } else {
             let hash = cookie(&request.headers, &binding_name(session.link.id)).ok_or_else(unknown)?;
             check_origin(app, request)?;
-            if hash != Hash(session.binding) {
-                return Err(unknown());
-            }
-            Owner {
-                lease,
-                hash,
-                role: Role::Controller,
-                operator: None,
-            }
+            holder(&session, hash).ok_or_else(unknown)?
         };
         let actor = match owner.operator {
             Some(user) => Actor {
@@ -96,7 +88,7 @@ impl Backend for Viewers {
             None => guest(peer, session.link.id),
         };
         // Whoever tidies up after himself may do so late.
-        if session.state.is_held() || request.method == Method::DELETE {
+        if may_connect(&session) || request.method == Method::DELETE {
             Ok(Viewer {
                 session,
                 owner,
@@ -162,12 +154,7 @@ impl Backend for Viewers {
             device, epoch, host, ..
         } = viewer.session;
         let reason = CloseReason::ClientLeft;
-        let close = CloseConnection {
-            connection,
-            device,
-            epoch,
-            reason,
-        };
+        let close = close_of(&viewer.session, connection, reason);
         match self.ask(&viewer.session, close).await {
             // The agent knew before control did.
             Err(problem) if [Code::ConnectionNotFound, Code::LeaseLost].contains(&problem.code()) => {}
@@ -204,15 +191,9 @@ impl Viewers {
                 actor,
             },
         ) = (&self.0, viewer);
-        let most = match (owner.operator, owner.role) {
-            (Some(_), _) => OPERATORS_MAX,
-            // One of the link's connections is the holder's, whoever else is there.
-            (None, Role::Observer) => session.link.max_connections - 1,
-            (None, Role::Controller) => 1,
-        };
         let opened = app
             .store
-            .open_connection(owner, most, &actor, UnixMs::now())
+            .open_connection(owner, most(&owner, &session), &actor, UnixMs::now())
             .await?;
         let opened = opened.ok_or_else(|| {
             Problem::new(
@@ -220,15 +201,7 @@ impl Viewers {
                 "This session has as many viewers as its link allows.",
             )
         })?;
-        let offer = WhepOffer {
-            connection: opened.id,
-            session: session.id,
-            lease: Some(session.lease),
-            device: session.device,
-            epoch: session.epoch,
-            role: owner.role,
-            sdp,
-        };
+        let offer = offer_of(&session, &owner, opened.id, sdp);
         for connection in opened.replaced {
             self.hang_up(&session, connection, CloseReason::Replaced);
         }
@@ -316,13 +289,59 @@ impl Viewers {
 
     /// Has the agent end a connection that is over here, without waiting for it.
     fn hang_up(&self, session: &Session, connection: ConnectionId, reason: CloseReason) {
-        let close = CloseConnection {
-            connection,
-            device: session.device,
-            epoch: session.epoch,
-            reason,
-        };
-        hang_up::spawn(&self.0, session.host, close);
+        hang_up::spawn(&self.0, session.host, close_of(session, connection, reason));
+    }
+}
+
+/// Whoever presents a cookie with this hash, if he holds the session.
+pub(crate) fn holder(session: &Session, presented: Hash) -> Option<Owner> {
+    session.is_bound_to(presented.0).then_some(Owner {
+        lease: session.lease,
+        hash: presented,
+        role: Role::Controller,
+        operator: None,
+    })
+}
+
+/// Whether anybody may connect to it: what is over has no device any more.
+pub(crate) const fn may_connect(session: &Session) -> bool {
+    session.state.is_held()
+}
+
+/// How many viewers of this one's kind a session may have.
+pub(crate) const fn most(owner: &Owner, session: &Session) -> u32 {
+    match (owner.operator, owner.role) {
+        (Some(_), _) => OPERATORS_MAX,
+        // One of the link's connections is the holder's, whoever else is there.
+        (None, Role::Observer) => session.link.max_connections - 1,
+        (None, Role::Controller) => 1,
+    }
+}
+
+/// What the agent is asked for when a viewer was let in.
+pub(crate) fn offer_of(session: &Session, owner: &Owner, connection: ConnectionId, sdp: String) -> WhepOffer {
+    WhepOffer {
+        connection,
+        session: session.id,
+        lease: Some(session.lease),
+        device: session.device,
+        epoch: session.epoch,
+        role: owner.role,
+        sdp,
+    }
+}
+
+/// What the agent is asked for when a connection to a session is over here.
+pub(crate) const fn close_of(
+    session: &Session,
+    connection: ConnectionId,
+    reason: CloseReason,
+) -> CloseConnection {
+    CloseConnection {
+        connection,
+        device: session.device,
+        epoch: session.epoch,
+        reason,
     }
 }
 
