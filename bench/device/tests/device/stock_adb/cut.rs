@@ -1,21 +1,19 @@
 //! The connection ends in the middle of each thing that the stock client does: the client fails and says so, the device
 //! lets go of what it held for it, and the next connection finds everything as it should be.
 //!
-//! The cut is `adb disconnect`, at a moment when the device is known to be in the middle of it.
+//! The cut is `adb disconnect`, at a moment when the device is known to be in the middle of it: it waits for more than ever
+//! comes, or the wire holds the rest of it back.
 
 use std::process::Stdio;
 
+use adb::daemon::Guard;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
 use super::apk::{App, Packing, apk};
 use super::rig::{DEADLINE, Rig, pattern, text};
-
-/// Ends the connection and makes it anew.
-async fn cut(rig: &Rig) {
-    rig.adb_any(["disconnect", &rig.serial]).await;
-}
+use super::wire::{Direction, Wire};
 
 async fn connect_again(rig: &Rig) {
     let told = text(&rig.adb_any(["connect", &rig.serial]).await.stdout);
@@ -64,7 +62,7 @@ async fn in_the_middle_of_a_command_it_ends_with_its_sockets() {
         spawn(&mut rig.command(["-s", &rig.serial, "shell", "echo up; nc -l -p 7400; echo over"]));
     let mut up = [0; 3];
     shell.stdout.as_mut().unwrap().read_exact(&mut up).await.unwrap();
-    cut(&rig).await;
+    rig.disconnect().await;
     // This client takes a shell without an exit code for one with 0; but it has nothing to show for it.
     assert_eq!(ended(shell).await, (true, String::new()));
     until(&rig, "the port is free", |userland| {
@@ -75,15 +73,36 @@ async fn in_the_middle_of_a_command_it_ends_with_its_sockets() {
     rig.end().await;
 }
 
+/// A device behind a wire, connected.
+async fn wired() -> (Rig, Wire) {
+    let mut rig = Rig::with(Guard::Open).await;
+    let wire = Wire::before(&mut rig).await;
+    connect_again(&rig).await;
+    (rig, wire)
+}
+
+/// What is pushed and pulled when the cut comes, in bytes.
+const LARGE: usize = 24 << 20;
+/// How much of it passes before.
+const PART: usize = 4 << 20;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn in_the_middle_of_a_push_nothing_is_left_behind() {
-    let rig = Rig::start().await;
+    let (rig, wire) = wired().await;
     let data = pattern(1, 8_000_000);
     std::fs::write(rig.path("whole"), &data).unwrap();
     rig.adb(["push", &rig.path("whole"), "/sdcard/file"]).await;
-    let client = push_endlessly(&rig, &data).await;
+    std::fs::write(rig.path("large"), vec![0; LARGE]).unwrap();
+    wire.hold_after(Direction::ToDevice, PART);
+    let client = spawn(&mut rig.command(["-s", &rig.serial, "push", &rig.path("large"), "/sdcard/file"]));
+    until(&rig, "the push begins", |userland| {
+        userland.files.room_taken() > data.len()
+    })
+    .await;
+    rig.disconnect().await;
     let (success, told) = ended(client).await;
     assert!(!success && told.contains("failed"), "{told}");
+    wire.go_on();
     connect_again(&rig).await;
     // The old content is still there, and the new one does not count.
     rig.adb(["pull", "/sdcard/file", &rig.path("back")]).await;
@@ -95,37 +114,22 @@ async fn in_the_middle_of_a_push_nothing_is_left_behind() {
     rig.end().await;
 }
 
-/// Pushes over the file until the device has taken some of it, then cuts the connection.
-async fn push_endlessly(rig: &Rig, data: &[u8]) -> Child {
-    let large = std::fs::File::create(rig.path("large")).unwrap();
-    // 240 MiB that take no room here, and more time than the device needs to tell that they begin to come.
-    large.set_len(240 * 1024 * 1024).unwrap();
-    let client = spawn(&mut rig.command(["-s", &rig.serial, "push", &rig.path("large"), "/sdcard/file"]));
-    until(rig, "the push begins", |userland| {
-        userland.files.room_taken() > data.len()
-    })
-    .await;
-    cut(rig).await;
-    client
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn in_the_middle_of_a_pull_the_client_says_so() {
-    let rig = Rig::start().await;
-    std::fs::File::create(rig.path("large"))
-        .unwrap()
-        .set_len(120 * 1024 * 1024)
-        .unwrap();
+    let (rig, wire) = wired().await;
+    std::fs::write(rig.path("large"), vec![0; LARGE]).unwrap();
     rig.adb(["push", &rig.path("large"), "/sdcard/large"]).await;
+    wire.hold_after(Direction::ToHost, PART);
     let client = spawn(&mut rig.command(["-s", &rig.serial, "pull", "/sdcard/large", &rig.path("part")]));
     let part = rig.folder().join("part");
     until(&rig, "the pull begins", |_| {
         std::fs::metadata(&part).is_ok_and(|part| part.len() > 0)
     })
     .await;
-    cut(&rig).await;
+    rig.disconnect().await;
     let (success, told) = ended(client).await;
     assert!(!success && !told.contains("1 file pulled"), "{told}");
+    wire.go_on();
     connect_again(&rig).await;
     rig.end().await;
 }
@@ -144,7 +148,7 @@ async fn in_the_middle_of_an_install_nothing_is_installed() {
     let asked = format!("cmd package install -S {}", whole.len() + 1);
     let mut client = spawn(&mut rig.command(["-s", &rig.serial, "shell", &asked]));
     client.stdin.as_mut().unwrap().write_all(&whole).await.unwrap();
-    cut(&rig).await;
+    rig.disconnect().await;
     assert_eq!(
         ended(client).await,
         (true, String::new()),
@@ -189,7 +193,7 @@ async fn a_forward_and_a_reverse_in_use_are_closed_on_both_sides() {
         (far.read_u8().await.unwrap(), host.read_u8().await.unwrap()),
         (b'x', b'y')
     );
-    cut(&rig).await;
+    rig.disconnect().await;
     let ends = async {
         let mut byte = [0];
         // An end, or a reset: either way nothing comes any more.
@@ -227,7 +231,7 @@ async fn in_the_middle_of_raw_output_the_client_ends() {
         .await
         .unwrap();
     assert_eq!(&first, b"\x89PNG\r\n\x1a\n");
-    cut(&rig).await;
+    rig.disconnect().await;
     // Raw output has no exit code, so there is nothing to fail with; but it ends.
     ended(client).await;
     connect_again(&rig).await;

@@ -43,33 +43,10 @@ impl Bench {
         assert_eq!(self.rig.adb(["shell", "echo well"]).await, "well\n");
     }
 
-    /// Ends the connection, or what adb's server believes of it, and waits until it has forgotten the device.
-    async fn disconnect(&self) {
-        // Said once it may come while adb's server is about to list the device again.
-        let forgotten = async {
-            loop {
-                self.rig.adb_any(["disconnect", &self.rig.serial]).await;
-                if self.state().await.is_none() {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(DEADLINE, forgotten)
-            .await
-            .expect("still listed");
-    }
-
-    /// What `adb devices` says of the device.
-    async fn state(&self) -> Option<String> {
-        let list = text(&self.rig.adb_any(["devices"]).await.stdout);
-        let line = list.lines().find_map(|line| line.strip_prefix(&self.rig.serial));
-        line.map(|state| state.trim().to_owned())
-    }
-
     /// The wire broke: as soon as it is mended the device can be used, and it has let go of everything before.
     async fn mended(&self) {
         self.wire.broken().await;
-        self.disconnect().await;
+        self.rig.disconnect().await;
         self.lets_go().await;
         self.wire.mend();
         self.connect().await;
@@ -270,7 +247,7 @@ async fn breaks_in_the_handshake(bench: &Bench) {
     bench.rig.adb_any(["connect", &bench.rig.serial]).await;
     bench.rig.adb(["wait-for-device"]).await;
     let whole = begin.map(|(direction, before)| (direction, bench.wire.passed(direction) - before));
-    bench.disconnect().await;
+    bench.rig.disconnect().await;
     for (direction, bytes) in whole {
         for at in [1, bytes / 3, bytes * 2 / 3, bytes - 1] {
             bench.wire.cut_after(direction, at);
@@ -279,13 +256,13 @@ async fn breaks_in_the_handshake(bench: &Bench) {
             let connecting = connecting.stdout(Stdio::null()).spawn().unwrap();
             bench.wire.broken().await;
             assert_ne!(
-                bench.state().await.as_deref(),
+                bench.rig.state().await.as_deref(),
                 Some("device"),
                 "{direction:?} {at} of {bytes}"
             );
             bench.fails(&["shell", "echo in"], "error", "in\n").await;
             bench.mended().await;
-            bench.disconnect().await;
+            bench.rig.disconnect().await;
             drop(connecting);
         }
     }

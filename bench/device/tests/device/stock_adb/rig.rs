@@ -111,6 +111,29 @@ impl Rig {
         }
     }
 
+    /// Ends the connection, or what adb's server believes of it, and waits until it has forgotten the device.
+    pub(crate) async fn disconnect(&self) {
+        // Said once it may come while adb's server is about to list the device again.
+        let forgotten = async {
+            loop {
+                self.adb_any(["disconnect", &self.serial]).await;
+                if self.state().await.is_none() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, forgotten)
+            .await
+            .expect("still listed");
+    }
+
+    /// What `adb devices` says of the device.
+    pub(crate) async fn state(&self) -> Option<String> {
+        let list = text(&self.adb_any(["devices"]).await.stdout);
+        let line = list.lines().find_map(|line| line.strip_prefix(&self.serial));
+        line.map(|state| state.trim().to_owned())
+    }
+
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new("adb");
         command.args(["-L", &socket(self.folder.path())]).args(args);

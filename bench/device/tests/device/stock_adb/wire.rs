@@ -1,8 +1,11 @@
-//! A wire between adb's server and the device that breaks after so many bytes, as one that somebody pulls does.
+//! A wire between adb's server and the device that breaks after so many bytes, as one that somebody pulls does, or stands
+//! still there.
 //!
 //! ```text
-//!   Whole ── cut_after(direction, bytes) ──► Armed ── that many have passed ──► Broken ── mend ──► Whole
-//!                                                                                 nobody gets through
+//!   Whole ── cut_after(direction, bytes) ───► Armed ── that many have passed ──► Broken ── mend ──► Whole
+//!     │                                                                            nobody gets through
+//!     └───── hold_after(direction, bytes) ──► Armed ── that many have passed ──► Held ── go_on ──► Whole
+//!                                                                                  that direction stands still
 //! ```
 //!
 //! Bytes are counted over all connections, and the last one that passes is exactly the one that was asked for. A broken
@@ -34,14 +37,27 @@ pub(crate) struct Wire {
 struct State {
     counts: Mutex<Counts>,
     broken: watch::Sender<bool>,
+    held: watch::Sender<bool>,
 }
 
 #[derive(Default)]
 struct Counts {
     to_device: usize,
     to_host: usize,
-    /// How many bytes may still pass, in one direction.
-    cut: Option<(Direction, usize)>,
+    armed: Option<Armed>,
+}
+
+/// Something happens when so many more bytes have passed in one direction.
+struct Armed {
+    direction: Direction,
+    left: usize,
+    then: Then,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Break,
+    Hold,
 }
 
 impl Wire {
@@ -52,6 +68,7 @@ impl Wire {
         let state = Arc::new(State {
             counts: Mutex::default(),
             broken: watch::Sender::new(false),
+            held: watch::Sender::new(false),
         });
         let relaying = Arc::clone(&state);
         let relay = tokio::spawn(async move {
@@ -71,7 +88,26 @@ impl Wire {
 
     /// Breaks the wire when so many more bytes have passed, at least one.
     pub(crate) fn cut_after(&self, direction: Direction, bytes: usize) {
-        self.state.counts.lock().unwrap().cut = Some((direction, bytes));
+        self.arm(direction, bytes, Then::Break);
+    }
+
+    /// Lets nothing more pass in this direction when so many more bytes have, at least one, until it may go on.
+    pub(crate) fn hold_after(&self, direction: Direction, bytes: usize) {
+        self.state.held.send_replace(true);
+        self.arm(direction, bytes, Then::Hold);
+    }
+
+    fn arm(&self, direction: Direction, left: usize, then: Then) {
+        self.state.counts.lock().unwrap().armed = Some(Armed {
+            direction,
+            left,
+            then,
+        });
+    }
+
+    /// What was held passes.
+    pub(crate) fn go_on(&self) {
+        self.state.held.send_replace(false);
     }
 
     /// Waits until it is broken.
@@ -103,22 +139,22 @@ impl Counts {
 }
 
 impl State {
-    /// How many of these may pass, and whether that was the last of them.
-    fn pass(&self, direction: Direction, wanted: usize) -> (usize, bool) {
+    /// How many of these may pass, and what happens then.
+    fn pass(&self, direction: Direction, wanted: usize) -> (usize, Option<Then>) {
         let mut counts = self.counts.lock().unwrap();
-        let (passes, last) = match &mut counts.cut {
-            Some((cut, left)) if *cut == direction => {
-                let passes = wanted.min(*left);
-                *left -= passes;
-                (passes, *left == 0)
+        let (passes, then) = match &mut counts.armed {
+            Some(armed) if armed.direction == direction => {
+                let passes = wanted.min(armed.left);
+                armed.left -= passes;
+                (passes, (armed.left == 0).then_some(armed.then))
             }
-            _ => (wanted, false),
+            _ => (wanted, None),
         };
-        if last {
-            counts.cut = None;
+        if then.is_some() {
+            counts.armed = None;
         }
         *counts.of(direction) += passes;
-        (passes, last)
+        (passes, then)
     }
 }
 
@@ -138,12 +174,23 @@ async fn relay(host: TcpStream, device: TcpStream, state: Arc<State>) {
 async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, direction: Direction, state: &State) {
     let mut chunk = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut chunk).await {
-        let (passes, last) = state.pass(direction, length);
-        let written = to.write_all(&chunk[..passes]).await;
-        if last {
-            state.broken.send_replace(true);
+        let (passes, then) = state.pass(direction, length);
+        let mut written = to.write_all(&chunk[..passes]).await;
+        match then {
+            None => {}
+            Some(Then::Break) => {
+                state.broken.send_replace(true);
+                return;
+            }
+            Some(Then::Hold) => {
+                let mut held = state.held.subscribe();
+                if held.wait_for(|held| !held).await.is_err() {
+                    return;
+                }
+                written = written.and(to.write_all(&chunk[passes..length]).await);
+            }
         }
-        if last || written.is_err() {
+        if written.is_err() {
             return;
         }
     }
