@@ -12,8 +12,8 @@
 //! Pictures and input never wait for the disk: what finds no room in the queue is dropped and counted, and the file
 //! says so where it is missing. What people type and copy is replaced by asterisks before it reaches the disk, and so is
 //! all that shells and files say, which may be the same again, unless the operator wants it ([`Text::Kept`]); pictures
-//! of it are not, so a recording is as private as the screen was, and its files are for the agent's user only. So it is
-//! with what our key says.
+//! of it are not, so a recording is as private as the screen was, and its files are for the agent's user only. What keys
+//! say in a handshake goes the way of what people type.
 //!
 //! A recording begins before the connection does, so that it has the handshake, also one that fails. One in which the
 //! device said nothing is not kept. Through an adb server we have no packets: there are streams only, and the head says so.

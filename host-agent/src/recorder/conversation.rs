@@ -21,7 +21,7 @@ use adb::known_keys::{KnownKeys, NewKeys};
 use adb::packet::Command;
 use adb::recording::Direction;
 use adb::{Host, recording};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use super::tests::{SECRET, finished, has, only_file, recorder, typed};
 use super::*;
@@ -344,9 +344,10 @@ async fn of_a_key_there_is_when_it_was_shown_and_nothing_that_it_said() {
 async fn a_handshake_that_fails_is_recorded_and_a_device_that_is_not_there_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let recorder = recorder(folder.path(), Text::Redacted);
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // A port that nobody else can have, and where nobody listens.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = nobody.local_addr().unwrap();
-    drop(nobody);
     assert!(gone(&recorder, &address.to_string()).await.is_err());
     finished(&recorder).await;
     assert_eq!(fs::read_dir(folder.path().join("trial")).unwrap().count(), 0);
