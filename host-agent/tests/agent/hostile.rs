@@ -112,13 +112,7 @@ async fn a_million_wrong_packets_of_a_device_cost_its_neighbour_no_frame_and_the
     assert!(attack, "only {tally:?}");
 
     let seen = viewer.pictures().len();
-    viewer
-        .until("the film goes on after the attack", |peer| {
-            let ends = peer.packets.values().filter(|(_, packet)| packet.header.marker);
-            ends.count() >= seen + AFTERWARDS
-        })
-        .await;
-    let frames = viewer.pictures();
+    let frames = goes_on(&mut viewer, seen).await;
     let late = lateness(&frames[JOINING..]);
     println!(
         "{tally:?}, {cost} bytes, {} frames of {}, late {:?} p50, {:?} p99, {:?} max",
@@ -172,13 +166,7 @@ async fn the_largest_pictures_and_packets_of_a_device_that_is_watched_cost_its_n
     let tally = *flood.tally.borrow();
 
     let seen = viewer.pictures().len();
-    viewer
-        .until("the film goes on after the attack", |peer| {
-            let ends = peer.packets.values().filter(|(_, packet)| packet.header.marker);
-            ends.count() >= seen + AFTERWARDS
-        })
-        .await;
-    let frames = viewer.pictures();
+    let frames = goes_on(&mut viewer, seen).await;
     println!(
         "{tally:?}, {cost} bytes, {} frames, {watched:?} bytes watched",
         frames.len()
@@ -186,6 +174,17 @@ async fn the_largest_pictures_and_packets_of_a_device_that_is_watched_cost_its_n
     check_order(&frames, &film);
     assert!(cost <= MEMORY_MAX, "{cost} bytes");
     show.rig.stop_agent().await;
+}
+
+/// The film of a viewer that has seen so many pictures when the attack was over, and sees more.
+async fn goes_on(viewer: &mut Viewer, seen: usize) -> Vec<Received> {
+    viewer
+        .until("the film goes on after the attack", |peer| {
+            let ends = peer.packets.values().filter(|(_, packet)| packet.header.marker);
+            ends.count() >= seen + AFTERWARDS
+        })
+        .await;
+    viewer.pictures()
 }
 
 /// Waits until enough was sent to the watcher, and in a wild mood enough that is wrong to the agent; gives the watcher's bytes.
