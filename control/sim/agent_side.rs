@@ -142,6 +142,7 @@ impl World<'_> {
     pub(super) fn agent_starts(&mut self) -> Checked {
         let (eyes, mutant) = (self.eyes, self.mutant);
         self.stays.agent_starts(self.monotonic);
+        self.others_stays.agent_starts(self.monotonic);
         for device in &mut self.devices {
             device.unsynced = fs::read(device.folder.join("fence.json")).ok();
             let fence = Fence::open(&device.folder).expect("the folder is there");

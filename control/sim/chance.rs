@@ -40,6 +40,12 @@ enum Chance {
     Reports,
     Plugged,
     Reached,
+    /// A control is told by the other one, or by the database.
+    Told,
+    /// A control listens again.
+    Listens,
+    /// A control hears that its link is gone, or that the agent has another one.
+    Learns,
 }
 
 impl World<'_> {
@@ -50,11 +56,21 @@ impl World<'_> {
         if self.it_hurts().await? {
             return Ok(true);
         }
+        self.somebodys_turn();
         match self.chance() {
             Chance::Back => return self.somebody_is_back().await,
             Chance::Arrives => return self.something_arrives().await,
             Chance::PeopleAct => return self.people_act().await,
             Chance::Fails => return self.something_fails().await,
+            Chance::Told => return self.news_arrives().await,
+            Chance::Listens => {
+                self.listens_again().await?;
+                return Ok(true);
+            }
+            Chance::Learns => {
+                self.somebody_learns().await?;
+                return Ok(true);
+            }
             Chance::Works => self.agent_goes_on()?,
             Chance::Reports => self.agent_reports(),
             Chance::Plugged => {
@@ -95,7 +111,7 @@ impl World<'_> {
     /// One of what can happen now.
     fn chance(&mut self) -> Chance {
         let any = |of: fn(&Device) -> bool| self.devices.iter().any(of);
-        let all_up = self.agent_is_up() && self.control.up && self.network.linked;
+        let all_up = self.agent_is_up() && self.controls_are_up() && self.network.linked;
         let chances = [
             (Chance::Back, 20, !all_up),
             (Chance::Arrives, 28, !self.network.flying.is_empty()),
@@ -106,7 +122,18 @@ impl World<'_> {
             (Chance::Leaves, 2, any(is_watched)),
             (Chance::PeopleAct, 18, self.control.up),
             (Chance::Fails, 4 * self.temper, true),
-            (Chance::Reports, 3, self.control.host_up),
+            (Chance::Reports, 3, self.control.host_up || self.other.host_up),
+            (Chance::Told, 14, self.news_waits()),
+            (
+                Chance::Listens,
+                6,
+                self.is_pair && self.control.up && !self.control.listens,
+            ),
+            (
+                Chance::Learns,
+                5,
+                self.is_pair && self.somebody_is_wrong().is_some(),
+            ),
             (Chance::Plugged, 10, any(is_away)),
             (Chance::Reached, 20, any(is_found)),
         ];
@@ -137,7 +164,7 @@ impl World<'_> {
             self.agent_starts()?;
             return Ok(false);
         }
-        if !self.control.up {
+        if self.a_control_is_due() {
             self.control_starts().await?;
             return Ok(true);
         }
@@ -253,6 +280,7 @@ impl World<'_> {
                 self.something_is_set_back().await?;
                 return Ok(true);
             }
+            11 if self.is_pair => self.nobody_is_told(),
             11..14 if !self.network.flying.is_empty() => return self.something_is_lost().await,
             14..18 if !self.network.flying.is_empty() => {
                 let twice = self.dice.below(self.network.flying.len());

@@ -32,10 +32,7 @@ impl World<'_> {
         let (host, now) = (self.ground.host, self.now());
         match self.ground.store.connection_changed(host, event, now).await? {
             Noted::Known(changed) => self.committed(changed).await,
-            Noted::Stray(reason) => {
-                self.hang_up(hang_up::stray(event, reason));
-                Ok(())
-            }
+            Noted::Stray(reason) => self.hang_up(hang_up::stray(event, reason)).await,
         }
     }
 
@@ -43,16 +40,19 @@ impl World<'_> {
     pub(super) async fn offer_is_answered(&mut self, session: &Session, id: ConnectionId) -> Checked {
         let now = self.now();
         if let Err(reason) = self.ground.store.answered(id, "etag", now).await? {
-            self.hang_up(viewers::close_of(session, id, reason));
+            self.hang_up(viewers::close_of(session, id, reason)).await?;
         }
         Ok(())
     }
 
     /// A connection is over here, and the agent may have it.
-    pub(super) fn hang_up(&mut self, close: CloseConnection) {
+    pub(super) async fn hang_up(&mut self, close: CloseConnection) -> Checked {
         if self.mutant != Some(Mutant::StraysStay) {
-            self.call(Call::Close(close.clone()), Request::CloseConnection(close));
+            // Where nobody has a link the next Hello lists it.
+            self.asks(Call::Close(close.clone()), Request::CloseConnection(close))
+                .await?;
         }
+        Ok(())
     }
 
     /// I12: a Hello ends no connection that the agent had when it said so, and has. `living`: those that lived when it
@@ -71,7 +71,7 @@ impl World<'_> {
 
     /// I5: no grace runs out under somebody who is there, once his agent's word has arrived.
     pub(super) async fn nobody_there_was_put_out(&self, before: &Rows, after: &Rows) -> Checked {
-        if !self.sweeping || !self.control.host_up {
+        if !self.sweeping || !(self.control.host_up || self.other.host_up) {
             return Ok(());
         }
         for was in before.held().filter(|was| was.state == "grace") {

@@ -4,34 +4,33 @@
 //!   a transaction ── dies here? ──► Owed::by(state) ──► a call ── answer, time-out, broken link ──► conclude
 //! ```
 //!
-//! What is asked and what follows from the answer is `jobs::prepare`, `jobs::release` and `jobs::reset`; what is
-//! due is `jobs::sweep`; what a Hello means is `Store::adopt`. A dead control keeps its database and nothing else.
+//! What is asked and what follows from the answer is `jobs::prepare`, `jobs::release` and `jobs::reset`; what a Hello means is `Store::adopt`. A dead control keeps its database and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use protocol::agent::{CloseConnection, Hello, PROTOCOL, Reply, Report, Request};
-use protocol::{CloseReason, ConnectionId, Epoch};
+use protocol::{ConnectionId, Epoch};
 use signaling::link::call::CallError;
 use uuid::Uuid;
 
 use super::mutants::Mutant;
-use super::network::{CallId, Message};
+use super::network::{CallId, Message, Seat};
+use super::replicas::authority;
 use super::violation::{Checked, Violation};
 use super::world::World;
 use crate::agents;
 use crate::app::Owed;
-use crate::domain::deadlines::{Deadlines, Look, RECONNECT_WINDOW};
+use crate::domain::deadlines::{Deadlines, RECONNECT_WINDOW};
 use crate::domain::device::Reset;
-use crate::domain::lease::Event;
 use crate::domain::session::Session;
 use crate::domain::time::{Moment, Steady, UnixMs};
 use crate::hosts::Said;
 use crate::jobs::duty::{Duties, Duty};
-use crate::jobs::sweep::{Looks, Undone};
-use crate::jobs::{cut_off, hang_up, prepare, release, reset, sweep};
+use crate::jobs::{hang_up, prepare, release, reset};
 use crate::store::StoreError;
 use crate::store::connections::Adopted;
+use crate::store::feed::News;
 
 /// Results of a hundred that a job cannot write.
 const UNWRITTEN: u64 = 4;
@@ -48,6 +47,8 @@ pub(super) enum Call {
     Close(CloseConnection),
     /// That a quarantined device is cut off.
     CutOff(Reset),
+    /// What the other control wants to know.
+    Serve(CallId),
 }
 
 /// What a living control has in its memory.
@@ -61,11 +62,31 @@ pub(super) struct Memory {
     pub(super) calls: BTreeMap<CallId, Call>,
     /// What the wall clock said when it started; only a mutant looks at it.
     wall_since: i64,
-    deadlines: Deadlines,
+    pub(super) deadlines: Deadlines,
     /// What the agent said last of its devices over the present link.
     pub(super) said: Said,
     /// What it is at.
-    duties: Duties,
+    pub(super) duties: Duties,
+    /// Which of the two it is, and what the other one knows it by while it lives.
+    pub(super) seat: Seat,
+    pub(super) id: Uuid,
+    /// Whether it hears what is told, and what it was told and has not heard.
+    pub(super) listens: bool,
+    pub(super) news: VecDeque<News>,
+    /// Calls that another control makes for it, and which.
+    pub(super) asked: BTreeMap<CallId, Uuid>,
+    /// What its last look saw; only a mutant goes by it.
+    pub(super) remembered: Vec<Session>,
+}
+
+impl Memory {
+    /// A control that is not there.
+    pub(super) fn dead(seat: Seat) -> Self {
+        Self {
+            seat,
+            ..Self::default()
+        }
+    }
 }
 
 impl From<StoreError> for Violation {
@@ -80,7 +101,15 @@ impl World<'_> {
     }
 
     pub(super) async fn control_starts(&mut self) -> Checked {
-        self.note(|| "control starts".to_owned());
+        self.note(|| format!("control {:?} starts", self.control.seat));
+        self.controls_made += 1;
+        let id = Uuid::from_u128(self.controls_made);
+        if !self.is_pair {
+            self.ground
+                .store
+                .replica_starts(id, authority(), self.now())
+                .await?;
+        }
         self.ground.store.settle_devices(self.now()).await?;
         if self.mutant == Some(Mutant::EpochReset) {
             self.sql("UPDATE generation SET since = 0").await;
@@ -90,15 +119,19 @@ impl World<'_> {
             up: true,
             since: self.monotonic,
             wall_since: self.wall,
-            ..Memory::default()
+            id,
+            listens: true,
+            ..Memory::dead(self.control.seat)
         };
         Ok(())
     }
 
     pub(super) fn control_dies(&mut self) {
-        self.note(|| "control dies".to_owned());
-        self.network.cut();
-        self.control = Memory::default();
+        self.note(|| format!("control {:?} dies", self.control.seat));
+        if self.network.at == self.control.seat {
+            self.network.cut();
+        }
+        self.control = Memory::dead(self.control.seat);
     }
 
     /// Something was committed; true if control dies before anything follows from it.
@@ -164,7 +197,7 @@ impl World<'_> {
                 Some(Mutant::ResetAskedOnce),
             ),
             Call::CutOff(order) => (Duty::CutOff(order.device, order.epoch), None),
-            Call::Offer(..) | Call::Close(_) => return,
+            Call::Offer(..) | Call::Close(_) | Call::Serve(_) => return,
         };
         if answered.is_ok() || once.is_none() || self.mutant != once {
             self.control.duties.lay_down(duty);
@@ -180,7 +213,9 @@ impl World<'_> {
             if self.mutant == Some(Mutant::QuarantineNotCut) && is_release && self.dice.percent(60) {
                 return;
             }
-            self.network.send(Message::Request(self.calls_made, request));
+            if self.network.at == self.control.seat {
+                self.network.send(Message::Request(self.calls_made, request));
+            }
         }
     }
 
@@ -189,10 +224,19 @@ impl World<'_> {
         if self.mutant == Some(Mutant::EpochReset) {
             hello.devices.iter_mut().for_each(|fact| fact.fence = Epoch(0));
         }
+        // A link that is still thought to stand is replaced.
+        self.calls_break().await?;
         self.control
             .deadlines
             .greeted(hello.devices.iter().map(|fact| fact.id));
         let living = self.living().await?;
+        let (store, id) = (&self.ground.store, self.control.id);
+        store
+            .link_host(self.ground.host, id, authority(), self.now())
+            .await?;
+        if self.control_dies_here() {
+            return Ok(());
+        }
         let Adopted { mut live, mut strays } = self
             .ground
             .store
@@ -214,7 +258,7 @@ impl World<'_> {
         }
         strays.sort_by_key(|stray| self.at(stray.device));
         for stray in strays {
-            self.hang_up(stray);
+            self.hang_up(stray).await?;
         }
         self.none_was_given_up(&living).await
     }
@@ -274,6 +318,9 @@ impl World<'_> {
             }
             None => return Ok(()),
         };
+        if let Call::Serve(asked) = call {
+            return self.serves_with(asked, Ok(reply)).await;
+        }
         let answered = match reply {
             Reply::Refused(refusal) => Err(CallError::Refused(refusal)),
             _ => Ok(()),
@@ -310,7 +357,13 @@ impl World<'_> {
             }
             Call::Close(close) => {
                 if up && answered.is_err_and(|error| hang_up::may_stay(&error)) {
-                    self.hang_up(close);
+                    self.hang_up(close).await?;
+                }
+                None
+            }
+            Call::Serve(asked) => {
+                if let Err(error) = answered {
+                    self.serves_with(asked, Err(error)).await?;
                 }
                 None
             }
@@ -327,14 +380,14 @@ impl World<'_> {
                 None => return,
             },
             Call::Reset(order) | Call::CutOff(order) => (order.device, order.epoch),
-            Call::Prepare(_) | Call::Offer(..) | Call::Close(_) => return,
+            Call::Prepare(_) | Call::Offer(..) | Call::Close(_) | Call::Serve(_) => return,
         };
         self.control.said.answered(device, epoch, answered);
     }
 
     /// The database is away just when a job would write what it came to.
     fn unwritten(&mut self, call: &Call) -> bool {
-        let is_job = !matches!(call, Call::Offer(..) | Call::Close(_) | Call::CutOff(_));
+        let is_job = matches!(call, Call::Prepare(_) | Call::Release(_) | Call::Reset(_));
         let away = self.faults && is_job && self.dice.percent(UNWRITTEN);
         if away {
             self.note(|| format!("what came of {call:?} cannot be written"));
@@ -342,27 +395,41 @@ impl World<'_> {
         away
     }
 
-    /// The link is gone: every call that waits breaks, and control marks the host's devices.
-    pub(super) async fn link_breaks(&mut self) -> Checked {
-        self.network.cut();
+    /// What control knows of a link that is gone: every call over it breaks, and the host's devices are marked.
+    pub(super) async fn link_is_lost(&mut self) -> Checked {
         if !self.control.up {
             return Ok(());
         }
-        self.control.host_up = false;
+        let was_up = std::mem::take(&mut self.control.host_up);
         self.control.said = Said::default();
-        while let Some((_, call)) = self.control.calls.pop_first() {
-            self.conclude(call, Err(CallError::Lost("cut".to_owned())), false)
-                .await?;
-        }
-        if self.control.up {
-            let nobody = Uuid::nil();
-            self.ground.store.host_lost(self.ground.host, nobody).await?;
+        self.calls_break().await?;
+        if was_up && self.control.up {
+            let id = self.control.id;
+            self.ground.store.host_lost(self.ground.host, id).await?;
         }
         Ok(())
     }
 
-    /// The agent dials; it says Hello first.
+    /// Every call over a link that is gone breaks.
+    async fn calls_break(&mut self) -> Checked {
+        let Memory { calls, asked, .. } = &self.control;
+        let over_it: Vec<CallId> = calls
+            .keys()
+            .filter(|id| !asked.contains_key(id))
+            .copied()
+            .collect();
+        for id in over_it {
+            if let Some(call) = self.control.calls.remove(&id) {
+                self.conclude(call, Err(CallError::Lost("cut".to_owned())), false)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The agent dials a control that is there; it says Hello first.
     pub(super) fn link_rises(&mut self) {
+        self.network.at = self.dials();
         self.network.linked = true;
         self.network.had = self.taken_in();
         let hello = Hello {
@@ -378,13 +445,17 @@ impl World<'_> {
     /// A call's time is over.
     pub(super) async fn call_times_out(&mut self) -> Checked {
         match self.control.calls.pop_first() {
+            Some((id, call)) if self.control.asked.contains_key(&id) => {
+                self.control.calls.insert(id, call);
+                self.is_answered(id, false).await
+            }
             Some((_, call)) => self.conclude(call, Err(CallError::TimedOut), true).await,
             None => Ok(()),
         }
     }
 
     /// Now, as control's clocks show it.
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         let mut up = self.monotonic - self.control.since;
         if self.mutant == Some(Mutant::WallClockAtControl) {
             up = u64::try_from(self.wall - self.control.wall_since).unwrap_or(0);
@@ -395,84 +466,6 @@ impl World<'_> {
         Moment {
             steady: Steady(Duration::from_millis(up)),
             wall: self.now(),
-        }
-    }
-
-    /// Control looks through its leases.
-    pub(super) async fn sweeps(&mut self) -> Checked {
-        self.sweeps_with(None).await
-    }
-
-    /// The same; `looks`: what the look before left, where time is counted in which it could not look.
-    pub(super) async fn sweeps_with(&mut self, looks: Option<&mut Looks>) -> Checked {
-        let held = self.ground.store.held().await?;
-        let now = self.moment();
-        self.stays.swept(&held, self.monotonic, self.wall);
-        let deadlines = &mut self.control.deadlines;
-        let mut look = match looks {
-            Some(looks) => looks.at(&held, deadlines, now.steady, now),
-            None => deadlines.look(&held, now),
-        };
-        look.due.sort_by_key(|(lease, _)| self.ledger.epoch_of(*lease));
-        if self.dice.percent(30) {
-            let spent = self.control.deadlines.spent(&held, now.steady);
-            self.ground.store.note_spent(&spent).await?;
-        }
-        self.forgets(&mut look);
-        let mut ended = Vec::new();
-        for due in std::mem::take(&mut look.due) {
-            look.due = vec![due];
-            for over in sweep::end_due(&self.ground.store, &look, now.wall).await {
-                ended.push(over?);
-            }
-            if self.control_dies_here() {
-                self.sweeping = false;
-                return Ok(());
-            }
-        }
-        ended.sort_by_key(|session| self.at(session.device));
-        for session in ended {
-            self.follow(&session).await?;
-        }
-        self.takes_up_what_is_owed().await
-    }
-
-    /// As `sweep::take_up_what_is_owed`.
-    async fn takes_up_what_is_owed(&mut self) -> Checked {
-        let Memory {
-            host_up,
-            duties,
-            said,
-            ..
-        } = &self.control;
-        let is_below = |order: &Reset| *host_up && said.is_below(order.device, order.epoch);
-        let mut owed = Undone::read(&self.ground.store, duties, |_| *host_up, is_below).await?;
-        owed.leases.sort_by_key(|session| self.at(session.device));
-        for session in owed.leases {
-            self.follow(&session).await?;
-        }
-        owed.resets.sort_by_key(|order| self.at(order.device));
-        for order in owed.resets {
-            self.follow_order(order);
-        }
-        owed.cuts.sort_by_key(|order| self.at(order.device));
-        for order in owed.cuts {
-            if self.mutant != Some(Mutant::QuarantineNotCut)
-                && self.takes_up(Duty::CutOff(order.device, order.epoch))
-            {
-                self.call(Call::CutOff(order), Request::Release(cut_off::request(&order)));
-            }
-        }
-        Ok(())
-    }
-
-    /// What a mutant does not end.
-    fn forgets(&self, look: &mut Look) {
-        let of_link = |event: &Event| *event == Event::End(CloseReason::LinkExpired);
-        match self.mutant {
-            Some(Mutant::DeadlinesForgotten) => look.due.retain(|(_, event)| of_link(event)),
-            Some(Mutant::LinkEndForgotten) => look.due.retain(|(_, event)| !of_link(event)),
-            _ => {}
         }
     }
 

@@ -42,10 +42,13 @@ pub(super) const BEGIN: i64 = 1_800_000_000_000;
 /// When the third and the fourth link expire.
 const EXPIRY: i64 = BEGIN + 150_000;
 /// Everything that a backup keeps, parents first.
-pub(super) const TABLES: [&str; 12] = [
+pub(super) const TABLES: [&str; 15] = [
     "users",
     "hosts",
     "join_tokens",
+    "replicas",
+    "host_links",
+    "calls",
     "generation",
     "devices",
     "links",

@@ -120,6 +120,20 @@ impl Rows {
         found.is_some_and(|device| device.occupancy == "quarantined")
     }
 
+    /// The leases that are otherwise than they were, or are new, or are over.
+    pub(super) fn changed_since(&self, before: &Self) -> Vec<LeaseId> {
+        let is_same = |lease: &&LeaseRow| {
+            let was = before.lease(lease.id);
+            was.is_some_and(|was| was.is_same_state(lease))
+        };
+        let came = self.leases.iter().filter(|lease| !is_same(lease));
+        let went = before
+            .leases
+            .iter()
+            .filter(|lease| self.lease(lease.id).is_none());
+        came.chain(went).map(|lease| lease.id).collect()
+    }
+
     pub(super) fn held(&self) -> impl Iterator<Item = &LeaseRow> {
         self.leases.iter().filter(|lease| lease.is_held())
     }
@@ -187,6 +201,7 @@ impl World<'_> {
         }
         let after = self.look().await?;
         let before = std::mem::take(&mut self.before);
+        self.others_are_told(&before, &after);
         self.epochs_rise(&before, &after)?;
         self.holds(&after)?;
         self.nothing_ran_out(&before, &after)?;
@@ -195,6 +210,7 @@ impl World<'_> {
         let swept = self.sweeping.then_some(settled);
         self.stays
             .check(&before, &after, self.monotonic, swept, self.eyes)?;
+        self.others_stays.note(&after, self.monotonic);
         self.nobody_there_was_put_out(&before, &after).await?;
         self.all_is_audited(&before, &after)?;
         self.before = after;

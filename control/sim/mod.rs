@@ -4,6 +4,7 @@
 //!   people.rs ──► control_side.rs ◄── network.rs ──► agent_side.rs ──► the device (what is really on it)
 //!   operators.rs       │ store, domain, jobs             │ host_agent::{custody, fence, reset}   work.rs, phone.rs
 //!   set_backs.rs       │                                 │                                       presence.rs
+//!   replicas.rs        │ sweeps.rs                       │     some worlds have two controls on the one store
 //!                      └─ world.rs, chance.rs, rest.rs ──┘   one event after the other, in virtual time
 //!                 connections.rs, invariants.rs, stays.rs    looked at after every event
 //!                                 mutants.rs                 each has to break one of them
@@ -30,9 +31,11 @@ mod operators;
 mod people;
 mod phone;
 mod presence;
+mod replicas;
 mod rest;
 mod set_backs;
 mod stays;
+mod sweeps;
 mod violation;
 mod work;
 mod world;

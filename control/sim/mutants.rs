@@ -105,6 +105,10 @@ mutants! {
     GenerationGoesOn,
     /// Time in which control could not look is counted.
     AbsenceCounted,
+    /// A control ends what its last look saw, and not what the rows say by now.
+    SweepByMemory,
+    /// A control does what it is told of, and never looks what the rows ask for.
+    NoticesTrusted,
 }
 
 /// Which invariant each mutant has to break.
@@ -130,6 +134,7 @@ pub(super) const BREAKS: &[(Mutant, Invariant)] = &[
     (Mutant::DeadlinesForgotten, I5),
     (Mutant::UpUnheard, I5),
     (Mutant::AbsenceCounted, I5),
+    (Mutant::SweepByMemory, I5),
     (Mutant::WipeOutlivesTheFence, I6),
     (Mutant::EpochIgnored, I6),
     (Mutant::RetryNotIdempotent, I7),
@@ -145,6 +150,7 @@ pub(super) const BREAKS: &[(Mutant, Invariant)] = &[
     (Mutant::ExtensionRevives, I10),
     (Mutant::ReleaseAskedOnce, I11),
     (Mutant::ResetAskedOnce, I11),
+    (Mutant::NoticesTrusted, I11),
     (Mutant::DeadlinesForgotten, I11),
     (Mutant::ObserverHolds, I11),
     (Mutant::ChannelsCarriedOver, I12),

@@ -12,6 +12,14 @@
 use protocol::ConnectionId;
 use protocol::agent::{ConnectionEvent, Hello, Reply, Report, Request};
 
+/// Which control, where there are two.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Seat {
+    #[default]
+    First,
+    Second,
+}
+
 /// Which request of control an answer belongs to.
 pub(super) type CallId = u64;
 
@@ -31,6 +39,8 @@ pub(super) enum Message {
 pub(super) struct Network {
     /// Whether there is a link now.
     pub(super) linked: bool,
+    /// To which control, then: an agent has one link.
+    pub(super) at: Seat,
     pub(super) flying: Vec<Message>,
     /// The connections that the agent had when it last said Hello; only an invariant looks at it.
     pub(super) had: Vec<ConnectionId>,

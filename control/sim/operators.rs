@@ -208,7 +208,7 @@ impl World<'_> {
     /// An operator has a quarantined device cleaned.
     pub(super) async fn operator_resets(&mut self, at: usize) -> Checked {
         let (device, now) = (self.devices[at].id, self.now());
-        if !self.control.host_up {
+        if !self.reaches_the_host().await? {
             return Ok(());
         }
         let started = self

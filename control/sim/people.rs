@@ -4,6 +4,7 @@
 
 use protocol::agent::{Request, Role};
 use protocol::{CloseReason, LeaseId, SessionId};
+use signaling::link::call::CallError;
 
 use super::agent_side::Viewer;
 use super::control_side::Call;
@@ -201,7 +202,7 @@ impl World<'_> {
     }
 
     async fn opens(&mut self, session: &Session, owner: Owner) -> Checked {
-        if !viewers::may_connect(session) || !self.control.host_up {
+        if !viewers::may_connect(session) {
             return Ok(());
         }
         self.note(|| format!("a {:?} of the lease at {} connects", owner.role, session.epoch));
@@ -221,12 +222,16 @@ impl World<'_> {
             return Ok(());
         }
         for connection in opened.replaced {
-            self.hang_up(viewers::close_of(session, connection, CloseReason::Replaced));
+            let close = viewers::close_of(session, connection, CloseReason::Replaced);
+            self.hang_up(close).await?;
         }
         let offer = viewers::offer_of(session, &owner, opened.id, String::new());
         let offered = Call::Offer(session.clone(), opened.id);
-        self.call(offered, Request::WhepOffer(offer));
-        Ok(())
+        if self.asks(offered.clone(), Request::WhepOffer(offer)).await? {
+            return Ok(());
+        }
+        let unreachable = Err(CallError::Lost("no control has its link".to_owned()));
+        self.conclude(offered, unreachable, false).await
     }
 
     /// Somebody ends the session of a link's holder: the holder, or a stranger who knows its id.
@@ -312,6 +317,7 @@ impl World<'_> {
         }
         device.touched = Some((viewer.epoch, self.monotonic));
         self.stays.touched(lease, self.monotonic);
+        self.others_stays.touched(lease, self.monotonic);
         Ok(())
     }
 }

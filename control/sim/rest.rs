@@ -31,21 +31,29 @@ impl World<'_> {
             self.everything_arrives().await?;
             self.agent_finishes().await?;
             self.pass(ROUND_MS);
-            while self.network.flying.is_empty() && !self.control.calls.is_empty() {
-                self.call_times_out().await?;
+            for seat in self.seats() {
+                self.turn_to(*seat);
+                while self.nothing_comes() && !self.control.calls.is_empty() {
+                    self.call_times_out().await?;
+                    self.check(true).await?;
+                }
+                self.sweeping = true;
+                self.sweeps().await?;
                 self.check(true).await?;
+                self.sweeping = false;
             }
-            self.sweeping = true;
-            self.sweeps().await?;
-            self.check(true).await?;
-            self.sweeping = false;
-            let quiet = self.network.flying.is_empty() && self.hangs().is_none();
+            let quiet = self.nothing_comes() && self.hangs().is_none();
             if quiet && self.stray().await?.is_none() {
                 return Ok(());
             }
         }
         self.no_stray_stays().await?;
         self.nothing_hangs()
+    }
+
+    /// Whether nothing is on its way to anybody.
+    fn nothing_comes(&self) -> bool {
+        self.network.flying.is_empty() && !self.news_waits()
     }
 
     fn everybody_leaves(&mut self) {
@@ -60,11 +68,19 @@ impl World<'_> {
         if !self.agent_is_up() {
             self.agent_starts()?;
         }
-        if !self.control.up {
-            self.control_starts().await?;
+        for seat in self.seats() {
+            self.turn_to(*seat);
+            if !self.control.up {
+                self.control_starts().await?;
+            }
+            self.listens_again().await?;
+            self.check(true).await?;
         }
         if !self.network.linked {
             self.link_rises();
+        }
+        if self.is_pair {
+            self.somebody_learns().await?;
         }
         for at in 0..DEVICES {
             if !self.devices[at].there {
@@ -78,7 +94,14 @@ impl World<'_> {
     }
 
     async fn everything_arrives(&mut self) -> Checked {
-        while !self.network.flying.is_empty() {
+        while !self.network.flying.is_empty() || self.news_waits() {
+            while self.news_waits() {
+                self.news_arrives().await?;
+                self.check(true).await?;
+            }
+            if self.network.flying.is_empty() {
+                break;
+            }
             let changed = self.deliver(0).await?;
             self.check(changed).await?;
             for at in 0..DEVICES {

@@ -90,7 +90,7 @@ impl World<'_> {
     /// Control dies, and starts on the older database. Whoever puts a backup back sets the clock first, if he thinks of it.
     async fn restore(&mut self, both: bool) -> Checked {
         self.note(|| "the backup is put back".to_owned());
-        self.control_dies();
+        self.controls_die();
         // The agents may go down with it; their fences stay ahead of what is put back, unless they are put back as well.
         if self.dice.percent(60) || both {
             self.agent_dies();
@@ -123,7 +123,8 @@ impl World<'_> {
             self.ground.store.begin_generation(self.now()).await?;
         }
         self.stays.database_is_older();
-        self.link_breaks().await?;
+        self.others_stays.database_is_older();
+        self.links_are_closed().await?;
         for session in self.ground.store.live().await? {
             self.follow(&session).await?;
         }

@@ -168,7 +168,8 @@ impl Stays {
         Ok(())
     }
 
-    fn note(&mut self, after: &Rows, now: u64) {
+    /// Notes what came of an event, whoever did it.
+    pub(super) fn note(&mut self, after: &Rows, now: u64) {
         self.stays
             .retain(|lease, _| after.lease(*lease).is_some_and(LeaseRow::is_held));
         let revived = std::mem::take(&mut self.revived);

@@ -19,7 +19,7 @@ use super::dice::Dice;
 use super::ground::{BEGIN, Ground};
 use super::invariants::{Ledger, Rows};
 use super::mutants::Mutant;
-use super::network::{Message, Network};
+use super::network::{Message, Network, Seat};
 use super::people::Person;
 use super::stays::Stays;
 use super::violation::{Eyes, Violation};
@@ -52,8 +52,13 @@ pub(super) struct World<'a> {
     /// The latest that control's ever showed.
     pub(super) wall_max: i64,
     pub(super) network: Network,
+    /// The control whose turn it is.
     pub(super) control: Memory,
+    /// The other one, where there are two.
+    pub(super) other: Memory,
+    pub(super) is_pair: bool,
     pub(super) calls_made: u64,
+    pub(super) controls_made: u128,
     pub(super) cookies_made: u64,
     pub(super) backed_up: bool,
     /// Whether a mutant had its backup put back at the moment that it needs.
@@ -67,7 +72,10 @@ pub(super) struct World<'a> {
     pub(super) granted_for: HashMap<Hash, LeaseId>,
     pub(super) connections: HashMap<ConnectionId, LeaseId>,
     pub(super) ledger: Ledger,
+    /// As the control whose turn it is sees them.
     pub(super) stays: Stays,
+    /// As the other one does.
+    pub(super) others_stays: Stays,
     pub(super) before: Rows,
 }
 
@@ -80,7 +88,7 @@ impl<'a> World<'a> {
             Device::new(*id, folder)
         });
         let mut dice = Dice::new(seed);
-        let world = World {
+        let mut world = World {
             ground,
             temper: dice.between(1, TEMPER_MAX),
             dice,
@@ -93,8 +101,11 @@ impl<'a> World<'a> {
             agent_wall: BEGIN,
             wall_max: BEGIN,
             network: Network::default(),
-            control: Memory::default(),
+            control: Memory::dead(Seat::First),
+            other: Memory::dead(Seat::Second),
+            is_pair: false,
             calls_made: 0,
+            controls_made: 0,
             cookies_made: 0,
             backed_up: false,
             hurt: false,
@@ -106,16 +117,18 @@ impl<'a> World<'a> {
             connections: HashMap::new(),
             ledger: Ledger::default(),
             stays: Stays::default(),
+            others_stays: Stays::default(),
             before: Rows::default(),
         };
         world.copy("base", "main").await;
+        world.is_pair = world.has_two();
         world
     }
 
     /// From the first event to the last. Where the dice came to lie.
     pub(super) async fn live(mut self) -> Result<u64, Violation> {
         self.before = self.look().await?;
-        self.control_starts().await?;
+        self.controls_start().await?;
         self.agent_starts()?;
         for at in 0..self.devices.len() {
             self.device_is_reached(at)?;
@@ -148,6 +161,7 @@ impl<'a> World<'a> {
                 Ok(false)
             }
             message => {
+                self.turn_to(self.network.at);
                 self.note(|| format!("control hears {message:?}"));
                 self.control_hears(message).await?;
                 Ok(true)

@@ -171,9 +171,15 @@ async fn ask<C: Call>(
     }
     let told = tokio::time::timeout(deadline, told).await.is_ok();
     // Also without a notice: it may have been lost with the connection that brings them.
-    match app.store.take_call(id).await.map_err(lost)? {
+    let reply = taken(app.store.take_call(id).await.map_err(lost)?, told)?;
+    C::done(reply).ok_or(CallError::Protocol)
+}
+
+/// What a question came to that another replica asked for us. `told`: whether it was said to be answered, or lost.
+pub(crate) fn taken(reply: Option<Reply>, told: bool) -> Result<Reply, CallError> {
+    match reply {
         Some(Reply::Refused(refusal)) => Err(CallError::Refused(refusal)),
-        Some(reply) => C::done(reply).ok_or(CallError::Protocol),
+        Some(reply) => Ok(reply),
         None if told => Err(CallError::Lost("nobody is asking it any more".to_owned())),
         None => Err(CallError::TimedOut),
     }
@@ -380,19 +386,24 @@ fn serve(app: &Shared, host: HostId, id: Uuid) {
     });
 }
 
+/// What another replica is told of an agent's answer to its question.
+pub(crate) fn served(answered: Result<Reply, CallError>) -> Reply {
+    match answered {
+        Ok(reply) => reply,
+        Err(CallError::Refused(refusal)) => Reply::Refused(refusal),
+        Err(error) => Reply::Refused(Refusal {
+            code: RefusalCode::DeviceOffline,
+            detail: error.to_string(),
+        }),
+    }
+}
+
 async fn serve_now(app: &Shared, host: &Host, id: Uuid) {
     let served = async {
         let Some((request, deadline)) = app.store.open_call(id).await? else {
             return Ok(());
         };
-        let reply = match host.call(request, deadline, |_| {}).await {
-            Ok(reply) => reply,
-            Err(CallError::Refused(refusal)) => Reply::Refused(refusal),
-            Err(error) => Reply::Refused(Refusal {
-                code: RefusalCode::DeviceOffline,
-                detail: error.to_string(),
-            }),
-        };
+        let reply = served(host.call(request, deadline, |_| {}).await);
         app.store.answer_call(id, &reply).await
     };
     if let Err(error) = served.await {
