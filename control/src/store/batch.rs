@@ -163,7 +163,7 @@ async fn write(queue: Arc<Queue>, pool: Pool) {
         }
         let start = Instant::now();
         // What comes while a transaction is being opened is still taken along.
-        let opened = pool.begin().await;
+        let opened = pool.begin_to_the_end().await;
         let (jobs, committed) = match opened {
             Ok(tx) => {
                 let begun = start.elapsed();

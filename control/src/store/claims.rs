@@ -13,7 +13,7 @@ use super::audit::Actor;
 use super::batch::Verdict;
 use super::devices::{device, device_where, next_epoch};
 use super::leases::{session, session_where, step_in};
-use super::links::{held, held_where};
+use super::links::{held, held_where, link, link_columns};
 use super::row::Row;
 use super::statement::{args, statements};
 use super::{Store, StoreError, Write};
@@ -45,10 +45,14 @@ macro_rules! add_grant {
 statements! {
     OPENED_LINK(Bytes) held_where!("k.token_hash = $1 AND k.state <> 'deleted'");
     HELD_THROUGH(Text) session_where!("k.id = $1 AND l.state <> 'released' AND l.state <> 'releasing'");
-    TAKE_USE(Text, Number)
-        "UPDATE links SET uses = uses + 1 WHERE id = $1 AND state = 'active'
-         AND (not_before IS NULL OR not_before <= $2) AND (expires_at IS NULL OR expires_at > $2)
-         AND (max_uses IS NULL OR uses < max_uses)";
+    /// Nothing if anything at all speaks against it: somebody holds the link, or it was granted for this cookie, if one is given, before.
+    TAKE_USE(Bytes, Number, Bytes)
+        concat!("UPDATE links SET uses = uses + 1 WHERE token_hash = $1 AND state = 'active'
+             AND (not_before IS NULL OR not_before <= $2) AND (expires_at IS NULL OR expires_at > $2)
+             AND (max_uses IS NULL OR uses < max_uses)
+             AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.link_id = links.id AND l.state IN ('preparing', 'active', 'grace'))
+             AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.link_id = links.id AND l.binding_hash = $3)
+             RETURNING ", link_columns!("links."));
     /// What was granted for a cookie, also when it is over.
     GRANTED_FOR(Text, Bytes) session_where!("k.id = $1 AND l.binding_hash = $2 LIMIT 1");
     /// What any link may take. The least used first, so that all are used alike.
@@ -148,6 +152,22 @@ impl Store {
 
 /// Grants a lease inside a transaction, or finds the browser's own again. What was refused is to be undone.
 async fn claim_in(tx: &mut Write, claim: Claim<'_>, now: UnixMs) -> Result<Claimed, StoreError> {
+    let repeated = claim.repeatable.then_some(claim.fresh);
+    let Some(row) = tx.maybe(&TAKE_USE, args![claim.token, now, repeated]).await? else {
+        return not_anew(tx, &claim, now).await;
+    };
+    let link = link(&row)?;
+    let taken = match reserve(tx, &link).await? {
+        Ok(taken) => taken,
+        Err(refused) => return Ok(Claimed::Refused(refused)),
+    };
+    let granted = grant(tx, link, &taken, &claim, now).await?;
+    Ok(Claimed::Granted(granted))
+}
+
+/// A claim of a link that is not to be had anew: it may be its holder's, or the repetition of one that was granted;
+/// otherwise this is why it is refused.
+async fn not_anew(tx: &mut Write, claim: &Claim<'_>, now: UnixMs) -> Result<Claimed, StoreError> {
     let Some(row) = tx.maybe(&OPENED_LINK, args![claim.token]).await? else {
         return Ok(Claimed::Refused(Refused::Unknown));
     };
@@ -171,27 +191,17 @@ async fn claim_in(tx: &mut Write, claim: Claim<'_>, now: UnixMs) -> Result<Claim
     if let Some(row) = repeated {
         return Ok(Claimed::Resumed(session(&row)?));
     }
-    let standing = link.standing(now, holding.is_some());
-    if standing != Standing::Active {
-        return Ok(Claimed::Refused(Refused::Over(standing)));
-    }
-    if holding.is_some() {
-        return Ok(Claimed::Refused(Refused::BoundElsewhere));
-    }
-    let taken = match reserve(tx, &link, now).await? {
-        Ok(taken) => taken,
-        Err(refused) => return Ok(Claimed::Refused(refused)),
-    };
-    let granted = grant(tx, link, &taken, &claim, now).await?;
-    Ok(Claimed::Granted(granted))
+    Ok(Claimed::Refused(match link.standing(now, holding.is_some()) {
+        Standing::Active if holding.is_some() => Refused::BoundElsewhere,
+        // What the statement that takes a use asks for, and this rule does not.
+        Standing::Active => Refused::Over(Standing::Exhausted),
+        over => Refused::Over(over),
+    }))
 }
 
-/// Takes one use of the link and a device, or neither. Each UPDATE carries its own conditions, so the one device of a
-/// link is not looked at before it is tried.
-async fn reserve(tx: &mut Write, link: &Link, now: UnixMs) -> Result<Result<Row, Refused>, StoreError> {
-    if tx.run(&TAKE_USE, args![link.id, now]).await? != 1 {
-        return Ok(Err(Refused::Over(Standing::Exhausted)));
-    }
+/// Takes a device for a link of which a use was taken, or says why there is none. The UPDATE carries its own conditions,
+/// so the one device of a link is not looked at before it is tried.
+async fn reserve(tx: &mut Write, link: &Link) -> Result<Result<Row, Refused>, StoreError> {
     if let Target::Device(id) = link.target
         && let Some(taken) = tx.maybe(&TAKE_DEVICE, args![id]).await?
     {
@@ -232,12 +242,11 @@ async fn candidates(tx: &mut Write, target: &Target) -> Result<Vec<Device>, Stor
 /// Writes the lease down. What it gives is what reading it again would: that is one more question less.
 async fn grant(
     tx: &mut Write,
-    mut link: Link,
+    link: Link,
     taken: &Row,
     claim: &Claim<'_>,
     now: UnixMs,
 ) -> Result<Session, StoreError> {
-    link.uses += 1;
     let granted = Session {
         id: SessionId::from_uuid(Uuid::now_v7()),
         lease: LeaseId::from_uuid(Uuid::now_v7()),
@@ -287,6 +296,7 @@ mod tests {
     on_both![
         what_a_claim_gives_is_what_was_written_down,
         the_statements_of_a_claim_hold_where_a_rule_above_them_is_wrong,
+        a_use_is_taken_neither_of_a_link_that_is_held_nor_for_a_cookie_that_had_it,
         a_link_to_any_device_takes_a_free_one_and_of_these_the_least_used,
     ];
 
@@ -296,16 +306,24 @@ mod tests {
         assert_eq!(format!("{granted:?}"), format!("{:?}", rig.now(&granted).await));
     }
 
+    /// Whether the statement that takes a use of this token's link takes one.
+    async fn takes(tx: &mut Write, token: &str, at: UnixMs, repeated: Option<&str>) -> bool {
+        let values = args![Hash::of(token), at, repeated.map(Hash::of)];
+        tx.maybe(&TAKE_USE, values).await.unwrap().is_some()
+    }
+
     async fn the_statements_of_a_claim_hold_where_a_rule_above_them_is_wrong(rig: Rig) {
-        let link = rig.link("t", Some(after(10)), Some(2)).await;
+        rig.link("t", Some(after(10)), Some(2)).await;
         let mut tx = rig.app.store.begin().await.unwrap();
-        for (at, uses) in [(after(1), 1), (after(10), 0), (after(9), 1), (after(1), 0)] {
-            assert_eq!(
-                tx.run(&TAKE_USE, args![link.id, at]).await.unwrap(),
-                uses,
-                "{at:?}"
-            );
+        for (at, is_had) in [
+            (after(1), true),
+            (after(10), false),
+            (after(9), true),
+            (after(1), false),
+        ] {
+            assert_eq!(takes(&mut tx, "t", at, None).await, is_had, "{at:?}");
         }
+        assert!(!takes(&mut tx, "of no link", after(1), None).await);
         for is_free in [true, false] {
             let taken = tx.maybe(&TAKE_DEVICE, args![rig.device]).await.unwrap();
             assert_eq!(taken.is_some(), is_free);
@@ -313,22 +331,33 @@ mod tests {
         tx.commit().await.unwrap();
 
         let link = rig.link("u", None, None).await;
-        for (change, uses) in [
-            ("state = 'paused'", 0),
-            ("state = 'revoked'", 0),
-            ("state = 'active', not_before = 1800000005000", 0),
-            ("not_before = 1800000000000", 1),
+        for (change, is_had) in [
+            ("state = 'paused'", false),
+            ("state = 'revoked'", false),
+            ("state = 'active', not_before = 1800000005000", false),
+            ("not_before = 1800000000000", true),
         ] {
             let sql = format!("UPDATE links SET {change} WHERE id = '{}'", link.id);
             rig.app.store.run(sql).await.unwrap();
             let mut tx = rig.app.store.begin().await.unwrap();
-            assert_eq!(
-                tx.run(&TAKE_USE, args![link.id, START]).await.unwrap(),
-                uses,
-                "{change}"
-            );
+            assert_eq!(takes(&mut tx, "u", START, None).await, is_had, "{change}");
         }
     }
+
+    async fn a_use_is_taken_neither_of_a_link_that_is_held_nor_for_a_cookie_that_had_it(rig: Rig) {
+        rig.link("t", None, None).await;
+        let session = rig.granted("t", "a", after(1)).await;
+        let takes = async |repeated| {
+            let mut tx = rig.app.store.begin().await.unwrap();
+            takes(&mut tx, "t", after(6), repeated).await
+        };
+        assert!(!takes(None).await, "it is held");
+        given_back(&rig, &session).await;
+        assert!(!takes(Some("a")).await, "it was granted for this cookie");
+        assert!(takes(Some("b")).await);
+        assert!(takes(None).await);
+    }
+
     /// A lease's device is given back clean.
     async fn given_back(rig: &Rig, session: &Session) {
         for event in [Event::End(CloseReason::LeaseEnded), Event::Cleaned] {

@@ -50,6 +50,14 @@ impl Pool {
         })
     }
 
+    /// The same, for who runs it to its end whatever happens: a task that nobody cancels.
+    pub(super) async fn begin_to_the_end(&self) -> Result<Write, StoreError> {
+        match self {
+            Self::Sqlite(_) => self.begin().await,
+            Self::Postgres(pool) => Ok(Write::Postgres(postgres::begin(pool.clone()).await?)),
+        }
+    }
+
     /// Closes every connection.
     pub(super) async fn close(&self) {
         match self {

@@ -18,12 +18,48 @@ use crate::secret::Hash;
 /// Links in one listing; older ones are left out until listings have pages.
 const LIST_MAX: i64 = 500;
 
-/// The columns that [`link`] reads, of `links` under the name `k`.
+/// The columns that [`link`] reads: of `links` under the name `k`, or under the name that is given.
 macro_rules! link_columns {
     () => {
-        "k.id, k.name, k.token_hint, k.device_id, k.selector, k.package, k.activity, k.state, k.not_before,
-         k.expires_at, k.max_uses, k.uses, k.max_connections, k.idle_timeout_s, k.max_duration_s, k.on_expiry,
-         k.created_at"
+        $crate::store::links::link_columns!("k.")
+    };
+    ($of:literal) => {
+        concat!(
+            $of,
+            "id, ",
+            $of,
+            "name, ",
+            $of,
+            "token_hint, ",
+            $of,
+            "device_id, ",
+            $of,
+            "selector, ",
+            $of,
+            "package, ",
+            $of,
+            "activity, ",
+            $of,
+            "state, ",
+            $of,
+            "not_before, ",
+            $of,
+            "expires_at, ",
+            $of,
+            "max_uses, ",
+            $of,
+            "uses, ",
+            $of,
+            "max_connections, ",
+            $of,
+            "idle_timeout_s, ",
+            $of,
+            "max_duration_s, ",
+            $of,
+            "on_expiry, ",
+            $of,
+            "created_at"
+        )
     };
 }
 pub(super) use link_columns;

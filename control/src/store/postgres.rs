@@ -40,7 +40,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A plan is made once for each connection and kept, and it is the one that SQLite makes, from row to row by the indexes:
 /// every statement has them. Left to itself the server plans each of the first five times, and a plan that it made while
 /// a table was still small reads all of it, again and again, when it is not any more.
-const SETTINGS: [(&str, &str); 9] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("synchronous_commit", "on"),
     ("lock_timeout", "5s"),
     ("statement_timeout", "10s"),
@@ -49,6 +49,9 @@ const SETTINGS: [(&str, &str); 9] = [
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
+    // A page that an index has in order would be read whole, to its last row, and sorted.
+    ("enable_bitmapscan", "off"),
+    ("enable_sort", "off"),
     // It would take what is switched off for very dear, and compile it.
     ("jit", "off"),
 ];
