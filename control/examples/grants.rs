@@ -83,6 +83,7 @@ fn main() {
         listen: ([127, 0, 0, 1], 0).into(),
         data: support::data(folder.path()),
         database: server.as_ref().map(Postgres::url),
+        read_timeout: control::READ_TIMEOUT,
         public_url: None,
         proxies: control::proxies::Proxies::default(),
         join_token_file: Some(folder.path().join("join-token")),

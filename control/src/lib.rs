@@ -89,6 +89,8 @@ use crate::watch::Watches;
 /// How long jobs may take to end when control stops; what is cut short starts again at the next Hello.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+pub use crate::store::READ_TIMEOUT;
+
 /// Where control listens and what it keeps.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -99,6 +101,9 @@ pub struct Config {
     /// Where the database is: `sqlite:FILE` or `postgres://…`. None means `control.db` in the data folder. It may hold
     /// a password, so it is never logged.
     pub database: Option<String>,
+    /// How long a request waits for a connection to read from PostgreSQL before it is told to come again. The product has
+    /// [`READ_TIMEOUT`]; the tests, which share a busy machine, wait for longer.
+    pub read_timeout: Duration,
     /// How browsers reach this control, like `https://farglass.example.org`. None means
     /// `http://localhost:PORT`, which only a browser on this machine
     /// reaches: the cookies are `__Host-` ones, so every other browser needs https.
@@ -141,7 +146,7 @@ impl Control {
             None => Address::in_folder(&config.data),
         };
         let id = Uuid::now_v7();
-        let store = Store::open(address.clone(), id)
+        let store = Store::open(address.clone(), id, config.read_timeout)
             .await
             .with_context(|| format!("the database ({address}) cannot be opened"))?;
         let (replica, words) = boot::among_others(&store, id, authority.fingerprint(), now.into()).await?;

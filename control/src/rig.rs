@@ -90,7 +90,9 @@ impl Rig {
     }
 
     async fn on(address: Address, folder: TempDir, server: Option<Server>) -> Self {
-        let store = Store::open(address, Uuid::nil()).await.unwrap();
+        let store = Store::open(address, Uuid::nil(), crate::support::READ_TIMEOUT)
+            .await
+            .unwrap();
         store.add_first_admin("admin", "", START).await.unwrap();
         let token = Hash::of("join");
         store.add_join_token(token, &Actor::SYSTEM, START).await.unwrap();

@@ -70,6 +70,7 @@ impl Linked {
             listen: ([127, 0, 0, 1], 0).into(),
             data: data(folder.path()),
             database: server.as_ref().map(Postgres::url),
+            read_timeout: crate::support::READ_TIMEOUT,
             public_url: None,
             proxies: Proxies::default(),
             join_token_file: Some(folder.path().join("join-token")),

@@ -74,6 +74,7 @@ impl Half {
             listen: ([127, 0, 0, 1], 0).into(),
             data: data(folder.path()),
             database: Some(database),
+            read_timeout: crate::support::READ_TIMEOUT,
             public_url: None,
             proxies: crate::proxies::Proxies::default(),
             join_token_file: Some(folder.path().join("join-token")),

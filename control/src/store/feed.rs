@@ -165,9 +165,13 @@ mod tests {
     #[tokio::test]
     async fn a_feed_that_broke_says_so_and_listens_no_more() {
         let server = Server::start();
-        let store = Store::open(server.url().parse().unwrap(), Uuid::nil())
-            .await
-            .unwrap();
+        let store = Store::open(
+            server.url().parse().unwrap(),
+            Uuid::nil(),
+            crate::support::READ_TIMEOUT,
+        )
+        .await
+        .unwrap();
         let mut feed = store.feed().await.unwrap().unwrap();
         let mut other = PgConnection::connect(&server.url()).await.unwrap();
         let ended = other.fetch_all(END).await.unwrap();

@@ -46,6 +46,7 @@ pub(crate) mod users;
 pub(crate) mod viewer_tokens;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use signaling::error::{Code, Problem, current_id};
 use sqlx::SqlitePool;
@@ -58,6 +59,7 @@ use batch::Queue;
 use constraint::Constraint;
 use database::Pool;
 pub(crate) use database::Write;
+pub use postgres::READ_TIMEOUT;
 use statement::statements;
 
 /// When somebody may come again who found the database out of reach or too many others waiting, seconds.
@@ -213,7 +215,11 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be reached or written, or was made by a newer version.
-    pub(crate) async fn open(address: Address, replica: Uuid) -> Result<Self, OpenError> {
+    pub(crate) async fn open(
+        address: Address,
+        replica: Uuid,
+        read_timeout: Duration,
+    ) -> Result<Self, OpenError> {
         let (write, read, checkpoint) = match address {
             Address::Sqlite(file) => {
                 let opened = sqlite::open(&file).await?;
@@ -221,7 +227,7 @@ impl Store {
                 (Pool::Sqlite(opened.write), Pool::Sqlite(opened.read), checkpoint)
             }
             Address::Postgres(options) => {
-                let (write, read) = postgres::open(*options, replica).await?;
+                let (write, read) = postgres::open(*options, replica, read_timeout).await?;
                 (Pool::Postgres(write), Pool::Postgres(read), None)
             }
         };

@@ -27,7 +27,7 @@ const TURN: &str = "SELECT pg_advisory_xact_lock(7377303453135106931)";
 const WRITERS_MAX: u32 = 4;
 /// How long a request waits for a connection to read before it is told to come again. A server that is gone is tried
 /// anew for as long, and nobody should wait for longer than a second to hear that: every request reads first.
-const READ_TIMEOUT: Duration = Duration::from_millis(900);
+pub const READ_TIMEOUT: Duration = Duration::from_millis(900);
 /// How long it waits for a connection to write: for the writers before it, that is.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long after its last use a connection is taken to stand: far shorter than any restart of a server takes.
@@ -67,7 +67,11 @@ const SERVER: &str = "SELECT CAST(EXTRACT(EPOCH FROM pg_postmaster_start_time())
 const AWAY: [&str; 7] = ["08", "53", "57", "55P03", "25P03", "40P01", "25006"];
 
 /// Connects, and makes or updates the tables: who writes, who reads.
-pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(PgPool, PgPool), OpenError> {
+pub(super) async fn open(
+    options: PgConnectOptions,
+    replica: Uuid,
+    read_timeout: Duration,
+) -> Result<(PgPool, PgPool), OpenError> {
     let options = options.application_name(&name_of(replica)).options(SETTINGS);
     check(&options).await?;
     let pool = |max, timeout| {
@@ -98,7 +102,7 @@ pub(super) async fn open(options: PgConnectOptions, replica: Uuid) -> Result<(Pg
         })
         .connect_with(options.clone())
         .await?;
-    let read = pool(READERS_MAX, READ_TIMEOUT).connect_lazy_with(options);
+    let read = pool(READERS_MAX, read_timeout).connect_lazy_with(options);
     first(&read).await?;
     Ok((write, read))
 }
@@ -195,9 +199,13 @@ mod tests {
     /// A store, and somebody else on its server.
     async fn beside() -> (Server, Store, PgConnection) {
         let server = Server::start();
-        let store = Store::open(server.url().parse().unwrap(), Uuid::nil())
-            .await
-            .unwrap();
+        let store = Store::open(
+            server.url().parse().unwrap(),
+            Uuid::nil(),
+            crate::support::READ_TIMEOUT,
+        )
+        .await
+        .unwrap();
         let other = PgConnection::connect(&server.url()).await.unwrap();
         (server, store, other)
     }
@@ -281,7 +289,9 @@ mod tests {
         assert_eq!(unasked, "off");
 
         let options = server.url().parse().unwrap();
-        let (write, _read) = open(options, Uuid::nil()).await.unwrap();
+        let (write, _read) = open(options, Uuid::nil(), crate::support::READ_TIMEOUT)
+            .await
+            .unwrap();
         let mut writers = Vec::new();
         for _ in 0..WRITERS_MAX {
             writers.push(write.acquire().await.unwrap());

@@ -123,7 +123,9 @@ fn declared(kind: Kind) -> <Postgres as sqlx::Database>::TypeInfo {
 async fn every_statement_is_understood_alike_by_both_databases() {
     let server = Server::start();
     let address: Address = server.url().parse().unwrap();
-    let postgres = Store::open(address, Uuid::nil()).await.unwrap();
+    let postgres = Store::open(address, Uuid::nil(), crate::support::READ_TIMEOUT)
+        .await
+        .unwrap();
     let sqlite = Store::in_memory().await.unwrap();
     for listed in all() {
         let (here, there) = (ask(&sqlite, listed).await, ask(&postgres, listed).await);
@@ -154,7 +156,9 @@ fn every_file_with_statements_is_in_the_registry() {
 async fn both_databases_have_the_same_tables_and_columns() {
     let server = Server::start();
     let address: Address = server.url().parse().unwrap();
-    let postgres = Store::open(address, Uuid::nil()).await.unwrap();
+    let postgres = Store::open(address, Uuid::nil(), crate::support::READ_TIMEOUT)
+        .await
+        .unwrap();
     let sqlite = Store::in_memory().await.unwrap();
     let ours = sqlite
         .rows(
@@ -216,9 +220,13 @@ async fn no_statement_reads_the_whole_of_a_table_that_only_grows() {
 #[tokio::test]
 async fn postgresql_goes_by_the_indexes_also_where_it_planned_while_tables_were_empty() {
     let server = Server::start();
-    let store = Store::open(server.url().parse().unwrap(), Uuid::nil())
-        .await
-        .unwrap();
+    let store = Store::open(
+        server.url().parse().unwrap(),
+        Uuid::nil(),
+        crate::support::READ_TIMEOUT,
+    )
+    .await
+    .unwrap();
     let Pool::Postgres(pool) = &store.read else {
         panic!("it is PostgreSQL")
     };

@@ -61,7 +61,12 @@ impl Rig {
         if let Some(root) = root {
             address += &format!("&sslrootcert={}", root.display());
         }
-        let store = Store::open(address.parse().unwrap(), Uuid::nil()).await?;
+        let store = Store::open(
+            address.parse().unwrap(),
+            Uuid::nil(),
+            crate::support::READ_TIMEOUT,
+        )
+        .await?;
         let own = "SELECT 1 AS one FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl";
         let encrypted = !store.rows(own).await.unwrap().is_empty();
         store.close().await;

@@ -266,8 +266,8 @@ async fn unknown_expired_revoked_and_used_up_links_are_told_apart(on: Base) {
     assert_eq!(browser.launch(&deleted.token).await.code(), "LINK_NOT_FOUND");
     assert_eq!(app.admin.get(&path).await.status, 404);
 
-    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
-    let short = app.link(json!({ "expires_at": soon.to_string() })).await;
+    let short = app.link(json!({})).await;
+    app.expires_soon(&short).await;
     let path = format!("/api/v1/links/{}", short.id);
     let expired = async { while app.admin.get(&path).await.json()["state"] != "expired" {} };
     tokio::time::timeout(DEADLINE, expired).await.unwrap();

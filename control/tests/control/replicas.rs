@@ -113,13 +113,13 @@ async fn a_replica_with_another_authority_is_refused() {
 async fn an_idle_end_is_warned_of_by_a_replica_that_hears_no_agent_and_a_touch_takes_it_back() {
     let mut app = TestApp::start(Base::Postgres).await;
     let other = app.beside().await;
-    let link = app.link(json!({ "idle_timeout_s": 6 })).await;
+    let link = app.link(json!({ "idle_timeout_s": 16 })).await;
     let (here, session) = app.streaming(&link).await;
     let mut there = here.at(other.address);
     let is_idle = |state: &Value| state["warning"]["reason"] == "idle";
     let warned = app.quiet_until(&mut there, &session, is_idle).await;
     assert!(
-        warned["warning"]["ends_in_ms"].as_u64().unwrap() <= 3000,
+        warned["warning"]["ends_in_ms"].as_u64().unwrap() <= 8000,
         "{warned}"
     );
     app.quiet_until(&mut there, &session, |state| state["warning"].is_null())

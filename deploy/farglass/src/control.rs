@@ -47,6 +47,7 @@ pub(crate) async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<(
         listen: args.listen,
         data: args.data,
         database: args.database,
+        read_timeout: ::control::READ_TIMEOUT,
         public_url: args.public_url,
         proxies: ::control::proxies::Proxies::new(args.trusted_proxy),
         join_token_file: args.join_token_file,

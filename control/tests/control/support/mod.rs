@@ -32,6 +32,13 @@ use postgres::Postgres;
 /// Generous: everything here takes milliseconds on an idle machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How often a test's agent tells when somebody touched its device: often enough for whatever waits for it, and not all
+/// the time, for other tests run beside it.
+const TOLD_EVERY: Duration = Duration::from_millis(100);
+
+/// How long control waits here for a connection to read from PostgreSQL: other tests have the machine too.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(6);
+
 /// Where a proxy in front of every [`TestApp`] connects from.
 pub const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 99));
 
@@ -238,6 +245,23 @@ impl TestApp {
         (browser, session)
     }
 
+    /// Moves the end of a link to where it has almost come. Who is too slow to say so says it again.
+    pub async fn expires_soon(&mut self, link: &Link) {
+        let path = format!("/api/v1/links/{}/extend", link.id);
+        let moved = async {
+            loop {
+                let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(1);
+                let wish = json!({ "expires_at": soon.to_string() });
+                if self.admin.post(&path, &wish).await.status == 200 {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, moved)
+            .await
+            .expect("the end can be moved");
+    }
+
     /// Tells again and again how long ago somebody touched the device, from now on, until the page says something.
     pub async fn quiet_until(
         &self,
@@ -246,8 +270,10 @@ impl TestApp {
         done: impl Fn(&Value) -> bool,
     ) -> Value {
         let since = Instant::now();
+        let mut turns = tokio::time::interval(TOLD_EVERY);
         let told = async {
             loop {
+                turns.tick().await;
                 self.agent.touched(Some(since.elapsed().as_millis() as u64));
                 let state = browser.current(session).await;
                 if done(&state) {
@@ -255,7 +281,7 @@ impl TestApp {
                 }
             }
         };
-        tokio::time::timeout(DEADLINE, told).await.unwrap()
+        tokio::time::timeout(2 * DEADLINE, told).await.unwrap()
     }
 
     pub async fn revoke(&mut self, link: &Link) -> Answer {
@@ -320,6 +346,7 @@ pub async fn refused(folder: &Path, database: String) -> String {
         listen: ([127, 0, 0, 1], 0).into(),
         data: data(folder),
         database: Some(database),
+        read_timeout: READ_TIMEOUT,
         public_url: None,
         proxies: Proxies::default(),
         join_token_file: None,
@@ -356,6 +383,7 @@ async fn control_in(
         listen,
         data: data(folder),
         database,
+        read_timeout: READ_TIMEOUT,
         public_url: None,
         proxies: Proxies::new(vec![PROXY.into()]),
         join_token_file: Some(folder.join("join-token")),
