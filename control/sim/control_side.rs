@@ -76,7 +76,7 @@ pub(super) struct Memory {
     /// Calls that another control makes for it, and which.
     pub(super) asked: BTreeMap<CallId, Uuid>,
     /// What its last look saw; only a mutant goes by it.
-    pub(super) remembered: Vec<Session>,
+    pub(super) remembered: (Deadlines, Vec<Session>),
 }
 
 impl Memory {

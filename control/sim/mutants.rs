@@ -105,7 +105,7 @@ mutants! {
     GenerationGoesOn,
     /// Time in which control could not look is counted.
     AbsenceCounted,
-    /// A control ends what its last look saw, and not what the rows say by now.
+    /// A control also ends what is over by what its last look saw, whatever the rows say by now.
     SweepByMemory,
     /// A control does what it is told of, and never looks what the rows ask for.
     NoticesTrusted,

@@ -37,7 +37,7 @@ pub(super) struct Stays {
     /// What its first look saw: it runs out when the reconnect window is over, also if it is over in between and stands
     /// again before the next look.
     guarded: HashSet<LeaseId>,
-    /// Whether leases that were over may stand again: a control that lives goes on counting where it was.
+    /// Whether leases may stand again as they did before: a control that lives goes on counting where it was.
     revived: bool,
 }
 
@@ -174,11 +174,13 @@ impl Stays {
             .retain(|lease, _| after.lease(*lease).is_some_and(LeaseRow::is_held));
         let revived = std::mem::take(&mut self.revived);
         for lease in after.held() {
-            let is_back = revived && !self.stays.contains_key(&lease.id);
             let stay = self.stays.entry(lease.id).or_default();
-            if is_back {
+            if revived && (stay.state != lease.state || stay.until != lease.until) {
+                // A control that did not look meanwhile knows of nothing in between.
                 stay.state.clone_from(&lease.state);
                 stay.until = lease.until;
+                stay.entered = 0;
+                stay.swept = None;
             }
             if stay.state != lease.state || stay.until != lease.until {
                 stay.state.clone_from(&lease.state);

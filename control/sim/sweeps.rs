@@ -19,6 +19,8 @@ use super::world::World;
 use crate::domain::deadlines::Look;
 use crate::domain::device::Reset;
 use crate::domain::lease::Event;
+use crate::domain::session::Session;
+use crate::domain::time::Moment;
 use crate::jobs::duty::Duty;
 use crate::jobs::sweep::{Looks, Undone};
 use crate::jobs::{cut_off, sweep};
@@ -31,10 +33,7 @@ impl World<'_> {
 
     /// The same; `looks`: what the look before left, where time is counted in which it could not look.
     pub(super) async fn sweeps_with(&mut self, looks: Option<&mut Looks>) -> Checked {
-        let mut held = self.ground.store.held().await?;
-        if self.mutant == Some(Mutant::SweepByMemory) {
-            held = std::mem::replace(&mut self.control.remembered, held);
-        }
+        let held = self.ground.store.held().await?;
         let now = self.moment();
         self.stays.swept(&held, self.monotonic, self.wall);
         let deadlines = &mut self.control.deadlines;
@@ -48,11 +47,7 @@ impl World<'_> {
             self.ground.store.note_spent(&spent).await?;
         }
         self.forgets(&mut look);
-        if self.mutant == Some(Mutant::SweepByMemory) {
-            for (_, event) in &mut look.due {
-                *event = Event::End(CloseReason::LeaseEnded);
-            }
-        }
+        self.trusts_its_memory(&mut look, held, now);
         let mut ended = Vec::new();
         for due in std::mem::take(&mut look.due) {
             look.due = vec![due];
@@ -101,6 +96,17 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What a mutant ends besides: by what its last look saw, whatever the rows say by now.
+    fn trusts_its_memory(&mut self, look: &mut Look, held: Vec<Session>, now: Moment) {
+        if self.mutant == Some(Mutant::SweepByMemory) {
+            let (deadlines, last) = &mut self.control.remembered;
+            let remembered = deadlines.look(&std::mem::replace(last, held), now);
+            let over = Event::End(CloseReason::LeaseEnded);
+            let due = remembered.due.into_iter().map(|(lease, _)| (lease, over));
+            look.due.extend(due);
+        }
     }
 
     /// What a mutant does not end.
