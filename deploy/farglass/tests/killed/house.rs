@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::Child;
-use tokio::time::Instant;
+use tokio::time::{Instant, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::running::{DEADLINE, farglass};
@@ -183,7 +183,7 @@ impl House {
 
     /// Waits until all devices are there.
     async fn all_come(&mut self) {
-        let deadline = Instant::now() + DEADLINE;
+        let (deadline, mut looks) = (Instant::now() + DEADLINE, interval(LOOK_AGAIN));
         loop {
             let devices = self.get("/api/v1/devices").await;
             let devices = devices["items"].as_array().unwrap();
@@ -198,14 +198,14 @@ impl House {
                 return;
             }
             assert!(Instant::now() < deadline, "in vain: {devices:?}\n{}", self.log());
-            tokio::time::sleep(LOOK_AGAIN).await;
+            looks.tick().await;
         }
     }
 
     /// Waits until the device is free and there. An operator looks after one that is quarantined; the reason is given.
     pub(crate) async fn free(&self, number: usize) -> Option<String> {
         let (path, mut quarantined) = (format!("/api/v1/devices/{}", self.ids[number]), None);
-        let deadline = Instant::now() + DEADLINE;
+        let (deadline, mut looks) = (Instant::now() + DEADLINE, interval(LOOK_AGAIN));
         loop {
             let device = self.get(&path).await;
             let is = |field: &str, value: &str| device[field] == value;
@@ -218,7 +218,7 @@ impl House {
                 self.post(&format!("{path}/reset"), &json!({})).await;
             }
             assert!(Instant::now() < deadline, "in vain: {device}\n{}", self.log());
-            tokio::time::sleep(LOOK_AGAIN).await;
+            looks.tick().await;
         }
     }
 
@@ -254,7 +254,7 @@ impl House {
         let cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
         let session = text(&launched.json().await.unwrap(), "session_id");
         let current = format!("{}/api/v1/launch/current?session={session}", self.url);
-        let deadline = Instant::now() + DEADLINE;
+        let (deadline, mut looks) = (Instant::now() + DEADLINE, interval(LOOK_AGAIN));
         loop {
             let asked = browser
                 .get(&current)
@@ -271,7 +271,7 @@ impl House {
                 "in vain: {state}\n{}",
                 self.log()
             );
-            tokio::time::sleep(LOOK_AGAIN).await;
+            looks.tick().await;
         }
     }
 
