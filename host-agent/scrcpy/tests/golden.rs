@@ -96,10 +96,17 @@ fn one_notch_is_a_sixteenth_from_3_3_1() {
         "03 0000000a 00000014 0780 0438 0800 f800 00000001",
     );
     check_control(
-        "3.3",
-        &scroll(0.5, -1.0),
-        "03 0000000a 00000014 0780 0438 4000 8000 00000001",
+        "4.1",
+        &scroll(1.0, -1.0),
+        "03 0000000a 00000014 0780 0438 0800 f800 00000001",
     );
+    for at in ["2.0", "3.3"] {
+        check_control(
+            at,
+            &scroll(0.5, -1.0),
+            "03 0000000a 00000014 0780 0438 4000 8000 00000001",
+        );
+    }
     let mut out = BytesMut::new();
     control::encode(version("3.3"), &scroll(7.0, f32::NAN), &mut out).unwrap();
     assert_eq!(out[13..17], [0x7f, 0xff, 0, 0]);
@@ -161,11 +168,9 @@ fn hid_devices_got_a_name_in_2_7_and_vendor_and_product_in_3_1() {
     };
     check_control("2.4", &nameless, "0c 0001 0002 0501");
     check_control("2.7", &create(0, 0), "0c 0001 01 4b 0002 0501");
-    check_control(
-        "3.1",
-        &create(0x045e, 0x028e),
-        "0c 0001 045e 028e 01 4b 0002 0501",
-    );
+    for at in ["3.1", "4.1"] {
+        check_control(at, &create(0x045e, 0x028e), "0c 0001 045e 028e 01 4b 0002 0501");
+    }
     check_control("3.0", &create(0, 0), "0c 0001 01 4b 0002 0501");
     let input = ControlMsg::UhidInput {
         id: 1,
