@@ -167,10 +167,15 @@ fn properties(listing: &str) -> [Check; 2] {
 
 /// Whether the file is the release that it is said to be.
 fn sum(server: &ServerFile) -> Check {
-    const NAME: &str = "scrcpy server";
     let digest = Sha256::digest(&server.bytes);
     let sum: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    match (known_version(&sum), server.version.to_string()) {
+    of_release(&sum, server.version.to_string())
+}
+
+/// Whether a file of this SHA-256 is the release that it is said to be.
+fn of_release(sum: &str, said: String) -> Check {
+    const NAME: &str = "scrcpy server";
+    match (known_version(sum), said) {
         (Some(known), said) if known == said => Check::ok(NAME, format!("the file is the release {known}")),
         (Some(known), said) => Check::fails(
             NAME,
@@ -295,6 +300,7 @@ fn h264_encoder(line: &str) -> Option<Encoder<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::servers::KNOWN_SERVERS;
     use super::*;
 
     fn words(checks: &[Check]) -> Vec<&'static str> {
@@ -322,6 +328,23 @@ mod tests {
         let check = sum(&file(b"<html>not found</html>"));
         assert_eq!(check.verdict.word(), "warning");
         assert!(check.found.contains("SHA-256 "), "{check}");
+    }
+
+    #[test]
+    fn a_release_is_told_from_another_that_it_is_taken_for() {
+        for (known, sum) in KNOWN_SERVERS {
+            let check = of_release(sum, known.to_owned());
+            assert_eq!(check.verdict.word(), "ok", "{check}");
+            let other = if known == "4.1" { "4.0" } else { "4.1" };
+            let check = of_release(sum, other.to_owned());
+            assert_eq!(check.verdict.word(), "fails", "{check}");
+            assert!(
+                check.found.contains(&format!("{known} and not {other}")),
+                "{check}"
+            );
+            let cure = format!("--scrcpy-version {known}");
+            assert!(check.to_string().contains(&cure), "{check}");
+        }
     }
 
     #[test]
