@@ -167,6 +167,7 @@ pub fn fuzz(bytes: &[u8]) {
     let _ = (hashes(text).count(), accounts(text), authenticators(text));
     let _ = (notifying(text), recents(text), other_users(text), lock(text));
     super::files::fuzz(text);
+    super::witness::Witness::fuzz(text);
     super::names::fuzz(bytes);
 }
 

@@ -49,6 +49,11 @@ impl Witness {
         epoch.map_or(Self::Unnamed, |epoch| Self::Of(Epoch(epoch)))
     }
 
+    /// For fuzzing: whatever a device says of who was let in last.
+    pub(super) fn fuzz(text: &str) {
+        let _ = Self::parse(text);
+    }
+
     /// The mark of a fence that does not know of whoever was let in: its file is older than what was done on the device,
     /// or the device is. None where fence and device say the same. A holder whom either of them names is none any more
     /// then: nobody can tell what was prepared for him, and control hears of it by an epoch above his.
