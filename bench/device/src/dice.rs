@@ -46,3 +46,34 @@ impl Dice {
         Duration::from_millis(self.between(least, most))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first numbers of two seeds, as Vigna's splitmix64 gives them.
+    #[test]
+    fn a_seed_gives_the_numbers_that_it_gives_everywhere() {
+        for (seed, numbers) in [
+            (
+                0,
+                [
+                    0xe220_a839_7b1d_cdaf,
+                    0x6e78_9e6a_a1b9_65f4,
+                    0x06c4_5d18_8009_454f,
+                ],
+            ),
+            (
+                1_234_567,
+                [
+                    0x599e_d017_fb08_fc85,
+                    0x2c73_f084_5854_0fa5,
+                    0x883e_bce5_a3f2_7c77,
+                ],
+            ),
+        ] {
+            let mut dice = Dice::new(seed);
+            assert_eq!(std::array::from_fn(|_| dice.roll()), numbers);
+        }
+    }
+}
