@@ -116,8 +116,17 @@ fn intent<'a>(args: &[&'a str]) -> Result<Intent<'a>, String> {
             "-a" => intent.action = Some(value()?),
             "-c" => intent.categories.push(value()?),
             "-d" => intent.data = Some(value()?),
-            // Taken and without effect: one user, one display, apps that read no flags.
-            "-f" | "--user" | "--display" | "-t" => drop(value()?),
+            // Taken and without effect: one user, apps that read no flags.
+            "-f" | "--user" | "-t" => drop(value()?),
+            // scrcpy starts apps on a virtual display; this command starts them on the device's own.
+            "--display" => match value()? {
+                "0" => {}
+                other => {
+                    return Err(format!(
+                        "The simulated device starts no app on display {other} by am"
+                    ));
+                }
+            },
             "--activity-clear-top"
             | "--activity-clear-task"
             | "--activity-single-top"

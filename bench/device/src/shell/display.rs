@@ -52,7 +52,7 @@ pub(super) fn dumpsys(android: &Android, args: &[&str]) -> Done {
     match args {
         ["simulated"] => Done::ok(android.dumpsys() + "\n"),
         ["window", ..] => Done::ok(window(android)),
-        ["activity", "activities", ..] => {
+        ["activity", ..] => {
             let package = android.foreground();
             Done::ok(format!(
                 "  topResumedActivity=ActivityRecord{{0 u0 {package}/{ACTIVITY} t1}}\n"
@@ -63,12 +63,16 @@ pub(super) fn dumpsys(android: &Android, args: &[&str]) -> Done {
             let state = if android.screen_on() { "Awake" } else { "Asleep" };
             Done::ok(format!("  mWakefulness={state}\n"))
         }
-        [] | ["-l"] => Done::ok(
-            "Currently running services:\n  account\n  activity\n  battery\n  display\n  location\n  \
-                      notification\n  package\n  power\n  sensorservice\n  simulated\n  window\n",
-        ),
+        ["package", ..] => Done::ok(packages(android)),
+        [] | ["-l"] => Done::ok(super::services::list()),
         [service, ..] => Done::fail(1, format!("Can't find service: {service}\n")),
     }
+}
+
+fn packages(android: &Android) -> String {
+    let named = android.packages().into_iter();
+    let named = named.map(|package| format!("  Package [{package}]:\n"));
+    format!("Packages:\n{}", named.collect::<String>())
 }
 
 fn window(android: &Android) -> String {

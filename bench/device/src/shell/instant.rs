@@ -98,6 +98,7 @@ fn cmd(call: &Call<'_>, args: &[&str]) -> Done {
             20,
             "cmd: No service specified; use -l to list all running services.\n",
         ),
+        ["-l"] => Done::ok(services::list()),
         [service, ..] => Done::fail(20, format!("cmd: Can't find service: {service}\n")),
     }
 }

@@ -20,6 +20,20 @@ const ASKING: [&str; 11] = [
     "settings",
     "wm",
 ];
+/// Services that `dumpsys` tells of.
+const TOLD: [&str; 11] = [
+    "account",
+    "activity",
+    "battery",
+    "display",
+    "location",
+    "notification",
+    "package",
+    "power",
+    "sensorservice",
+    "simulated",
+    "window",
+];
 /// The user id that all apps of this device are listed under; none has one of its own.
 const UID: u32 = 10_000;
 
@@ -32,10 +46,16 @@ pub(super) fn down(call: &Call<'_>) -> Option<Done> {
     })
 }
 
+/// What `dumpsys -l` and `cmd -l` print.
+pub(super) fn list() -> String {
+    let lines = TOLD.map(|service| format!("  {service}\n"));
+    format!("Currently running services:\n{}", lines.concat())
+}
+
 /// `None` for a service that is asked elsewhere.
 pub(super) fn dumpsys(android: &Android, args: &[&str]) -> Option<Done> {
     let text = match args {
-        ["account"] => accounts(android),
+        ["account", ..] => accounts(android),
         ["notification", ..] => notifications(android),
         ["activity", "recents"] => recents(android),
         _ => return None,

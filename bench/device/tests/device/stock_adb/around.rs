@@ -194,3 +194,28 @@ async fn the_console_wants_its_token_and_tells_why_a_command_is_not_followed() {
     assert!(!talk(port, &"x".repeat(5_000)).await.contains("KO"));
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_service_that_is_listed_can_be_asked() {
+    let rig = Rig::start().await;
+    let listed = rig.adb(["shell", "dumpsys -l"]).await;
+    assert_eq!(rig.adb(["shell", "cmd -l"]).await, listed);
+    let services: Vec<_> = listed.lines().skip(1).map(str::trim).collect();
+    assert!(services.contains(&"package"), "{listed}");
+    for service in services {
+        let (code, out, err) = rig.shell(&format!("dumpsys {service}")).await;
+        assert!(code == 0 && !out.is_empty(), "{service}: {err}");
+    }
+    let (code, _, err) = rig
+        .shell("am start --display 7 -n dev.farglass.paint/.MainActivity")
+        .await;
+    assert!(code != 0 && err.contains("no app on display 7"), "{err}");
+    rig.adb([
+        "shell",
+        "am start --display 0 -n dev.farglass.paint/.MainActivity",
+    ])
+    .await;
+    let top = rig.adb(["shell", "dumpsys activity top"]).await;
+    assert!(top.contains("dev.farglass.paint"), "{top}");
+    rig.end().await;
+}
