@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use device::Android;
 use device::android::{App, Model};
 use device::display::{CaptureOptions, Display, FirstSize, Packet};
-use device::encode::{Habit, KeyFrames};
+use device::encode::{Habit, Wishes};
 use device::screen::lens::Lens;
 
 #[tokio::main(flavor = "current_thread")]
@@ -30,7 +30,7 @@ async fn main() -> anyhow::Result<()> {
         lens: Lens::WHOLE,
         max_fps: None,
         encoder: Habit::Usual,
-        key_frames: KeyFrames::USUAL,
+        wishes: Wishes::USUAL,
         first_size: FirstSize::Works,
     })?;
     let (started, cpu) = (Instant::now(), cpu_time()?);

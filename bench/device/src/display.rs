@@ -23,7 +23,7 @@ use thiserror::Error;
 
 use crate::android::{Android, Size};
 use crate::clock;
-use crate::encode::{Habit, KeyFrames};
+use crate::encode::{Habit, Wishes};
 use crate::replay::{self, Film};
 use crate::screen::lens::{Lens, Look};
 use crate::screen::{Moment, Screen};
@@ -77,8 +77,8 @@ pub struct CaptureOptions {
     pub max_fps: Option<f32>,
     /// What kind of encoder the device has.
     pub encoder: Habit,
-    /// When its key frames come.
-    pub key_frames: KeyFrames,
+    /// What the client asks of it.
+    pub wishes: Wishes,
     /// Whether the encoder takes the first size.
     pub first_size: FirstSize,
 }

@@ -29,6 +29,10 @@ use thiserror::Error;
 use crate::android::Size;
 use crate::screen::planes::Planes;
 
+mod wishes;
+
+pub use wishes::{AskedProfile, Wishes};
+
 /// Pictures a second that scrcpy tells every encoder, by which that counts the seconds between key frames.
 const TOLD_FRAME_RATE: f64 = 60.0;
 
@@ -51,10 +55,7 @@ impl KeyFrames {
     /// As scrcpy asks for them, or as the client's options do.
     #[must_use]
     pub fn new(options: &[CodecOption]) -> Self {
-        let number = |key: &str| {
-            let of_key = options.iter().rev().find(|option| option.key == key);
-            of_key.and_then(|option| option.value.number())
-        };
+        let number = |key| wishes::number(options, key);
         // A negative interval has no end, and 0 makes each picture a key frame. A cast keeps within a u32.
         let pictures = |seconds: f64| NonZeroU32::new((seconds * TOLD_FRAME_RATE).round() as u32);
         Self {
@@ -175,8 +176,8 @@ pub struct EncoderSettings {
     pub bit_rate: u32,
     /// Pictures per second that the bit rate is shared by.
     pub frame_rate: f32,
-    /// When key frames come.
-    pub key_frames: KeyFrames,
+    /// What a client asks for.
+    pub wishes: Wishes,
 }
 
 /// An encoder for one session: its first picture is a key frame.
@@ -211,8 +212,8 @@ impl Encoder {
         let config = EncoderConfig::new()
             .usage_type(UsageType::CameraVideoRealTime)
             .complexity(Complexity::Low)
-            .profile(match settings.habit {
-                Habit::Main => Profile::Main,
+            .profile(match (settings.wishes.profile, settings.habit) {
+                (Some(AskedProfile::Main), _) | (None, Habit::Main) => Profile::Main,
                 _ => Profile::Baseline,
             })
             .rate_control_mode(RateControlMode::Bitrate)
@@ -223,7 +224,7 @@ impl Encoder {
             .adaptive_quantization(false)
             .background_detection(false)
             .intra_frame_period(IntraFramePeriod::from_num_frames(
-                settings.key_frames.every.map_or(0, NonZeroU32::get),
+                settings.wishes.key_frames.every.map_or(0, NonZeroU32::get),
             ))
             .num_threads(1)
             .vui(VuiConfig::bt709());
@@ -236,7 +237,7 @@ impl Encoder {
         Ok(Self {
             inner,
             habit: settings.habit,
-            with_parameters: settings.key_frames.with_parameters,
+            with_parameters: settings.wishes.key_frames.with_parameters,
         })
     }
 

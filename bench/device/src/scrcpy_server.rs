@@ -34,7 +34,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::android::Android;
 use crate::android::displays::MAIN;
 use crate::display::{CaptureHandle, CaptureOptions, FirstSize};
-use crate::encode::{Habit, KeyFrames};
+use crate::encode::{Habit, Wishes};
 use crate::fault::Plan;
 use crate::screen::lens::Lens;
 use crate::screen::scale::Rounding;
@@ -356,13 +356,14 @@ fn capture(
     options: &ServerOptions,
     plan: &Plan,
 ) -> Result<CaptureHandle, Fatal> {
+    // They were read when the server started.
+    let wishes = Wishes::new(&codec_options(&options.video_codec_options).unwrap_or_default());
     Ok(userland.display.capture(CaptureOptions {
-        bit_rate: options.video_bit_rate,
+        bit_rate: wishes.bit_rate.unwrap_or(options.video_bit_rate),
         lens: lens(version, options),
-        max_fps: options.max_fps,
+        max_fps: wishes.max_fps.or(options.max_fps),
         encoder: userland.encoder,
-        // They were read when the server started.
-        key_frames: KeyFrames::new(&codec_options(&options.video_codec_options).unwrap_or_default()),
+        wishes,
         first_size: match (plan.first_size_fails, options.downsize_on_error) {
             (false, _) => FirstSize::Works,
             (true, true) => FirstSize::FailsThenSmaller,

@@ -24,9 +24,6 @@ use crate::screen::lens::{Blind, Look};
 use crate::screen::planes::Planes;
 use crate::screen::scale::scaled;
 
-/// After this quiet time the last picture is encoded once more: scrcpy's `repeat-previous-frame-after`.
-const REPEAT_AFTER: Duration = Duration::from_millis(100);
-
 /// Packets of a new session: all have to fit before it is begun. A first one that fails adds its size.
 const SESSION_PACKETS: usize = 4;
 
@@ -113,7 +110,7 @@ impl Capture {
             State::Running(_) if self.reset_wanted() => Some(self.ready_at.unwrap_or(now)),
             State::Running(running) if running.missing.is_some() => Some(running.last + self.interval()),
             State::Running(running) if running.repeated => None,
-            State::Running(running) => Some(running.last + REPEAT_AFTER),
+            State::Running(running) => running.last.checked_add(self.options.wishes.repeat_after?),
         }
     }
 
@@ -170,7 +167,7 @@ impl Capture {
             habit: self.options.encoder,
             bit_rate: self.options.bit_rate,
             frame_rate: self.options.max_fps.unwrap_or(FRAME_RATE),
-            key_frames: self.options.key_frames,
+            wishes: self.options.wishes,
         })?;
         let look = self.look(canvas.size(), rotation)?;
         let encoded = self.options.encoder.size_of(look.video);

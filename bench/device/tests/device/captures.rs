@@ -11,7 +11,7 @@ use std::time::Duration;
 use device::Android;
 use device::android::{App, Model};
 use device::display::{CaptureHandle, CaptureOptions, Display, FirstSize, Packet};
-use device::encode::{Habit, KeyFrames};
+use device::encode::{Habit, Wishes};
 use device::screen::lens::Lens;
 use tokio::time::timeout;
 
@@ -23,7 +23,7 @@ pub(crate) const OPTIONS: CaptureOptions = CaptureOptions {
     lens: Lens::WHOLE,
     max_fps: None,
     encoder: Habit::Usual,
-    key_frames: KeyFrames::USUAL,
+    wishes: Wishes::USUAL,
     first_size: FirstSize::Works,
 };
 

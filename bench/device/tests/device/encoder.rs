@@ -1,7 +1,7 @@
 //! The bit rate of the device's encoder, which it aims at over pictures of given times: no clock is asked.
 
 use device::android::Size;
-use device::encode::{Encoder, EncoderSettings, Habit, KeyFrames};
+use device::encode::{Encoder, EncoderSettings, Habit, Wishes};
 use device::screen::canvas::{Canvas, Rgb};
 use device::screen::layout::{Rect, full};
 use device::screen::planes::Planes;
@@ -22,7 +22,7 @@ fn bit_rate(aim: u32) -> u32 {
         habit: Habit::Usual,
         bit_rate: aim,
         frame_rate: FPS as f32,
-        key_frames: KeyFrames::USUAL,
+        wishes: Wishes::USUAL,
     };
     let mut encoder = Encoder::new(settings).unwrap();
     let (mut canvas, mut planes) = (Canvas::new(SIZE), Planes::new(SIZE));

@@ -1,4 +1,4 @@
-//! Key frames as a client's options for the encoder ask for them.
+//! What a client's options for the encoder ask for: key frames, the profile, the repeat of a picture at rest.
 
 use device::android::App;
 use scrcpy::demux::Event;
@@ -62,4 +62,56 @@ async fn parameter_sets_stand_before_each_key_frame_if_that_is_asked_for() {
             assert_eq!(kinds, if is_key { key.clone() } else { vec![1] }, "{options}");
         }
     }
+}
+
+/// The profile that the first parameter set names.
+async fn profile(options: &str) -> u8 {
+    let options = ServerOptions {
+        video_codec_options: options.to_owned(),
+        ..ServerOptions::default()
+    };
+    let mut rig = Rig::with("4.1", App::Still, options).await;
+    let config = rig.video.skip_to(|event| matches!(event, Event::Config(_))).await;
+    let Event::Config(config) = config else {
+        unreachable!()
+    };
+    assert_eq!(config[..5], [0, 0, 0, 1, 0x67]);
+    config[5]
+}
+
+#[tokio::test]
+async fn the_profile_is_the_one_that_is_asked_for() {
+    for (options, expected) in [
+        ("", 66),
+        ("profile=1", 66),
+        ("profile=2", 77),
+        ("profile=1,profile=2", 77),
+    ] {
+        assert_eq!(profile(options).await, expected, "{options}");
+    }
+}
+
+/// When a still page's picture came, and when it was repeated, in microseconds.
+async fn repeated(rig: &mut Rig) -> (u64, u64) {
+    let mut at = async || match rig.video.frame().await {
+        Event::Frame { pts, .. } => pts.0,
+        other => unreachable!("{other:?}"),
+    };
+    (at().await, at().await)
+}
+
+#[tokio::test]
+async fn a_picture_at_rest_is_repeated_when_it_is_asked_for() {
+    let options = |text: &str| ServerOptions {
+        video_codec_options: text.to_owned(),
+        ..ServerOptions::default()
+    };
+    let late = options("repeat-previous-frame-after:long=700000");
+    let mut rig = Rig::with("4.1", App::Still, late).await;
+    let (first, again) = repeated(&mut rig).await;
+    assert!(again - first >= 650_000, "{first} {again}");
+
+    let mut rig = Rig::with("4.1", App::Still, options("repeat-previous-frame-after:long=0")).await;
+    rig.video.frame().await;
+    assert!(rig.video.is_silent().await);
 }
