@@ -88,6 +88,7 @@ fn run(seeds: impl Iterator<Item = u64>, rules: Rules) -> (Vec<u64>, Option<(u64
         let ground = Ground::new().await;
         let mut ends = Vec::new();
         for seed in seeds {
+            let _lived = Lived { seed, rules };
             match World::new(&ground, seed, rules).await.live().await {
                 Ok(end) => ends.push(end),
                 Err(violation) => return (ends, Some((seed, violation))),
@@ -95,6 +96,35 @@ fn run(seeds: impl Iterator<Item = u64>, rules: Rules) -> (Vec<u64>, Option<(u64
         }
         (ends, None)
     })
+}
+
+/// The seed that is lived. Code that panics in its world ends the run as an invariant does that breaks: the seed is said.
+struct Lived {
+    seed: u64,
+    rules: Rules,
+}
+
+impl Drop for Lived {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            say(&format!(
+                "seed {}: a panic\n{}\n",
+                self.seed,
+                replay(self.seed, self.rules)
+            ));
+        }
+    }
+}
+
+/// How a seed is lived again.
+fn replay(seed: u64, rules: Rules) -> String {
+    let under = rules
+        .mutant
+        .map(|mutant| format!("FARGLASS_SIM_MUTANT={mutant:?} "));
+    format!(
+        "replay: FARGLASS_SIM_SEED={seed} {}cargo nextest run -p control -E 'test(no_seed_breaks_an_invariant)' --no-capture",
+        under.unwrap_or_default()
+    )
 }
 
 fn say(text: &str) {
@@ -119,14 +149,7 @@ fn no_seed_breaks_an_invariant() {
     let draw = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < FIRST + seeds);
     let broken = cores::on_each(|| run(std::iter::from_fn(draw), rules).1);
     if let Some((seed, violation)) = broken.into_iter().flatten().min_by_key(|(seed, _)| *seed) {
-        let under = rules
-            .mutant
-            .map(|mutant| format!("FARGLASS_SIM_MUTANT={mutant:?} "));
-        panic!(
-            "seed {seed}: {violation}\nreplay: FARGLASS_SIM_SEED={seed} {}cargo nextest run -p control \
-             -E 'test(no_seed_breaks_an_invariant)' --no-capture",
-            under.unwrap_or_default()
-        );
+        panic!("seed {seed}: {violation}\n{}", replay(seed, rules));
     }
     let took = start.elapsed();
     let rate = seeds as f64 / took.as_secs_f64();

@@ -88,7 +88,7 @@ mod tests {
     use protocol::{DeviceId, Epoch};
     use uuid::Uuid;
 
-    use super::{Constraint, KNOWN};
+    use super::{Code, Constraint, KNOWN, Problem};
     use crate::rig::{Rig, after, on_both};
     use crate::store::{Store, StoreError};
 
@@ -126,22 +126,29 @@ mod tests {
                  SELECT 'x', device_id, link_id, {epoch}, {state}, binding_hash, acquired_at FROM leases"
             )
         };
-        for (sql, refused) in [
+        for (sql, refused, told) in [
             (
                 "INSERT INTO users (id, login, password_hash, role, created_at)
                  SELECT 'x', login, password_hash, role, created_at FROM users"
                     .to_owned(),
                 Constraint::Login,
+                Code::Conflict,
             ),
-            (lease("epoch + 9", "state"), Constraint::OneLiveLease),
-            (lease("epoch", "'released'"), Constraint::Epoch),
+            (
+                lease("epoch + 9", "state"),
+                Constraint::OneLiveLease,
+                Code::DeviceInUse,
+            ),
+            (lease("epoch", "'released'"), Constraint::Epoch, Code::DeviceInUse),
             (
                 "UPDATE links SET uses = max_uses + 1".to_owned(),
                 Constraint::Uses,
+                Code::LinkExhausted,
             ),
             (
                 "UPDATE leases SET link_id = 'nobody'".to_owned(),
                 Constraint::Reference,
+                Code::Conflict,
             ),
         ] {
             let error = rig.app.store.run(sql.clone()).await.unwrap_err();
@@ -149,6 +156,7 @@ mod tests {
                 matches!(error, StoreError::Refused(constraint) if constraint == refused),
                 "{sql}: {error:?}"
             );
+            assert_eq!(Problem::from(&error).code(), told, "{sql}");
         }
     }
 
