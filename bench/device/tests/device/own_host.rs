@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::DropGuard;
 
 use crate::phone::{plain, start};
+use crate::stock_adb::apk::{App, Packing, apk};
 
 /// Longer than any step of these tests takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -95,6 +96,48 @@ async fn a_command_without_frames_is_one_stream_of_bytes_as_they_are_without_an_
         }
         assert_eq!(String::from_utf8(text).unwrap(), told, "{service}");
     }
+}
+
+/// Sends this as an app to install on one stream without frames; what the device tells until it closes the stream.
+async fn install(host: &Host, file: &[u8]) -> String {
+    let service = format!("exec:cmd package install -S {}", file.len());
+    let telling = async {
+        let mut stream = host.open(&service).await.unwrap();
+        stream.send(file).await.unwrap();
+        let mut told = Vec::new();
+        while let Some(chunk) = stream.read_chunk().await.unwrap() {
+            told.extend_from_slice(&chunk);
+        }
+        String::from_utf8(told).unwrap()
+    };
+    let told = tokio::time::timeout(DEADLINE, telling).await;
+    told.expect("the device says nothing of the app")
+}
+
+#[tokio::test]
+async fn an_app_comes_in_on_one_stream_byte_by_byte_and_what_is_none_is_refused_with_the_reason() {
+    let (adb, _device) = device().await;
+    let host = Host::connect(adb).await.unwrap();
+    let notes = App {
+        package: "org.example.notes",
+        version_code: 7,
+        version_name: "1.7",
+        label: "Example Notes",
+    };
+    let file = apk(notes, Packing::Plain, b"no code");
+    let half = &file[..file.len() / 2];
+    let refused = install(&host, half).await;
+    assert!(
+        refused.starts_with("Failure [INSTALL_PARSE_FAILED_NOT_APK: "),
+        "{refused}"
+    );
+    let listed = "package:org.example.notes\n";
+    assert!(!stdout(&host, "pm list packages").await.contains(listed));
+    assert_eq!(install(&host, &file).await, "Success\n");
+    assert!(stdout(&host, "pm list packages").await.contains(listed));
+    let path = stdout(&host, "pm path org.example.notes").await;
+    let path = path.trim().strip_prefix("package:").unwrap();
+    assert!(host.pull(path, 1 << 20).await.unwrap() == file, "{path}");
 }
 
 #[tokio::test]

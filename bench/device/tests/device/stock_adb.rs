@@ -3,7 +3,7 @@
 //! Every test has its own device and its own adb server. The server listens on a Unix socket in the test's folder, so
 //! that tests side by side, and an adb of the machine's user, never meet; it is ended with the test.
 
-mod apk;
+pub(crate) mod apk;
 mod around;
 mod cut;
 mod guard;
