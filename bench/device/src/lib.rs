@@ -189,7 +189,11 @@ pub async fn serve_as(
 ) -> Result<(), StartError> {
     config.check().map_err(StartError::Config)?;
     let console = match traits.console {
-        Some(Console { address, token }) => Some((TcpListener::bind(address).await?, token)),
+        Some(Console { address, token }) => {
+            let listener = TcpListener::bind(address).await?;
+            tracing::info!(console.address = ?listener.local_addr().ok(), "the console is ready");
+            Some((listener, token))
+        }
         None => None,
     };
     let product = Product {

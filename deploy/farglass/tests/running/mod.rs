@@ -1,7 +1,8 @@
 //! `farglass` as a program that a test runs, and a device that runs as one.
 //!
 //! ```text
-//!   farglass device --adb-port 0 …  ──► stderr: "the device is ready adb.address=Some(127.0.0.1:PORT)"
+//!   farglass device --adb-port 0 …  ──► stderr: "the console is ready console.address=Some(127.0.0.1:PORT)", if it has one
+//!                                               "the device is ready adb.address=Some(127.0.0.1:PORT)"
 //! ```
 //!
 //! Ports are the kernel's choice and are read from the program's own words. What is dropped is killed.
@@ -32,6 +33,9 @@ pub(crate) fn farglass(word: &str) -> Command {
 pub(crate) struct Device {
     /// Of its adb daemon.
     pub(crate) address: SocketAddr,
+    /// Of its emulator console.
+    #[allow(dead_code, reason = "most tests need none")]
+    pub(crate) console: Option<SocketAddr>,
     _process: Child,
 }
 
@@ -46,19 +50,29 @@ impl Device {
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let ready = async {
+            let mut console = None;
             loop {
                 let line = lines.next_line().await.unwrap().expect("the device ended");
-                if let Some((_, address)) = line.split_once("adb.address=Some(") {
-                    return address.trim_end_matches(')').parse().unwrap();
+                console = console.or(told(&line, "console.address"));
+                if let Some(address) = told(&line, "adb.address") {
+                    return (address, console);
                 }
             }
         };
-        let address = tokio::time::timeout(DEADLINE, ready).await.expect("no device");
+        let ready = tokio::time::timeout(DEADLINE, ready).await;
+        let (address, console) = ready.expect("no device");
         // Whatever else it says has to be read by somebody.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self {
             address,
+            console,
             _process: process,
         }
     }
+}
+
+/// The address that a line of the log gives under this name.
+fn told(line: &str, name: &str) -> Option<SocketAddr> {
+    let (_, address) = line.split_once(&format!("{name}=Some("))?;
+    Some(address.trim_end_matches(')').parse().unwrap())
 }
