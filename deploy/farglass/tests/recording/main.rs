@@ -20,7 +20,7 @@ mod tap;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use device::replay::Film;
 use nix::sys::signal::{Signal, kill};
@@ -47,10 +47,12 @@ async fn what_an_agent_recorded_of_a_live_device_another_device_shows_again_pict
     let live = Device::start(&[]).await;
     let tap = Tap::before(live.address).await;
     let first = recording("live");
+    let began = Instant::now();
     let agent = first.begin(tap.address);
     tap.until("the device is filmed", |shots| !shots.is_empty()).await;
     move_and_turn(&live, &tap).await;
     end(agent).await;
+    let lived = began.elapsed();
     let shot = tap.shots();
     let file = first.only_file();
     let film = Film::open(&file).unwrap();
@@ -73,6 +75,7 @@ async fn what_an_agent_recorded_of_a_live_device_another_device_shows_again_pict
     assert!(of_size(&played, UPRIGHT) >= PICTURES && of_size(&played, TURNED) > 0);
     let times = recorded(&file);
     assert_eq!(difference(&played, &times), None);
+    assert_eq!(untimely(&times, &shot, lived), None);
     assert_eq!(too_early(&played, &times), None);
     // So it is with the second agent and the last pictures of the play.
     let again = Film::open(&second.only_file()).unwrap();
@@ -105,6 +108,20 @@ fn difference(played: &[Shot], shot: &[Shot]) -> Option<String> {
     let differs = |at: &usize| shot.get(*at).is_none_or(|shot| !shot.shows(&played[*at]));
     let at = (0..played.len()).find(differs)?;
     Some(format!("{at}: {:?} and not {:?}", played[at], shot.get(at)))
+}
+
+/// The first picture that is said to have been recorded before it came through the wire, or when the agent was no more.
+/// A recorder's clock begins within its agent's life and before the agent connects, which is where that of the wire
+/// begins; how long a picture takes from there is the machine's matter.
+fn untimely(times: &[Shot], shot: &[Shot], lived: Duration) -> Option<String> {
+    let mut pairs = times.iter().zip(shot).enumerate();
+    // A recording counts whole microseconds.
+    let untimely = |at: Duration, came: Duration| at.as_micros() < came.as_micros() || at > lived;
+    let (at, (time, shot)) = pairs.find(|(_, (time, shot))| untimely(time.at, shot.at))?;
+    Some(format!(
+        "{at}: {:?}, came at {:?}, the agent lived for {lived:?}",
+        time.at, shot.at
+    ))
 }
 
 /// The first picture that was played before its time. The player's clock cannot have begun before

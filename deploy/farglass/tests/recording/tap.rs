@@ -41,10 +41,9 @@ impl Tap {
         let (seen, shots) = watch::channel(Vec::new());
         let relay = tokio::spawn(async move {
             // One connection after the other, which is how an agent keeps them.
-            let mut first = None;
             while let Ok((agent, _)) = listener.accept().await {
                 // Before the device hears of it: what it shows there comes later.
-                let began = *first.get_or_insert_with(Instant::now);
+                let began = Instant::now();
                 if let Ok(device) = TcpStream::connect(device).await {
                     relay(agent, device, began, &seen).await;
                 }
@@ -57,7 +56,7 @@ impl Tap {
         }
     }
 
-    /// All pictures so far, with the time since the agent connected first.
+    /// All pictures so far, with the times since its agent connected.
     pub(crate) fn shots(&self) -> Vec<Shot> {
         self.shots.borrow().clone()
     }
@@ -80,9 +79,9 @@ async fn relay(agent: TcpStream, device: TcpStream, began: Instant, seen: &watch
     let (from_device, to_device) = device.into_split();
     let mut ear = Ear::default();
     tokio::select! {
-        () = carry(from_agent, to_device, |_| {}) => {}
-        () = carry(from_device, to_agent, |bytes| {
-            let shots = ear.hear(began.elapsed(), bytes);
+        () = carry(from_agent, to_device, |_, _| {}) => {}
+        () = carry(from_device, to_agent, |came, bytes| {
+            let shots = ear.hear(came.duration_since(began), bytes);
             if !shots.is_empty() {
                 seen.send_modify(|seen| seen.extend(shots));
             }
@@ -90,14 +89,16 @@ async fn relay(agent: TcpStream, device: TcpStream, began: Instant, seen: &watch
     }
 }
 
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut heard: impl FnMut(&[u8])) {
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut heard: impl FnMut(Instant, &[u8])) {
     let mut chunk = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut chunk).await {
+        // The other side cannot have it earlier.
+        let came = Instant::now();
         if to.write_all(&chunk[..length]).await.is_err() {
             return;
         }
         // What is known of it is on its way to the other side.
-        heard(&chunk[..length]);
+        heard(came, &chunk[..length]);
     }
 }
 
